@@ -1,0 +1,1 @@
+"""numasim: what memory tiering does, in a minute on a laptop."""

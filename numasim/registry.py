@@ -1,0 +1,85 @@
+"""Names → classes: one file registers one thing; an unknown name is answered with the known ones."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from numasim.errors import ConfigError, Problem, did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The known kinds of one thing (patterns, policies, sources).
+
+    Parameters
+    ----------
+    what : str
+        Singular noun for messages, such as ``"policy"``.
+    package : str
+        Package whose modules register themselves on import.
+    group : str
+        Entry-point group through which other distributions add theirs.
+    """
+
+    def __init__(self, what: str, package: str, group: str) -> None:
+        self.what, self._package, self._group = what, package, group
+        self._known: dict[str, type[T]] = {}
+        self._loaded = False
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator: claim a name. A second claim on it is an error."""
+
+        def claim(cls: type[T]) -> type[T]:
+            old = self._known.get(name)
+            if old is not None and (old.__module__, old.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ConfigError(
+                    f'{self.what} "{name}" is claimed twice: by {old.__module__} and {cls.__module__}'
+                )
+            self._known[name] = cls
+            cls.kind = name  # type: ignore[attr-defined]
+            return cls
+
+        return claim
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+        for point in entry_points(group=self._group):
+            try:
+                point.load()
+            except Exception as error:
+                owner = point.dist.name if point.dist else "unknown distribution"
+                raise ConfigError(f"{self.what} plugin {point.name} of {owner} failed: {error}") from error
+
+    def names(self) -> list[str]:
+        """All known names, sorted."""
+        self._load()
+        return sorted(self._known)
+
+    def get(self, name: str, place: str = "") -> type[T]:
+        """The class of that name.
+
+        Raises
+        ------
+        ConfigError
+            If nothing of that name is registered.
+        """
+        self._load()
+        if name not in self._known:
+            raise ConfigError(
+                Problem(place, f'unknown {self.what} "{name}"', did_you_mean(name, self._known))
+            )
+        return self._known[name]
+
+    def build(self, name: str, parameters: dict[str, Any], place: str = "") -> T:
+        """An instance of that class; parameters are checked by the class itself."""
+        return self.get(name, place)(**parameters)
