@@ -1,0 +1,193 @@
+"""Plain data → frozen description, with every complaint at once and at its place.
+
+pydantic finds the mistakes; this module gives each one the place a user sees (``nodes[2].capacity``)
+and a way out (``did you mean "latency"?``). Topologies, workloads and scenarios all come this way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from numasim.errors import ConfigError, Problem, did_you_mean
+
+T = TypeVar("T")
+
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+_MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "dataclass_exact_type": "a mapping",
+    "model_type": "a mapping",
+}
+
+
+def build(cls: type[T], data: Any, source: str = "", place: str = "") -> T:
+    """One description made of plain data.
+
+    Parameters
+    ----------
+    cls : type
+        A pydantic dataclass (or any type pydantic can check).
+    data : Any
+        Mappings, lists and scalars, as a YAML file gives them.
+    source : str
+        File the data came from; printed above the complaints.
+    place : str
+        Where in the file the data stood, such as ``"topology"``.
+
+    Returns
+    -------
+    T
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    try:
+        return TypeAdapter(cls).validate_python(data)
+    except ValidationError as error:
+        raise ConfigError(problems(cls, data, error, place), source) from None
+    except ConfigError as error:
+        raise ConfigError([_inside(p, place) for p in error.problems], source) from None
+
+
+def problems(cls: Any, data: Any, error: ValidationError, place: str = "") -> list[Problem]:
+    """What pydantic found, in our words.
+
+    Parameters
+    ----------
+    cls : type
+        The type that was to be built.
+    data : Any
+        The data it was to be built from.
+    error : ValidationError
+    place : str
+        Prefix of every place.
+
+    Returns
+    -------
+    list of Problem
+        Without doubles; in pydantic's order.
+    """
+    found: dict[Problem, None] = {}
+    for detail in error.errors(include_url=False):
+        for problem in _translate(cls, data, dict(detail), place):
+            found.setdefault(problem)
+    return list(found)
+
+
+def join_place(*parts: str) -> str:
+    """Places put one inside the other: ``("nodes[2]", "zones[0].start")`` → one path."""
+    path = ""
+    for part in parts:
+        path += part if not path or not part or part.startswith("[") else f".{part}"
+    return path
+
+
+def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[Problem]:
+    kind, loc = detail["type"], tuple(detail["loc"])
+    path, parents = _walk(cls, data, loc, keep_last=kind in _UNKNOWN + _MISSING)
+    where = join_place(place, path)
+    if kind in _UNKNOWN:
+        known = {name for tp in parents for name in _field_names(tp)}
+        return [Problem(where, "unknown key", did_you_mean(str(loc[-1]), known))]
+    if kind in _MISSING:
+        return [Problem(where, "is missing")]
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return [_inside(_with_value(p, detail["input"]), where) for p in cause.problems]
+    if isinstance(cause, Exception):
+        return [_with_value(Problem(where, str(cause)), detail["input"])]
+    expected = _EXPECTED.get(kind)
+    if expected is None:
+        expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input ")
+    return [Problem(where, f"got {_shown(detail['input'])}, expected {expected}")]
+
+
+def _with_value(problem: Problem, value: Any) -> Problem:
+    """Say what was found, unless the check already did or it would be a whole section."""
+    if isinstance(value, Mapping | list | tuple) or dataclasses.is_dataclass(value):
+        return problem
+    if problem.place or problem.message.startswith(("got ", _shown(value))):
+        return problem
+    return Problem("", f"got {_shown(value)}, {problem.message}", problem.hint)
+
+
+def _inside(problem: Problem, place: str) -> Problem:
+    return dataclasses.replace(problem, place=join_place(place, problem.place))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple) and len(value) > 4:
+        return "a list"
+    if value is None:
+        return "nothing"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _walk(cls: Any, data: Any, loc: Sequence[Any], keep_last: bool) -> tuple[str, list[Any]]:
+    """Path of an error as the user wrote it, and the types that hold its last key.
+
+    pydantic's locations also name union arms and parts that a validator made up; whatever the data
+    does not have is left out.
+    """
+    path, kinds = "", _dataclasses_in(cls)
+    parents = kinds
+    for i, step in enumerate(loc):
+        if isinstance(data, Mapping) and step in data:
+            data = data[step]
+        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        elif not (keep_last and i == len(loc) - 1):
+            continue
+        path = join_place(path, f"[{step}]" if isinstance(step, int) else str(step))
+        parents, kinds = kinds, [inner for tp in kinds for inner in _below(tp, step)]
+    return path, parents
+
+
+def _below(tp: Any, step: Any) -> list[Any]:
+    """Types found one step further down."""
+    if dataclasses.is_dataclass(tp):
+        hints = typing.get_type_hints(tp, include_extras=False)
+        return _dataclasses_in(hints[step]) if step in hints else []
+    origin, args = typing.get_origin(tp), typing.get_args(tp)
+    if origin in (list, tuple, Sequence) and isinstance(step, int) and args:
+        return _dataclasses_in(args[0])
+    if origin in (dict, Mapping) and len(args) == 2:
+        return _dataclasses_in(args[1])
+    return []
+
+
+def _dataclasses_in(tp: Any) -> list[Any]:
+    """A type, or the arms of a union of types."""
+    if typing.get_origin(tp) is typing.Annotated:
+        return _dataclasses_in(typing.get_args(tp)[0])
+    if typing.get_origin(tp) in (typing.Union, types.UnionType):
+        return [inner for arm in typing.get_args(tp) for inner in _dataclasses_in(arm)]
+    return [tp]
+
+
+def _field_names(tp: Any) -> list[str]:
+    return (
+        [f.name for f in dataclasses.fields(tp) if f.init] if dataclasses.is_dataclass(tp) else []
+    )

@@ -1,0 +1,399 @@
+"""What a machine is made of: memory nodes, accessors, links, and what the kernel's work costs there.
+
+Frozen descriptions; their fields are the keys of a topology's YAML. Times are in nanoseconds, sizes
+in bytes, bandwidths in bytes per nanosecond (1 byte/ns is exactly 1 GB/s). `topology.py` puts the
+parts together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.units import Bandwidth, Bytes, DurationNs, parse_cpulist
+
+PAGE_BYTES = 4096
+CONFIG = ConfigDict(extra="forbid")
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")]
+
+
+def _cpus(value: Any) -> Any:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return tuple(parse_cpulist(str(value)))
+    return value
+
+
+def _read_write(value: Any) -> Any:
+    return value if isinstance(value, dict | Rates) else {"read": value, "write": value}
+
+
+def _both_ways(value: Any) -> Any:
+    return value if isinstance(value, dict | Directions) else {"forward": value, "backward": value}
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Rates:
+    """Bandwidth of a node for reads and for writes, bytes/ns. One number means both."""
+
+    read: Annotated[Bandwidth, Field(gt=0)]
+    write: Annotated[Bandwidth, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Directions:
+    """Bandwidth of a link from its first end to its second and back, bytes/ns."""
+
+    forward: Annotated[Bandwidth, Field(gt=0)]
+    backward: Annotated[Bandwidth, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Curve:
+    """How the latency of a node or link grows with its utilisation (see `cost.queueing_delay_ns`).
+
+    Attributes
+    ----------
+    service : int or None
+        Service time S in ns; None takes `service_ratio` times the idle latency.
+    service_ratio : float
+        S over idle latency.
+    scale : float
+        m: achievable peak over service capacity, below 1.
+    saturation : float
+        Weight of the term that holds a closed loop below the achievable peak.
+
+    Notes
+    -----
+    Source: M/D/1 with a service capacity above the achievable peak, fitted to the two loaded points
+    of a Skylake-SP (SOAR, OSDI'25): 90 ns idle, 140 ns at 40 of 49 GB/s, 180 ns at 48 GB/s give
+    m = 0.764 and S = 60 ns. Assumption: the same relative shape on other memories; `saturation`.
+    """
+
+    service: DurationNs | None = None
+    service_ratio: Annotated[float, Field(ge=0, le=100)] = 60 / 90
+    scale: Annotated[float, Field(gt=0, lt=1)] = 0.764
+    saturation: Annotated[float, Field(gt=0, le=1)] = 1 / 3000
+
+
+CURVES = {"skx": Curve()}
+"""Named loaded-latency curves. All known evidence is one curve; others may be given inline."""
+
+
+def _curve(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in CURVES:
+            raise ConfigError(Problem("", f'unknown curve "{value}"', did_you_mean(value, CURVES)))
+        return CURVES[value]
+    return value
+
+
+LoadedLatency = Annotated[Curve, BeforeValidator(_curve)]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Zone:
+    """A zone of a node. Addresses in bytes; `managed` in pages (None: all of them)."""
+
+    name: Literal["DMA", "DMA32", "Normal", "Movable"]
+    start: Bytes
+    size: Bytes | None = None
+    end: Bytes | None = None
+    managed: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.size is None) == (self.end is None):
+            raise ConfigError("expected a size or an end, one of the two")
+        if self.start % PAGE_BYTES or self.end_addr % PAGE_BYTES:
+            raise ConfigError("expected a start and an end on page boundaries (4 KiB)")
+        if self.end_addr <= self.start:
+            raise ConfigError("expected an end above the start")
+        if self.managed is not None and self.managed > self.spanned_pages:
+            raise ConfigError(
+                Problem("managed", f"{self.managed} pages do not fit in {self.spanned_pages}")
+            )
+        return self
+
+    @property
+    def end_addr(self) -> int:
+        """First byte after the zone."""
+        return self.start + self.size if self.end is None else self.end  # type: ignore[operator]
+
+    @property
+    def spanned_pages(self) -> int:
+        """Pages from start to end, holes included."""
+        return (self.end_addr - self.start) // PAGE_BYTES
+
+    @property
+    def managed_pages(self) -> int:
+        """Pages the page allocator hands out."""
+        return self.spanned_pages if self.managed is None else self.managed
+
+
+@dataclass(frozen=True, config=CONFIG)
+class OtherMemory:
+    """Memory on a node that is not the workload's: kernel, page cache, other programs."""
+
+    bytes: Bytes = 0
+    reclaimable_bytes: Bytes = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.reclaimable_bytes > self.bytes:
+            raise ConfigError(Problem("reclaimable_bytes", "is more than bytes"))
+        return self
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Node:
+    """A memory node: a range of physical frames with a speed.
+
+    Attributes
+    ----------
+    capacity : int
+        Bytes.
+    zones, ranges : tuple
+        Physical layout where it matters; else the node is one zone Normal after the node before.
+    latency : int or None
+        Idle read latency in ns seen from `at`; None only if the measured matrix gives every pair.
+    bandwidth : Rates
+        Achievable peak.
+    duplex : bool or None
+        True: reads and writes are separate full-speed resources (CXL). False: they share one, and a
+        write costs read/write of it (DDR). None: True for CXL, else False.
+    at : str
+        Vertex the node hangs on.
+    """
+
+    name: Name
+    capacity: Annotated[Bytes, Field(gt=0)]
+    bandwidth: Annotated[Rates, BeforeValidator(_read_write)]
+    latency: Annotated[DurationNs, Field(gt=0)] | None = None
+    kind: Name = "DRAM"
+    at: str = ""
+    duplex: bool | None = None
+    curve: LoadedLatency = CURVES["skx"]
+    zones: tuple[Zone, ...] = ()
+    ranges: tuple[tuple[Bytes, Bytes], ...] = ()
+    other_memory: OtherMemory = OtherMemory()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.capacity % PAGE_BYTES:
+            raise ConfigError(Problem("capacity", "expected whole pages of 4 KiB"))
+        if self.other_memory.bytes > self.capacity:
+            raise ConfigError(Problem("other_memory.bytes", "is more than the capacity"))
+        wrong = [
+            Problem(f"ranges[{i}]", "expected [start, end) on page boundaries, end above start")
+            for i, (start, end) in enumerate(self.ranges)
+            if start >= end or start % PAGE_BYTES or end % PAGE_BYTES
+        ]
+        if wrong:
+            raise ConfigError(wrong)
+        return self
+
+    @property
+    def is_duplex(self) -> bool:
+        """Whether reads and writes have a way each."""
+        return self.kind.upper().startswith("CXL") if self.duplex is None else self.duplex
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Tlb:
+    """Reach of the translation cache: it hides accesses from accessed bits.
+
+    Attributes
+    ----------
+    entries : int
+        Translations one core keeps; 0 means that none hides anything.
+    flush_interval : int
+        Time in ns after which everything is flushed anyway (context switches, other shootdowns);
+        0 means never.
+    """
+
+    entries: Annotated[int, Field(ge=0)] = 0
+    flush_interval: DurationNs = 0
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Accessor:
+    """Who issues accesses: a socket, a GPU, any device.
+
+    Attributes
+    ----------
+    cpus : tuple of int
+        Kernel CPU numbers (``0-31``); empty for what is no CPU.
+    cores : int
+        Threads that make progress at once; 0 takes the number of `cpus` (1 without any).
+    max_outstanding : int
+        Cache lines one core keeps in flight (line-fill buffers).
+    in_flight_bytes : int or None
+        Instead of that, bytes the whole accessor keeps in flight (GPU).
+    clock_ghz : float
+    """
+
+    name: Name
+    kind: Literal["CPU", "GPU", "OTHER"] = "CPU"
+    cpus: Annotated[tuple[int, ...], BeforeValidator(_cpus)] = ()
+    cores: Annotated[int, Field(ge=0)] = 0
+    at: str = ""
+    max_outstanding: Annotated[int, Field(gt=0)] = 64
+    in_flight_bytes: Annotated[Bytes, Field(gt=0)] | None = None
+    clock_ghz: Annotated[float, Field(gt=0)] = 2.5
+    tlb: Tlb = Tlb()
+
+    @property
+    def nr_cores(self) -> int:
+        """Threads that make progress at once."""
+        return self.cores or len(self.cpus) or 1
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Link:
+    """A way between two vertices, with the latency it adds. Both directions run at once."""
+
+    between: tuple[str, str]
+    bandwidth: Annotated[Directions, BeforeValidator(_both_ways)]
+    latency: DurationNs = 0
+    curve: LoadedLatency = CURVES["skx"]
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name, or one made of its ends."""
+        return self.name or "-".join(self.between)
+
+
+@dataclass(frozen=True, config=CONFIG)
+class KernelSettings:
+    """Settings of the kernel that runs on the machine.
+
+    Attributes
+    ----------
+    hz : int
+        Timer ticks per second.
+    min_free_kbytes : int or None
+        None: the kernel's formula, raised by khugepaged unless transparent huge pages are "never".
+    watermark_scale_factor : int
+        Distance between watermarks in 1/10000 of a zone.
+    timer_slack : int
+        How much later than asked a short sleep ends, ns.
+    """
+
+    hz: Literal[100, 250, 300, 1000] = 250
+    min_free_kbytes: Annotated[int, Field(ge=0)] | None = None
+    watermark_scale_factor: Annotated[int, Field(ge=1, le=3000)] = 10
+    timer_slack: DurationNs = 50_000
+    transparent_hugepage: Literal["always", "madvise", "never"] = "madvise"
+
+
+@dataclass(frozen=True, config=CONFIG)
+class CostSettings:
+    """What the kernel's own work costs, in ns of CPU time unless said otherwise.
+
+    Attributes
+    ----------
+    check_paddr, check_vaddr : int
+        Preparing and checking the accessed bit of one sampled page.
+    young_check : int
+        Testing one page in a young filter.
+    migrate_folio : dict of int to int
+        Folio order → time per folio in a batch, single thread; orders between are interpolated.
+    copy_share : dict of int to float
+        Folio order → part of that time spent copying (the rest does not scale with `copy_threads`).
+    copy_threads : int
+        Threads that copy at once.
+    tlb_shootdown : int
+        One round of inter-processor interrupts.
+    minor_fault, minor_fault_huge : int
+        First touch of a 4 KiB and of a 2 MiB page, zeroing included.
+    hint_fault : int
+        A NUMA hint fault without migration.
+    pte_scan : int
+        Arming one page for hint faults.
+    pebs_record, ibs_record : int
+        One hardware sample, drained.
+    gpu_fault : int
+        A GPU far fault.
+
+    Notes
+    -----
+    Source: migrate_folio: move_pages batches, Zen 3, "Accelerate page migration with batching and
+    hardware offload" RFC v3 (3.73 GB/s for 4 KiB, 10.67 GB/s for 2 MiB); copy_share: the same, the
+    points 512 x 4 KiB and 512 x 2 MiB. The others are priors from memory, ranges: check_paddr
+    0.5-2 us, tlb_shootdown 2-6 us, minor_fault 0.5-1 us, hint_fault 0.5-2 us, pte_scan 10-50 ns,
+    pebs_record 0.2-1 us, ibs_record 1-2 us, gpu_fault 20-45 us.
+    """
+
+    check_paddr: DurationNs = 1_000
+    check_vaddr: DurationNs = 200
+    young_check: DurationNs = 1_000
+    migrate_folio: dict[int, DurationNs] = field(
+        default_factory=lambda: {
+            0: 1_100, 2: 2_960, 4: 11_100, 5: 20_700, 6: 40_300, 7: 76_400, 8: 151_000, 9: 197_000
+        }
+    )  # fmt: skip
+    copy_share: dict[int, float] = field(default_factory=lambda: {0: 0.35, 9: 0.97})
+    copy_threads: Annotated[int, Field(ge=1)] = 1
+    tlb_shootdown: DurationNs = 4_000
+    minor_fault: DurationNs = 700
+    minor_fault_huge: DurationNs = 100_000
+    hint_fault: DurationNs = 1_000
+    pte_scan: DurationNs = 20
+    pebs_record: DurationNs = 500
+    ibs_record: DurationNs = 1_500
+    gpu_fault: DurationNs = 30_000
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        wrong = [
+            Problem(name, "expected an entry for folio order 0")
+            for name in ("migrate_folio", "copy_share")
+            if 0 not in getattr(self, name)
+        ]
+        wrong += [
+            Problem(f"copy_share.{order}", f"got {share}, expected a share in 0..1")
+            for order, share in self.copy_share.items()
+            if not 0 <= share <= 1
+        ]
+        if wrong:
+            raise ConfigError(wrong)
+        return self
+
+    def migrate_ns(self, order: int) -> int:
+        """Time to migrate one folio of that order within a batch, ns.
+
+        Notes
+        -----
+        Assumption: between measured orders the time is linear in pages; with several threads only
+        the copying part shrinks.
+        """
+        one_thread = _linear_in_pages(self.migrate_folio, order)
+        copying = one_thread * _linear_in_order(self.copy_share, order)
+        return round(one_thread - copying + copying / self.copy_threads)
+
+
+def _linear_in_pages(table: dict[int, int], order: int) -> float:
+    orders = sorted(table)
+    if order in table:
+        return float(table[order])
+    if order > orders[-1]:
+        return table[orders[-1]] * 2.0 ** (order - orders[-1])
+    high = next(o for o in orders if o > order)
+    low = max(o for o in orders if o < order)
+    part = (2**order - 2**low) / (2**high - 2**low)
+    return table[low] + part * (table[high] - table[low])
+
+
+def _linear_in_order(table: dict[int, float], order: int) -> float:
+    orders = sorted(table)
+    if order >= orders[-1]:
+        return table[orders[-1]]
+    high = next(o for o in orders if o > order)
+    low = max(o for o in orders if o <= order)
+    return table[low] + (order - low) / (high - low) * (table[high] - table[low])

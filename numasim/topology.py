@@ -1,0 +1,414 @@
+"""A machine as a graph: which accessor reaches which memory over which links, how fast, and where
+each node's frames lie. A tier is a relation: `Topology.tiers(accessor)` ranks nodes for that one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from math import isqrt
+from typing import Annotated, Any, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from numasim.checking import build
+from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.hardware import (
+    CONFIG,
+    PAGE_BYTES,
+    Accessor,
+    CostSettings,
+    KernelSettings,
+    Link,
+    Node,
+    Zone,
+)
+from numasim.units import Bandwidth, DurationNs
+
+FIRST_FRAME_ADDR = 4 << 30
+"""Where node 0 starts unless the topology says: above the 32-bit zones, so that it is one zone."""
+
+
+class Step(NamedTuple):
+    """One link on the way from an accessor to a node, and whether it is walked forward."""
+
+    link: int
+    forward: bool
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Topology:
+    """Nodes, accessors and links of one machine. Nodes and accessors are numbered by order.
+
+    Attributes
+    ----------
+    latency, bandwidth : dict of str to dict of str to value
+        Measured idle latency (ns) and cap on bandwidth (bytes/ns) of a pair, accessor → node; wins
+        over what the graph gives.
+    distances : tuple of tuple of int
+        Linux's node distance table (SLIT). Left out: derived, see `node_distances`.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    accessors: tuple[Accessor, ...]
+    links: tuple[Link, ...] = ()
+    latency: dict[str, dict[str, DurationNs]] = Field(default_factory=dict)
+    bandwidth: dict[str, dict[str, Bandwidth]] = Field(default_factory=dict)
+    distances: tuple[tuple[Annotated[int, Field(ge=10, le=255)], ...], ...] = ()
+    kernel: KernelSettings = KernelSettings()
+    costs: CostSettings = Field(default_factory=CostSettings)
+    description: str = ""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], source: str = "") -> Topology:
+        """A topology from plain data, as its YAML gives it.
+
+        Parameters
+        ----------
+        data : dict
+        source : str
+            File name for complaints.
+
+        Returns
+        -------
+        Topology
+
+        Raises
+        ------
+        ConfigError
+            With every mistake found.
+        """
+        return build(cls, data, source)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        wrong = [*_repeated(self), *_unknown_pairs(self), *_bad_distances(self)]
+        wrong = wrong or [*_unreachable(self), *_overlapping(self)]
+        if wrong:
+            raise ConfigError(wrong)
+        return self
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def node_id(self, node: str | int) -> int:
+        """Number of a node, given its name or number.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        return _index("node", node, [n.name for n in self.nodes])
+
+    def accessor_id(self, accessor: str | int) -> int:
+        """Number of an accessor, given its name or number.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        return _index("accessor", accessor, [a.name for a in self.accessors])
+
+    # -- speed ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _ways(self) -> list[dict[str, tuple[int, tuple[Step, ...]]]]:
+        return [shortest_ways(self.links, accessor.at) for accessor in self.accessors]
+
+    def path(self, accessor: str | int, node: str | int) -> tuple[Step, ...]:
+        """Links from an accessor to a node, the way of least latency; ties go to fewer links.
+
+        Returns
+        -------
+        tuple of Step
+            Empty for memory at the accessor's own vertex, and for a pair that only the measured
+            matrix joins.
+        """
+        ways = self._ways[self.accessor_id(accessor)]
+        return ways.get(self.nodes[self.node_id(node)].at, (0, ()))[1]
+
+    @cached_property
+    def idle_latency_ns(self) -> np.ndarray:
+        """float64[accessor, node], ns; read-only."""
+        matrix = np.array(
+            [
+                [self._latency_ns(a, n) for n in range(len(self.nodes))]
+                for a in self._each_accessor()
+            ],
+            dtype=np.float64,
+        )
+        return _frozen(matrix)
+
+    @cached_property
+    def peak_bandwidth_bytes_per_ns(self) -> np.ndarray:
+        """float64[accessor, node], what reads of one accessor alone can reach; read-only."""
+        matrix = np.array(
+            [
+                [self._read_peak(a, n) for n in range(len(self.nodes))]
+                for a in self._each_accessor()
+            ],
+            dtype=np.float64,
+        )
+        return _frozen(matrix)
+
+    def tiers(self, accessor: str | int) -> tuple[int, ...]:
+        """Nodes from nearest to farthest for that accessor: by idle latency, then by number."""
+        row = self.idle_latency_ns[self.accessor_id(accessor)]
+        return tuple(int(n) for n in np.argsort(row, kind="stable"))
+
+    def cap_bytes_per_ns(self, accessor: int, node: int) -> float | None:
+        """The measured cap of a pair, if one is given."""
+        given = self.bandwidth.get(self.accessors[accessor].name, {})
+        return given.get(self.nodes[node].name)
+
+    def _latency_ns(self, accessor: int, node: int) -> float:
+        given = self.latency.get(self.accessors[accessor].name, {}).get(self.nodes[node].name)
+        if given is not None:
+            return float(given)
+        own = self.nodes[node].latency
+        return float(own or 0) + self._ways[accessor][self.nodes[node].at][0]
+
+    def _read_peak(self, accessor: int, node: int) -> float:
+        rates = [self.nodes[node].bandwidth.read]
+        for step in self.path(accessor, node):
+            link = self.links[step.link].bandwidth  # data come back against the walk
+            rates.append(link.backward if step.forward else link.forward)
+        cap = self.cap_bytes_per_ns(accessor, node)
+        return min(rates if cap is None else [*rates, cap])
+
+    def _each_accessor(self) -> range:
+        return range(len(self.accessors))
+
+    # -- distances -----------------------------------------------------------------------------
+
+    @property
+    def distances_derived(self) -> bool:
+        """Whether `node_distances` follows from latencies, not from a given table."""
+        return not self.distances
+
+    @cached_property
+    def node_distances(self) -> np.ndarray:
+        """int64[node, node], Linux's distances; 10 is local; read-only.
+
+        Notes
+        -----
+        Assumption: a table not given is ten times the latency seen from the row's vertex over the
+        latency of the fastest node there, made symmetric by the larger one, and 11..254 off the
+        diagonal.
+        """
+        if self.distances:
+            return _frozen(np.array(self.distances, dtype=np.int64))
+        size = len(self.nodes)
+        seen = np.full((size, size), np.inf)
+        for i, here in enumerate(self.nodes):
+            ways = shortest_ways(self.links, here.at)
+            for j, there in enumerate(self.nodes):
+                if there.at in ways:
+                    seen[i, j] = self._own_latency_ns(j) + ways[there.at][0]
+        relative = 10 * seen / np.min(seen, axis=1)[:, None]
+        table = np.clip(np.rint(np.maximum(relative, relative.T)), 11, 254).astype(np.int64)
+        np.fill_diagonal(table, 10)
+        return _frozen(table)
+
+    def fallback_order(self, node: str | int) -> tuple[int, ...]:
+        """Nodes an allocation that prefers this node tries, itself first: by distance, then number."""
+        nid = self.node_id(node)
+        rest = [n for n in range(len(self.nodes)) if n != nid]
+        return (nid, *sorted(rest, key=lambda n: (int(self.node_distances[nid, n]), n)))
+
+    def _own_latency_ns(self, node: int) -> float:
+        own = self.nodes[node].latency
+        return float(own) if own is not None else float(self.idle_latency_ns[:, node].min())
+
+    def service_latency_ns(self, node: int) -> float:
+        """Idle latency of the node itself, without links; what a curve's `service_ratio` scales."""
+        return self._own_latency_ns(node)
+
+    # -- physical layout -----------------------------------------------------------------------
+
+    @cached_property
+    def zones(self) -> tuple[tuple[Zone, ...], ...]:
+        """Zones of every node; a node without explicit ones is one zone Normal."""
+        out: list[tuple[Zone, ...]] = []
+        next_addr = FIRST_FRAME_ADDR
+        for node in self.nodes:
+            zones = node.zones
+            if not zones:
+                start = node.ranges[0][0] if node.ranges else next_addr
+                end = node.ranges[-1][1] if node.ranges else next_addr + node.capacity
+                pages = sum(e - s for s, e in node.ranges) // PAGE_BYTES or None
+                zones = (Zone("Normal", start=start, end=end, managed=pages),)
+            out.append(zones)
+            next_addr = max(next_addr, *(z.end_addr for z in zones))
+        return tuple(out)
+
+    def node_ranges(self, node: str | int) -> list[tuple[int, int]]:
+        """Physical memory of a node as [start, end) in bytes, ascending."""
+        nid = self.node_id(node)
+        given = self.nodes[nid].ranges
+        return sorted(given) if given else [(z.start, z.end_addr) for z in self.zones[nid]]
+
+    def default_range(self) -> tuple[int, int]:
+        """The biggest contiguous memory of the machine: what DAMON monitors physically if not told.
+
+        Notes
+        -----
+        Source: damo 3.4.3 and DAMON's modules take the biggest "System RAM" resource, which may
+        hold several nodes.
+        """
+        ranges = sorted(r for nid in range(len(self.nodes)) for r in self.node_ranges(nid))
+        merged = [ranges[0]]
+        for start, end in ranges[1:]:
+            if start == merged[-1][1]:
+                merged[-1] = (merged[-1][0], end)
+            else:
+                merged.append((start, end))
+        return max(merged, key=lambda r: r[1] - r[0])
+
+    def managed_pages(self, node: str | int) -> int:
+        """Pages of a node that its allocator hands out."""
+        return sum(zone.managed_pages for zone in self.zones[self.node_id(node)])
+
+    def min_free_kbytes(self) -> int:
+        """The kernel's min_free_kbytes: as set, or as it computes it at boot.
+
+        Notes
+        -----
+        Source: Linux: isqrt(16 * lowmem in KiB), held in 128..262144. With transparent huge pages
+        khugepaged raises it to 11 page blocks of 2 MiB per populated zone, at most 5 % of memory:
+        the recorded guests have 67,576 KiB in 3 zones.
+        """
+        if self.kernel.min_free_kbytes is not None:
+            return self.kernel.min_free_kbytes
+        zones = [z for node in self.zones for z in node if z.managed_pages]
+        low = sum(z.managed_pages for z in zones if z.name != "Movable") * PAGE_BYTES // 1024
+        computed = min(max(isqrt(low * 16), 128), 262_144)
+        if self.kernel.transparent_hugepage == "never":
+            return computed
+        return max(computed, min(len(zones) * 11 * 2048, low // 20))
+
+
+def shortest_ways(links: Sequence[Link], start: str) -> dict[str, tuple[int, tuple[Step, ...]]]:
+    """Least latency (ns) and path from one vertex to every vertex that can be reached.
+
+    Parameters
+    ----------
+    links : sequence of Link
+    start : str
+        A vertex.
+
+    Returns
+    -------
+    dict of str to (int, tuple of Step)
+    """
+    found: dict[str, tuple[int, tuple[Step, ...]]] = {}
+    queue: list[tuple[int, int, tuple[Step, ...], str]] = [(0, 0, (), start)]
+    while queue:
+        latency, hops, path, vertex = heapq.heappop(queue)
+        if vertex in found:
+            continue
+        found[vertex] = (latency, path)
+        for i, link in enumerate(links):
+            if vertex in link.between:
+                forward = vertex == link.between[0]
+                other = link.between[forward]
+                step = (*path, Step(i, forward))
+                heapq.heappush(queue, (latency + link.latency, hops + 1, step, other))
+    return found
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+def _index(what: str, wanted: str | int, names: list[str]) -> int:
+    if isinstance(wanted, str):
+        if wanted in names:
+            return names.index(wanted)
+        raise ConfigError(Problem("", f'unknown {what} "{wanted}"', did_you_mean(wanted, names)))
+    if 0 <= wanted < len(names):
+        return int(wanted)
+    raise ConfigError(Problem("", f"no {what} {wanted}", f"there are {len(names)}"))
+
+
+def _repeated(topology: Topology) -> Iterator[Problem]:
+    for what, parts in (("nodes", topology.nodes), ("accessors", topology.accessors)):
+        if not parts:
+            yield Problem(what, "expected at least one")
+        names = Counter(part.name for part in parts)
+        for i, part in enumerate(parts):
+            if names[part.name] > 1:
+                yield Problem(f"{what}[{i}].name", f'"{part.name}" is taken more than once')
+    owner: dict[int, str] = {}
+    for i, accessor in enumerate(topology.accessors):
+        for cpu in accessor.cpus:
+            if cpu in owner:
+                message = f"CPU {cpu} already belongs to {owner[cpu]}"
+                yield Problem(f"accessors[{i}].cpus", message)
+                break
+            owner[cpu] = accessor.name
+    for i, link in enumerate(topology.links):
+        if link.between[0] == link.between[1]:
+            yield Problem(f"links[{i}].between", "expected two different vertices")
+
+
+def _unknown_pairs(topology: Topology) -> Iterator[Problem]:
+    accessors = {a.name for a in topology.accessors}
+    nodes = {n.name for n in topology.nodes}
+    for table in ("latency", "bandwidth"):
+        for accessor, row in getattr(topology, table).items():
+            if accessor not in accessors:
+                place, hint = f"{table}.{accessor}", did_you_mean(accessor, accessors)
+                yield Problem(place, "unknown accessor", hint)
+            for node, value in row.items():
+                place = f"{table}.{accessor}.{node}"
+                if node not in nodes:
+                    yield Problem(place, "unknown node", did_you_mean(node, nodes))
+                if not value > 0:
+                    yield Problem(place, f"got {value}, expected more than 0")
+
+
+def _bad_distances(topology: Topology) -> Iterator[Problem]:
+    size = len(topology.nodes)
+    table = topology.distances
+    if not table:
+        return
+    if len(table) != size or any(len(row) != size for row in table):
+        yield Problem("distances", f"expected {size} rows of {size}, one per node")
+        return
+    for i, row in enumerate(table):
+        if row[i] != 10:
+            yield Problem(f"distances[{i}][{i}]", f"got {row[i]}, expected 10 (local)")
+
+
+def _unreachable(topology: Topology) -> Iterator[Problem]:
+    for i, node in enumerate(topology.nodes):
+        for a, accessor in enumerate(topology.accessors):
+            if node.name in topology.latency.get(accessor.name, {}):
+                continue
+            if node.at not in topology._ways[a]:
+                message = f'no path from accessor {accessor.name} at "{accessor.at}"'
+                hint = "add a link, or the pair to latency"
+                yield Problem(
+                    f"nodes[{i}].at", f'{message} to node {node.name} at "{node.at}"', hint
+                )
+            elif node.latency is None:
+                hint = f"give it, or latency.{accessor.name}.{node.name}"
+                yield Problem(f"nodes[{i}].latency", "is missing", hint)
+
+
+def _overlapping(topology: Topology) -> Iterator[Problem]:
+    spans = sorted(
+        (zone.start, zone.end_addr, nid) for nid, node in enumerate(topology.zones) for zone in node
+    )
+    for (_, end, first), (start, _, second) in zip(spans, spans[1:], strict=False):
+        if start < end:
+            names = topology.nodes[first].name, topology.nodes[second].name
+            yield Problem(f"nodes[{second}].zones", f"overlaps with {names[0]}'s")
