@@ -1,7 +1,8 @@
 """Plain data → frozen description, with every complaint at once and at its place.
 
-pydantic finds the mistakes; this module gives each one the place a user sees (``nodes[2].capacity``)
-and a way out (``did you mean "latency"?``). Topologies, workloads and scenarios all come this way.
+pydantic finds the mistakes; this module gives each one the place a user sees, such as
+``nodes[2].capacity``, and a way out (``did you mean "latency"?``). Topologies, workloads and
+scenarios all come this way.
 """
 
 from __future__ import annotations
@@ -154,15 +155,19 @@ def _walk(cls: Any, data: Any, loc: Sequence[Any], keep_last: bool) -> tuple[str
     path, kinds = "", _dataclasses_in(cls)
     parents = kinds
     for i, step in enumerate(loc):
-        if isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+        if _has(data, step):
             data = data[step]
         elif not (keep_last and i == len(loc) - 1):
             continue
         path = join_place(path, f"[{step}]" if isinstance(step, int) else str(step))
         parents, kinds = kinds, [inner for tp in kinds for inner in _below(tp, step)]
     return path, parents
+
+
+def _has(data: Any, step: Any) -> bool:
+    if isinstance(data, Mapping):
+        return step in data
+    return isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
 
 
 def _below(tp: Any, step: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a machine is made of: memory nodes, accessors, links, and what the kernel's work costs there.
+"""What a machine is made of: memory nodes, accessors, and links.
 
 Frozen descriptions; their fields are the keys of a topology's YAML. Times are in nanoseconds, sizes
 in bytes, bandwidths in bytes per nanosecond (1 byte/ns is exactly 1 GB/s). `topology.py` puts the
@@ -7,7 +7,6 @@ parts together.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -267,133 +266,3 @@ class Link:
     def label(self) -> str:
         """Its name, or one made of its ends."""
         return self.name or "-".join(self.between)
-
-
-@dataclass(frozen=True, config=CONFIG)
-class KernelSettings:
-    """Settings of the kernel that runs on the machine.
-
-    Attributes
-    ----------
-    hz : int
-        Timer ticks per second.
-    min_free_kbytes : int or None
-        None: the kernel's formula, raised by khugepaged unless transparent huge pages are "never".
-    watermark_scale_factor : int
-        Distance between watermarks in 1/10000 of a zone.
-    timer_slack : int
-        How much later than asked a short sleep ends, ns.
-    """
-
-    hz: Literal[100, 250, 300, 1000] = 250
-    min_free_kbytes: Annotated[int, Field(ge=0)] | None = None
-    watermark_scale_factor: Annotated[int, Field(ge=1, le=3000)] = 10
-    timer_slack: DurationNs = 50_000
-    transparent_hugepage: Literal["always", "madvise", "never"] = "madvise"
-
-
-@dataclass(frozen=True, config=CONFIG)
-class CostSettings:
-    """What the kernel's own work costs, in ns of CPU time unless said otherwise.
-
-    Attributes
-    ----------
-    check_paddr, check_vaddr : int
-        Preparing and checking the accessed bit of one sampled page.
-    young_check : int
-        Testing one page in a young filter.
-    migrate_folio : dict of int to int
-        Folio order → time per folio in a batch, single thread; orders between are interpolated.
-    copy_share : dict of int to float
-        Folio order → part of that time spent copying (the rest does not scale with `copy_threads`).
-    copy_threads : int
-        Threads that copy at once.
-    tlb_shootdown : int
-        One round of inter-processor interrupts.
-    minor_fault, minor_fault_huge : int
-        First touch of a 4 KiB and of a 2 MiB page, zeroing included.
-    hint_fault : int
-        A NUMA hint fault without migration.
-    pte_scan : int
-        Arming one page for hint faults.
-    pebs_record, ibs_record : int
-        One hardware sample, drained.
-    gpu_fault : int
-        A GPU far fault.
-
-    Notes
-    -----
-    Source: migrate_folio: move_pages batches, Zen 3, "Accelerate page migration with batching and
-    hardware offload" RFC v3 (3.73 GB/s for 4 KiB, 10.67 GB/s for 2 MiB); copy_share: the same, the
-    points 512 x 4 KiB and 512 x 2 MiB. The others are priors from memory, ranges: check_paddr
-    0.5-2 us, tlb_shootdown 2-6 us, minor_fault 0.5-1 us, hint_fault 0.5-2 us, pte_scan 10-50 ns,
-    pebs_record 0.2-1 us, ibs_record 1-2 us, gpu_fault 20-45 us.
-    """
-
-    check_paddr: DurationNs = 1_000
-    check_vaddr: DurationNs = 200
-    young_check: DurationNs = 1_000
-    migrate_folio: dict[int, DurationNs] = field(
-        default_factory=lambda: {
-            0: 1_100, 2: 2_960, 4: 11_100, 5: 20_700, 6: 40_300, 7: 76_400, 8: 151_000, 9: 197_000
-        }
-    )  # fmt: skip
-    copy_share: dict[int, float] = field(default_factory=lambda: {0: 0.35, 9: 0.97})
-    copy_threads: Annotated[int, Field(ge=1)] = 1
-    tlb_shootdown: DurationNs = 4_000
-    minor_fault: DurationNs = 700
-    minor_fault_huge: DurationNs = 100_000
-    hint_fault: DurationNs = 1_000
-    pte_scan: DurationNs = 20
-    pebs_record: DurationNs = 500
-    ibs_record: DurationNs = 1_500
-    gpu_fault: DurationNs = 30_000
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        wrong = [
-            Problem(name, "expected an entry for folio order 0")
-            for name in ("migrate_folio", "copy_share")
-            if 0 not in getattr(self, name)
-        ]
-        wrong += [
-            Problem(f"copy_share.{order}", f"got {share}, expected a share in 0..1")
-            for order, share in self.copy_share.items()
-            if not 0 <= share <= 1
-        ]
-        if wrong:
-            raise ConfigError(wrong)
-        return self
-
-    def migrate_ns(self, order: int) -> int:
-        """Time to migrate one folio of that order within a batch, ns.
-
-        Notes
-        -----
-        Assumption: between measured orders the time is linear in pages; with several threads only
-        the copying part shrinks.
-        """
-        one_thread = _linear_in_pages(self.migrate_folio, order)
-        copying = one_thread * _linear_in_order(self.copy_share, order)
-        return round(one_thread - copying + copying / self.copy_threads)
-
-
-def _linear_in_pages(table: dict[int, int], order: int) -> float:
-    orders = sorted(table)
-    if order in table:
-        return float(table[order])
-    if order > orders[-1]:
-        return table[orders[-1]] * 2.0 ** (order - orders[-1])
-    high = next(o for o in orders if o > order)
-    low = max(o for o in orders if o < order)
-    part = (2**order - 2**low) / (2**high - 2**low)
-    return table[low] + part * (table[high] - table[low])
-
-
-def _linear_in_order(table: dict[int, float], order: int) -> float:
-    orders = sorted(table)
-    if order >= orders[-1]:
-        return table[orders[-1]]
-    high = next(o for o in orders if o > order)
-    low = max(o for o in orders if o <= order)
-    return table[low] + (order - low) / (high - low) * (table[high] - table[low])

@@ -8,7 +8,6 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from math import isqrt
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
@@ -19,18 +18,14 @@ from numasim.checking import build
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.hardware import (
     CONFIG,
-    PAGE_BYTES,
     Accessor,
-    CostSettings,
-    KernelSettings,
     Link,
     Node,
     Zone,
 )
+from numasim.kernel import CostSettings, KernelSettings
+from numasim.layout import lay_out, merge_ranges, min_free_kbytes, overlaps
 from numasim.units import Bandwidth, DurationNs
-
-FIRST_FRAME_ADDR = 4 << 30
-"""Where node 0 starts unless the topology says: above the 32-bit zones, so that it is one zone."""
 
 
 class Step(NamedTuple):
@@ -88,7 +83,7 @@ class Topology:
     @model_validator(mode="after")
     def _check(self) -> Self:
         wrong = [*_repeated(self), *_unknown_pairs(self), *_bad_distances(self)]
-        wrong = wrong or [*_unreachable(self), *_overlapping(self)]
+        wrong = wrong or [*_unreachable(self), *overlaps(self.nodes, self.zones)]
         if wrong:
             raise ConfigError(wrong)
         return self
@@ -217,7 +212,7 @@ class Topology:
         return _frozen(table)
 
     def fallback_order(self, node: str | int) -> tuple[int, ...]:
-        """Nodes an allocation that prefers this node tries, itself first: by distance, then number."""
+        """Where an allocation preferring this node goes: itself, then by distance, then number."""
         nid = self.node_id(node)
         rest = [n for n in range(len(self.nodes)) if n != nid]
         return (nid, *sorted(rest, key=lambda n: (int(self.node_distances[nid, n]), n)))
@@ -235,18 +230,7 @@ class Topology:
     @cached_property
     def zones(self) -> tuple[tuple[Zone, ...], ...]:
         """Zones of every node; a node without explicit ones is one zone Normal."""
-        out: list[tuple[Zone, ...]] = []
-        next_addr = FIRST_FRAME_ADDR
-        for node in self.nodes:
-            zones = node.zones
-            if not zones:
-                start = node.ranges[0][0] if node.ranges else next_addr
-                end = node.ranges[-1][1] if node.ranges else next_addr + node.capacity
-                pages = sum(e - s for s, e in node.ranges) // PAGE_BYTES or None
-                zones = (Zone("Normal", start=start, end=end, managed=pages),)
-            out.append(zones)
-            next_addr = max(next_addr, *(z.end_addr for z in zones))
-        return tuple(out)
+        return lay_out(self.nodes)
 
     def node_ranges(self, node: str | int) -> list[tuple[int, int]]:
         """Physical memory of a node as [start, end) in bytes, ascending."""
@@ -262,36 +246,16 @@ class Topology:
         Source: damo 3.4.3 and DAMON's modules take the biggest "System RAM" resource, which may
         hold several nodes.
         """
-        ranges = sorted(r for nid in range(len(self.nodes)) for r in self.node_ranges(nid))
-        merged = [ranges[0]]
-        for start, end in ranges[1:]:
-            if start == merged[-1][1]:
-                merged[-1] = (merged[-1][0], end)
-            else:
-                merged.append((start, end))
-        return max(merged, key=lambda r: r[1] - r[0])
+        ranges = merge_ranges(r for nid in range(len(self.nodes)) for r in self.node_ranges(nid))
+        return max(ranges, key=lambda r: r[1] - r[0])
 
     def managed_pages(self, node: str | int) -> int:
         """Pages of a node that its allocator hands out."""
         return sum(zone.managed_pages for zone in self.zones[self.node_id(node)])
 
     def min_free_kbytes(self) -> int:
-        """The kernel's min_free_kbytes: as set, or as it computes it at boot.
-
-        Notes
-        -----
-        Source: Linux: isqrt(16 * lowmem in KiB), held in 128..262144. With transparent huge pages
-        khugepaged raises it to 11 page blocks of 2 MiB per populated zone, at most 5 % of memory:
-        the recorded guests have 67,576 KiB in 3 zones.
-        """
-        if self.kernel.min_free_kbytes is not None:
-            return self.kernel.min_free_kbytes
-        zones = [z for node in self.zones for z in node if z.managed_pages]
-        low = sum(z.managed_pages for z in zones if z.name != "Movable") * PAGE_BYTES // 1024
-        computed = min(max(isqrt(low * 16), 128), 262_144)
-        if self.kernel.transparent_hugepage == "never":
-            return computed
-        return max(computed, min(len(zones) * 11 * 2048, low // 20))
+        """The kernel's min_free_kbytes, KiB; see `layout.min_free_kbytes`."""
+        return min_free_kbytes(self.kernel, (zone for node in self.zones for zone in node))
 
 
 def shortest_ways(links: Sequence[Link], start: str) -> dict[str, tuple[int, tuple[Step, ...]]]:
@@ -402,13 +366,3 @@ def _unreachable(topology: Topology) -> Iterator[Problem]:
             elif node.latency is None:
                 hint = f"give it, or latency.{accessor.name}.{node.name}"
                 yield Problem(f"nodes[{i}].latency", "is missing", hint)
-
-
-def _overlapping(topology: Topology) -> Iterator[Problem]:
-    spans = sorted(
-        (zone.start, zone.end_addr, nid) for nid, node in enumerate(topology.zones) for zone in node
-    )
-    for (_, end, first), (start, _, second) in zip(spans, spans[1:], strict=False):
-        if start < end:
-            names = topology.nodes[first].name, topology.nodes[second].name
-            yield Problem(f"nodes[{second}].zones", f"overlaps with {names[0]}'s")
