@@ -23,6 +23,8 @@ GOAL_METRICS = (
 )  # fmt: skip
 CORE_FILTERS = ("addr", "target")
 OPS_FILTERS = ("anon", "active", "memcg", "young", "hugepage_size", "unmapped")
+PROBE_HITS_FILTERS = ("probe_hits_wsum",)
+PROBE_FILTERS = ("anon", "memcg", "pgidle_unset", "pgidle_set", "hugepage_size")
 TUNERS = ("consist", "temporal")
 
 
@@ -62,13 +64,18 @@ class AccessPattern:
 
 @dataclass(frozen=True, slots=True)
 class QuotaGoal:
-    """One goal of a quota; `nid` and `memcg_path` where the metric needs them."""
+    """One goal of a quota; `nid` and `memcg_path` where the metric needs them.
+
+    `complement` is the word of damo 3.4.3 that may follow any target value; Linux 7.3.4 has no
+    such goal, so it is kept for the files that carry it.
+    """
 
     metric: str
     target_value: int
     current_value: int = 0
     nid: int | None = None
     memcg_path: str | None = None
+    complement: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,10 @@ class Watermarks:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One DAMOS filter. ``addr`` uses `start`/`end`, ``hugepage_size`` `min_sz`/`max_sz` (bytes)."""
+    """One DAMOS filter. ``addr`` uses `start`/`end`, ``hugepage_size`` `min_sz`/`max_sz` (bytes).
+
+    ``probe_hits_wsum`` uses `min_hits`/`max_hits`, weighted sums of probe hits.
+    """
 
     type: str
     matching: bool
@@ -111,6 +121,8 @@ class Filter:
     target_idx: int = 0
     min_sz: int = 0
     max_sz: int = 0
+    min_hits: int = 0
+    max_hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,27 @@ class SampleControl:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeFilter:
+    """Which pages a probe counts: type such as ``anon``, ``memcg`` (`path`) or ``hugepage_size``."""
+
+    type: str
+    matching: bool
+    allow: bool
+    path: str | None = None
+    range_min: int | None = None
+    range_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A data-attribute probe of a context (Linux 7.x); `preps` are done before each sample."""
+
+    filters: tuple[ProbeFilter, ...] = ()
+    weight: int = 0
+    preps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """One monitoring context with its schemes."""
 
@@ -176,6 +209,7 @@ class Context:
     addr_unit: int = 1
     pause: bool = False
     sample_control: SampleControl = SampleControl()
+    probes: tuple[Probe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
