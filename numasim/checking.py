@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.units import FROM_FILE, BadText
 
 T = TypeVar("T")
 
@@ -39,7 +40,13 @@ _EXPECTED = {
 }
 
 
-def build(cls: type[T], data: Any, source: str = "", place: str = "") -> T:
+def build(
+    cls: type[T],
+    data: Any,
+    source: str = "",
+    place: str = "",
+    context: Mapping[str, Any] | None = FROM_FILE,
+) -> T:
     """One description made of plain data.
 
     Parameters
@@ -53,6 +60,10 @@ def build(cls: type[T], data: Any, source: str = "", place: str = "") -> T:
     place : str
         Where in the file the data stood, such as ``"topology"``.
 
+    context : mapping or None
+        Handed to pydantic. By default bare numbers are refused where a unit is wanted; with None
+        they are taken as already converted.
+
     Returns
     -------
     T
@@ -63,7 +74,7 @@ def build(cls: type[T], data: Any, source: str = "", place: str = "") -> T:
         With every mistake found.
     """
     try:
-        return TypeAdapter(cls).validate_python(data)
+        return TypeAdapter(cls).validate_python(data, context=context)
     except ValidationError as error:
         raise ConfigError(problems(cls, data, error, place), source) from None
     except ConfigError as error:
@@ -115,6 +126,8 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):
         return [_inside(_with_value(p, detail["input"]), where) for p in cause.problems]
+    if isinstance(cause, BadText):
+        return [_with_value(Problem(where, cause.message, cause.hint), detail["input"])]
     if isinstance(cause, Exception):
         return [_with_value(Problem(where, str(cause)), detail["input"])]
     expected = _EXPECTED.get(kind)
@@ -127,9 +140,9 @@ def _with_value(problem: Problem, value: Any) -> Problem:
     """Say what was found, unless the check already did or it would be a whole section."""
     if isinstance(value, Mapping | list | tuple) or dataclasses.is_dataclass(value):
         return problem
-    if problem.place or problem.message.startswith(("got ", _shown(value))):
+    if problem.message.startswith(("got ", "unknown ", "no ")):
         return problem
-    return Problem("", f"got {_shown(value)}, {problem.message}", problem.hint)
+    return Problem(problem.place, f"got {_shown(value)}, {problem.message}", problem.hint)
 
 
 def _inside(problem: Problem, place: str) -> Problem:

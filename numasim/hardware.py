@@ -13,10 +13,18 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.units import Bandwidth, Bytes, DurationNs, parse_cpulist
+from numasim.units import Bandwidth, Bytes, DurationNs, parse_bytes, parse_cpulist
 
 PAGE_BYTES = 4096
 CONFIG = ConfigDict(extra="forbid")
+
+
+def _address(value: Any) -> Any:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+Address = Annotated[int, BeforeValidator(_address), Field(ge=0, strict=True)]
+"""A physical address: a whole number (hexadecimal in YAML) or a size such as ``4 GiB``."""
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")]
 
@@ -99,9 +107,9 @@ class Zone:
     """A zone of a node. Addresses in bytes; `managed` in pages (None: all of them)."""
 
     name: Literal["DMA", "DMA32", "Normal", "Movable"]
-    start: Bytes
+    start: Address
     size: Bytes | None = None
-    end: Bytes | None = None
+    end: Address | None = None
     managed: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
@@ -178,7 +186,7 @@ class Node:
     duplex: bool | None = None
     curve: LoadedLatency = CURVES["skx"]
     zones: tuple[Zone, ...] = ()
-    ranges: tuple[tuple[Bytes, Bytes], ...] = ()
+    ranges: tuple[tuple[Address, Address], ...] = ()
     other_memory: OtherMemory = OtherMemory()
 
     @model_validator(mode="after")

@@ -126,7 +126,7 @@ def _linear_in_pages(table: dict[int, int], order: int) -> float:
     if order in table:
         return float(table[order])
     if order > orders[-1]:
-        return table[orders[-1]] * 2.0 ** (order - orders[-1])
+        return float(table[orders[-1]] * 2 ** (order - orders[-1]))
     high = next(o for o in orders if o > order)
     low = max(o for o in orders if o < order)
     part = (2**order - 2**low) / (2**high - 2**low)

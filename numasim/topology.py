@@ -5,7 +5,6 @@ each node's frames lie. A tier is a relation: `Topology.tiers(accessor)` ranks n
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple, Self
@@ -44,6 +43,9 @@ class Topology:
     latency, bandwidth : dict of str to dict of str to value
         Measured idle latency (ns) and cap on bandwidth (bytes/ns) of a pair, accessor → node; wins
         over what the graph gives.
+    declared_latency : dict of str to dict of str to int
+        What the firmware tells the kernel (HMAT), where that is not the truth, ns; only `tiers`
+        believes it.
     distances : tuple of tuple of int
         Linux's node distance table (SLIT). Left out: derived, see `node_distances`.
     """
@@ -54,6 +56,7 @@ class Topology:
     links: tuple[Link, ...] = ()
     latency: dict[str, dict[str, DurationNs]] = Field(default_factory=dict)
     bandwidth: dict[str, dict[str, Bandwidth]] = Field(default_factory=dict)
+    declared_latency: dict[str, dict[str, DurationNs]] = Field(default_factory=dict)
     distances: tuple[tuple[Annotated[int, Field(ge=10, le=255)], ...], ...] = ()
     kernel: KernelSettings = KernelSettings()
     costs: CostSettings = Field(default_factory=CostSettings)
@@ -154,8 +157,13 @@ class Topology:
 
     def tiers(self, accessor: str | int) -> tuple[int, ...]:
         """Nodes from nearest to farthest for that accessor: by idle latency, then by number."""
-        row = self.idle_latency_ns[self.accessor_id(accessor)]
-        return tuple(int(n) for n in np.argsort(row, kind="stable"))
+        a = self.accessor_id(accessor)
+        declared = self.declared_latency.get(self.accessors[a].name, {})
+        row = [
+            declared.get(node.name, latency)
+            for node, latency in zip(self.nodes, self.idle_latency_ns[a], strict=True)
+        ]
+        return tuple(sorted(range(len(row)), key=lambda n: (row[n], n)))
 
     def cap_bytes_per_ns(self, accessor: int, node: int) -> float | None:
         """The measured cap of a pair, if one is given."""
@@ -303,13 +311,13 @@ def _index(what: str, wanted: str | int, names: list[str]) -> int:
 
 
 def _repeated(topology: Topology) -> Iterator[Problem]:
-    for what, parts in (("nodes", topology.nodes), ("accessors", topology.accessors)):
-        if not parts:
+    nodes, accessors = [n.name for n in topology.nodes], [a.name for a in topology.accessors]
+    for what, names in (("nodes", nodes), ("accessors", accessors)):
+        if not names:
             yield Problem(what, "expected at least one")
-        names = Counter(part.name for part in parts)
-        for i, part in enumerate(parts):
-            if names[part.name] > 1:
-                yield Problem(f"{what}[{i}].name", f'"{part.name}" is taken more than once')
+        for i, name in enumerate(names):
+            if names.count(name) > 1:
+                yield Problem(f"{what}[{i}].name", f'"{name}" is taken more than once')
     owner: dict[int, str] = {}
     for i, accessor in enumerate(topology.accessors):
         for cpu in accessor.cpus:
@@ -326,7 +334,7 @@ def _repeated(topology: Topology) -> Iterator[Problem]:
 def _unknown_pairs(topology: Topology) -> Iterator[Problem]:
     accessors = {a.name for a in topology.accessors}
     nodes = {n.name for n in topology.nodes}
-    for table in ("latency", "bandwidth"):
+    for table in ("latency", "bandwidth", "declared_latency"):
         for accessor, row in getattr(topology, table).items():
             if accessor not in accessors:
                 place, hint = f"{table}.{accessor}", did_you_mean(accessor, accessors)
