@@ -1,1 +1,108 @@
-"""TODO-docstring"""
+"""Access patterns: which part of a mapping an operation visits, as a function of work done.
+
+A pattern cuts its mapping into *extents* once; at any point of its actor's work it says which share
+of its visits each extent gets. Inside an extent all pages are alike, or differ by a `Spread`.
+One file registers one pattern; its fields are its YAML keys.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from numasim.registry import Registry
+from numasim.units import Ratio
+
+STRICT = ConfigDict(extra="forbid")
+registry: Registry[Pattern] = Registry("pattern", "numasim.patterns", "numasim.patterns")
+register = registry.register
+
+
+@plain_dataclass(frozen=True)
+class Spread:
+    """How rates differ between pages of one extent.
+
+    Parameters
+    ----------
+    key : str
+        Spreads of equal key give a page the same class, so that a page keeps its rate.
+    edges : tuple of float
+        Class bounds in the page's fixed quantile, ``0 = edges[0] < … < edges[-1] = 1``.
+    rates : tuple of float
+        Rate of each class relative to the others.
+    """
+
+    key: str
+    edges: tuple[float, ...]
+    rates: tuple[float, ...]
+
+
+@plain_dataclass(frozen=True)
+class Extent:
+    """Pages ``[first, last)`` of a mapping that share one law."""
+
+    first: int
+    last: int
+    spread: Spread | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Pattern:
+    """What every pattern has.
+
+    Parameters
+    ----------
+    mapping : str
+        Name of the mapping visited.
+    visits : float
+        Pages turned to per operation; accessed bits and hint faults follow these.
+    lines : float
+        64-byte lines used per visit.
+    miss : float
+        Share of those lines that miss the caches; bandwidth and latency follow these.
+    write : float
+        Share of visits that write.
+    parallelism : float
+        Misses of this pattern that overlap.
+    overlap : str
+        How threads meet slow pages: ``dynamic`` (work is balanced), ``barrier`` (all wait for the
+        slowest) or ``serial`` (one front that is in one node at a time).
+    """
+
+    mapping: str
+    visits: Annotated[float, Field(ge=0)] = 1.0
+    lines: Annotated[float, Field(gt=0)] = 1.0
+    miss: Ratio = 1.0
+    write: Ratio = 0.0
+    parallelism: Annotated[float, Field(gt=0)] = 1.0
+    overlap: Literal["dynamic", "barrier", "serial"] = "dynamic"
+
+    kind: ClassVar[str]
+    sweep: ClassVar[bool] = False
+
+    def extents(self, nr_pages: int) -> list[Extent]:
+        """The extents this pattern will ever use, in a mapping of `nr_pages` pages."""
+        raise NotImplementedError
+
+    def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """float64[extents]: share of the visits that each extent gets after `work` operations."""
+        raise NotImplementedError
+
+    def next_change(self, work: float) -> float:
+        """The work at which `shares` changes next."""
+        return math.inf
+
+    def populated_pages(self, work: float, nr_pages: int) -> int:
+        """Pages of the mapping that exist after `work` operations."""
+        return nr_pages
+
+
+def window(first: float, last: float, nr_pages: int) -> tuple[int, int]:
+    """Page bounds of a share of a mapping, never empty."""
+    start = min(round(first * nr_pages), nr_pages - 1)
+    return start, max(start + 1, round(last * nr_pages))

@@ -1,1 +1,49 @@
-"""TODO-docstring"""
+"""Access sources: how accesses become visible to DAMON. One file registers one source.
+
+A source answers, for a context's regions, in how many ticks of a window the sampled address was found
+accessed, and what the looking cost. DAMON never sees traffic except through a source.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from numasim.registry import Registry
+
+
+class Ticking(Protocol):
+    """A window of sampling ticks: when addresses were chosen and when they were checked, int64[T]."""
+
+    starts_ns: np.ndarray
+    ends_ns: np.ndarray
+
+
+class AccessSource(Protocol):
+    """What a monitoring context asks."""
+
+    kind: ClassVar[str]
+
+    def hits(
+        self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
+    ) -> np.ndarray:
+        """int64[R]: ticks in which each region ``[start, end)`` was found accessed.
+
+        Parameters
+        ----------
+        start, end : int64[R]
+            Addresses in bytes.
+        target : int64[R]
+            Index of each region's target.
+        window : Ticking
+        """
+        ...
+
+    def check_ns(self, nr_regions: int) -> int:
+        """CPU time of preparing and checking that many regions once."""
+        ...
+
+
+registry: Registry[AccessSource] = Registry("access source", "numasim.sources", "numasim.sources")
+register = registry.register

@@ -1,0 +1,364 @@
+"""Physical memory: frames, the pages that hold them, zones with watermarks, and the allocator.
+
+The truth is physical: `frame_of[page]` and `page_of[frame]`; the node follows from the frame. A frame
+is as large as the smallest page order of the workload, so a machine of huge pages needs few. Only the
+migrator (`migration.py`) calls the methods that change anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numasim.errors import ConfigError
+from numasim.topology import Topology
+from numasim.watermarks import Watermark, zone_watermarks
+
+PAGE_BYTES = 4096
+FREE, OTHER, RESERVED = -1, -2, -3
+ABSENT = -1
+# Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by up to 63 * 32 pages
+LOWMEM_RESERVE_RATIO = 256
+PCP_REFILL_PAGES = 63 << 5
+
+
+class FreeFrames:
+    """Free frames of one zone in the order in which they are handed out.
+
+    Frames freed last are taken first; then never-used ones, upwards. Assumption: Linux's buddy lists
+    behave so to within a few megabytes; the recorded page maps show runs of thousands of pages that
+    rise with the virtual address.
+    """
+
+    def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
+        self._runs = [list(run) for run in reversed(runs)]  # the last one is used first
+        self._freed: list[np.ndarray] = []
+
+    def give(self, frames: np.ndarray) -> None:
+        """Free `frames` (int64[N]); the last of them is the first to be taken again."""
+        self._freed.append(frames)
+
+    def take(self, nr: int) -> np.ndarray:
+        """int64[nr]: frames, which the caller knows to be there."""
+        parts = []
+        while nr and self._freed:
+            chunk = self._freed.pop()
+            if len(chunk) > nr:
+                self._freed.append(chunk[:-nr])
+                chunk = chunk[-nr:]
+            parts.append(chunk[::-1])
+            nr -= len(chunk)
+        while nr:
+            run = self._runs[-1]
+            last = min(run[0] + nr, run[1])
+            parts.append(np.arange(run[0], last, dtype=np.int64))
+            nr -= last - run[0]
+            run[0] = last
+            if run[0] == run[1]:
+                self._runs.pop()
+        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+
+    def take_aligned(self, nr: int, size: int) -> np.ndarray:
+        """int64[<=nr]: first frames of aligned blocks of `size` frames, fewer if there are no more."""
+        heads = self._aligned_from_runs(nr, size)
+        if len(heads) < nr and self._freed:
+            self._gather_blocks(size)
+            heads = np.r_[heads, self._aligned_from_runs(nr - len(heads), size)]
+        return heads
+
+    def _aligned_from_runs(self, nr: int, size: int) -> np.ndarray:
+        heads: list[np.ndarray] = []
+        left = nr
+        for index in range(len(self._runs) - 1, -1, -1):
+            if not left:
+                break
+            first, last = self._runs[index]
+            start = -(-first // size) * size
+            n = min(left, max(0, (last - start) // size))
+            if not n:
+                continue
+            heads.append(start + size * np.arange(n, dtype=np.int64))
+            end = start + n * size
+            rest = [[end, last]] if end < last else []
+            rest += [[first, start]] if first < start else []
+            self._runs[index : index + 1] = rest
+            left -= n
+        return np.concatenate(heads) if heads else np.empty(0, np.int64)
+
+    def _gather_blocks(self, size: int) -> None:
+        """Coalesce freed frames: whole aligned blocks become runs again, as in the buddy allocator."""
+        frames = np.concatenate(self._freed)
+        order = np.argsort(frames // size, kind="stable")
+        blocks, first, count = np.unique(frames[order] // size, return_index=True, return_counts=True)
+        whole = np.zeros(len(frames), bool)
+        for at, n in zip(first[count == size], count[count == size], strict=True):
+            whole[order[at : at + n]] = True
+        for block in blocks[count == size][::-1].tolist():
+            self._runs.append([block * size, block * size + size])
+        self._freed = [frames[~whole]] if not whole.all() else []
+
+
+@dataclass
+class ZoneState:
+    """One zone of one node. Frame counts; `free` leaves out what sits in per-CPU lists, as MemFree does."""
+
+    node: int
+    name: str
+    runs: list[tuple[int, int]]
+    managed: int
+    free: int
+    frames: FreeFrames
+    marks: Watermark = field(default_factory=lambda: Watermark(0, 0, 0, 0))
+    reserve: int = 0
+    in_pcp: int = 0
+
+    @property
+    def available(self) -> int:
+        """Frames that could be handed out if no watermark forbade it."""
+        return self.free + self.in_pcp
+
+
+class Memory:
+    """Frames of all nodes and the pages of all mappings.
+
+    Parameters
+    ----------
+    topology : Topology
+    nr_pages : int
+        Pages of all mappings, in frames' size.
+    frame_bytes : int
+        Size of a frame; 4096 unless every mapping uses larger pages.
+    """
+
+    def __init__(self, topology: Topology, nr_pages: int, frame_bytes: int = PAGE_BYTES) -> None:
+        self.topology, self.frame_bytes = topology, frame_bytes
+        self.pages_per_frame = frame_bytes // PAGE_BYTES
+        self._lay_out()
+        nr_frames = int(self.range_first[-1] + self.range_frames[-1])
+        self.page_of = np.full(nr_frames, FREE, np.int32)
+        self.frame_of = np.full(nr_pages, ABSENT, np.int32)
+        self.node_first = np.array([self.frames_of_node(n)[0] for n in range(len(topology.nodes))])
+        self.zones = [zone for n in range(len(topology.nodes)) for zone in self._zones_of(n)]
+        self.min_free_kbytes = topology.min_free_kbytes()
+        self.watermark_scale_factor = topology.kernel.watermark_scale_factor
+        self.set_watermarks()
+        self._place_other_memory()
+
+    # -- layout ------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        starts, ends, nodes = [], [], []
+        for n in range(len(self.topology.nodes)):
+            for start, end in self.topology.node_ranges(n):
+                starts.append(-(-start // self.frame_bytes))
+                ends.append(end // self.frame_bytes)
+                nodes.append(n)
+        pfns, ends_ = np.array(starts), np.array(ends)
+        self.range_start = pfns * self.frame_bytes  # byte addresses, int64[K]
+        self.range_frames = ends_ - pfns
+        self.range_end = ends_ * self.frame_bytes
+        self.range_node = np.array(nodes)
+        self.range_first = np.r_[0, np.cumsum(self.range_frames)[:-1]]
+
+    def frames_of_node(self, nid: int) -> tuple[int, int]:
+        """First and last + 1 frame of a node."""
+        own = np.flatnonzero(self.range_node == nid)
+        return int(self.range_first[own[0]]), int(self.range_first[own[-1]] + self.range_frames[own[-1]])
+
+    def frames_in(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Frame intervals of the physical bytes ``[start, end)``, holes left out."""
+        found = []
+        for at, stop, first in zip(self.range_start, self.range_end, self.range_first, strict=True):
+            a, b = max(start, int(at)), min(end, int(stop))
+            if a < b:
+                found.append((int(first) + (a - int(at)) // self.frame_bytes,
+                              int(first) + -(-(b - int(at)) // self.frame_bytes)))  # fmt: skip
+        return found
+
+    def node_of(self, frames: np.ndarray) -> np.ndarray:
+        """int64[N]: node of each frame."""
+        return np.searchsorted(self.node_first, frames, "right") - 1
+
+    def addresses_of(self, frames: np.ndarray) -> np.ndarray:
+        """int64[N]: physical byte address of each frame."""
+        k = np.searchsorted(self.range_first, frames, "right") - 1
+        return self.range_start[k] + (frames - self.range_first[k]) * self.frame_bytes
+
+    def _zones_of(self, nid: int) -> list[ZoneState]:
+        zones = []
+        for zone in self.topology.zones[nid]:
+            runs = [
+                run
+                for start, end in self.topology.node_ranges(nid)
+                for run in self.frames_in(max(zone.start, start), min(zone.end_addr, end))
+            ]
+            present = sum(last - first for first, last in runs)
+            usable = min(present, zone.managed_pages // self.pages_per_frame)
+            if not usable:
+                continue
+            runs = self._reserve(runs, present - usable)
+            zones.append(ZoneState(nid, zone.name, runs, usable, usable, FreeFrames(runs)))
+        return zones
+
+    def _reserve(self, runs: list[tuple[int, int]], nr: int) -> list[tuple[int, int]]:
+        """Take the lowest `nr` frames out: firmware and the kernel's own tables."""
+        left = []
+        for first, last in runs:
+            cut = min(nr, last - first)
+            self.page_of[first : first + cut] = RESERVED
+            nr -= cut
+            if first + cut < last:
+                left.append((first + cut, last))
+        return left
+
+    def _place_other_memory(self) -> None:
+        self._reclaimable: dict[int, list[np.ndarray]] = {}
+        for nid, node in enumerate(self.topology.nodes):
+            other = node.other_memory
+            kept = -(-other.bytes // self.frame_bytes) - other.reclaimable_bytes // self.frame_bytes
+            for nr, reclaimable in ((kept, False), (other.reclaimable_bytes // self.frame_bytes, True)):
+                for zone in reversed(self.zones_of_node(nid)):
+                    take = min(nr, zone.free)
+                    if take <= 0:
+                        continue
+                    frames = zone.frames.take(take)
+                    self.page_of[frames] = OTHER
+                    zone.free -= take
+                    nr -= take
+                    if reclaimable:
+                        self._reclaimable.setdefault(nid, []).append(frames)
+                if nr > 0:
+                    raise ConfigError(f"nodes[{nid}].other_memory is larger than the node")
+
+    # -- watermarks --------------------------------------------------------------------------------
+
+    def zones_of_node(self, nid: int) -> list[ZoneState]:
+        """Zones of a node, lowest first."""
+        return [zone for zone in self.zones if zone.node == nid]
+
+    def set_watermarks(self, min_free_kbytes: int | None = None, scale: int | None = None) -> None:
+        """Write the sysctls min_free_kbytes and watermark_scale_factor; what is None stays.
+
+        Source: Linux 7.3.4 watermark setup; the lowmem reserve of a zone is the managed pages of the
+        zones above it on its node by `LOWMEM_RESERVE_RATIO`.
+        """
+        if min_free_kbytes is not None:
+            self.min_free_kbytes = min_free_kbytes
+        if scale is not None:
+            self.watermark_scale_factor = scale
+        per, lowmem = self.pages_per_frame, sum(z.managed for z in self.zones) * self.pages_per_frame
+        for zone in self.zones:
+            marks = zone_watermarks(
+                self.min_free_kbytes,
+                zone.managed * per,
+                lowmem,
+                movable=zone.name == "Movable",
+                watermark_scale_factor=self.watermark_scale_factor,
+            )
+            zone.marks = Watermark(*(-(-mark // per) for mark in marks))
+        for nid in range(len(self.topology.nodes)):
+            above = 0
+            for zone in reversed(self.zones_of_node(nid)):
+                zone.reserve = above // LOWMEM_RESERVE_RATIO if zone.name.startswith("DMA") else 0
+                above += zone.managed
+
+    # -- counting ----------------------------------------------------------------------------------
+
+    def managed_frames(self, nid: int) -> int:
+        """Frames the allocator manages on a node (MemTotal)."""
+        return sum(zone.managed for zone in self.zones_of_node(nid))
+
+    def free_frames(self, nid: int) -> int:
+        """Free frames of a node (MemFree)."""
+        return sum(zone.free for zone in self.zones_of_node(nid))
+
+    # -- allocation (for the migrator only) ----------------------------------------------------------
+
+    def allocate(self, nr: int, nodes: Sequence[int], marks: Sequence[str], size: int = 1) -> np.ndarray:
+        """Hand out frames the way the page allocator walks its zonelist.
+
+        Parameters
+        ----------
+        nr : int
+            Frames, or blocks of `size` frames.
+        nodes : sequence of int
+            Node order.
+        marks : sequence of str
+            Watermarks tried in turn (``"low"``, then ``"min"``); a zone serves while its free frames
+            are above mark + lowmem reserve. The test precedes a refill of the per-CPU list, so a zone
+            can end below the mark by up to `PCP_REFILL_PAGES`.
+        size : int
+            1, or the frames of one folio, which then are contiguous and aligned.
+
+        Returns
+        -------
+        int64[<=nr]
+            Frames (of each folio the first); fewer if all zones refuse.
+        """
+        parts: list[np.ndarray] = []
+        for mark in marks:
+            for nid in nodes:
+                for zone in reversed(self.zones_of_node(nid)):
+                    if nr <= 0:
+                        break
+                    floor = getattr(zone.marks, mark) + zone.reserve
+                    part = self._take(zone, nr, floor) if size == 1 else self._take_blocks(zone, nr, floor, size)
+                    if len(part):
+                        parts.append(part)
+                        nr -= len(part)
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def _take(self, zone: ZoneState, nr: int, floor: int) -> np.ndarray:
+        refill = max(1, PCP_REFILL_PAGES // self.pages_per_frame)
+        wanted = nr - zone.in_pcp
+        if wanted > 0 and zone.free > floor:
+            # refills happen while free > floor: the smallest number that brings it to the floor or below
+            most = -(-(zone.free - floor) // refill)
+            refills = min(-(-wanted // refill), most)
+            moved = min(refills * refill, zone.free)
+            zone.free -= moved
+            zone.in_pcp += moved
+        take = min(nr, zone.in_pcp)
+        if take <= 0:
+            return np.empty(0, np.int64)
+        zone.in_pcp -= take
+        return zone.frames.take(take)
+
+    def _take_blocks(self, zone: ZoneState, nr: int, floor: int, size: int) -> np.ndarray:
+        allowed = max(0, -(-(zone.free - floor) // size))
+        heads = zone.frames.take_aligned(min(nr, allowed, zone.free // size), size)
+        zone.free -= len(heads) * size
+        return heads
+
+    def release(self, frames: np.ndarray) -> None:
+        """Free `frames` (int64[N]) to their zones."""
+        if not len(frames):
+            return
+        self.page_of[frames] = FREE
+        for zone in self.zones:
+            own = np.zeros(len(frames), bool)
+            for first, last in zone.runs:
+                own |= (frames >= first) & (frames < last)
+            if own.any():
+                mine = frames[own]
+                zone.frames.give(mine)
+                zone.free += len(mine)
+
+    def wake_kswapd(self, nid: int) -> int:
+        """Drop reclaimable memory that is not ours until the HIGH watermarks hold; frames freed.
+
+        Source: Linux 7.3.4 kswapd balancing, reduced to page cache (anonymous memory has no swap).
+        """
+        want = sum(max(0, z.marks.high + z.reserve - z.free) for z in self.zones_of_node(nid))
+        freed = 0
+        stock = self._reclaimable.get(nid, [])
+        while stock and freed < want:
+            frames = stock.pop()
+            if len(frames) > want - freed:
+                stock.append(frames[want - freed :])
+                frames = frames[: want - freed]
+            self.release(frames)
+            freed += len(frames)
+        return freed

@@ -1,0 +1,291 @@
+"""The one hand that moves pages: first touch, migration, unmapping, folio splits.
+
+It alone writes the frame maps and keeps every count of pages by place up to date. Whoever wants a page
+moved asks here and learns what moved and how long the asking thread was busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numasim.errors import SimulationError
+from numasim.law import Law
+from numasim.memory import ABSENT, Memory
+from numasim.pages import MappingPages, PageSpace
+from numasim.traffic import BlockCounts
+from numasim.view import Arrivals, View
+from numasim.workload import Mempolicy
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a migration did: pages moved, by 4 KiB-or-larger frames, and CPU time of the mover."""
+
+    pages: np.ndarray
+    bytes: int
+    busy_ns: int
+    complete: bool
+
+
+@dataclass
+class Ledger:
+    """Bytes moved since last asked, by cause: ``(cause, mapping, from, to) → bytes``."""
+
+    moved: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def take(self) -> tuple[dict[tuple[str, int, int, int], int], dict[str, int]]:
+        """All entries, and start afresh."""
+        found = (self.moved, self.failed)
+        self.moved, self.failed = {}, {}
+        return found
+
+
+CostOf = Callable[[int, int, int], int]
+"""(source node, target node, folio order) → ns to migrate one folio in a batch."""
+
+
+class Migrator:
+    """Places pages in frames and keeps the counts.
+
+    Parameters
+    ----------
+    memory : Memory
+    space : PageSpace
+    law : Law
+    cost_of : callable
+        See `CostOf`.
+    before_change : callable
+        Called just before placement changes, so that observers can account for ticks that are over.
+    """
+
+    def __init__(
+        self, memory: Memory, space: PageSpace, law: Law, cost_of: CostOf, before_change: Callable[[], None]
+    ) -> None:
+        self.memory, self.space, self.law = memory, space, law
+        self.cost_of, self.before_change = cost_of, before_change
+        self.node_counts = np.zeros((len(memory.topology.nodes), space.nr_classes), np.int64)
+        self.frame_counts = BlockCounts(len(memory.page_of), space.nr_classes)
+        self.page_counts: BlockCounts | None = None
+        self.views: list[tuple[View, bool]] = []  # the view, and whether it is physical
+        self.ledger = Ledger()
+        self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
+        self._cursor: dict[int, int] = {}
+
+    # -- views -------------------------------------------------------------------------------------------
+
+    def watch_pages(self) -> BlockCounts:
+        """Counts by virtual page, kept from the first call on."""
+        if self.page_counts is None:
+            self.page_counts = BlockCounts(self.space.nr_pages, self.space.nr_classes)
+            present = np.flatnonzero(self.memory.frame_of >= 0)
+            self.page_counts.add(present, self.space.class_of[present].astype(np.int64))
+        return self.page_counts
+
+    # -- first touch -------------------------------------------------------------------------------------
+
+    def first_touch(
+        self, pages: MappingPages, first: int, last: int, home: int, policy: Mempolicy, from_ns: int, now_ns: int
+    ) -> None:
+        """Fault in pages ``[first, last)`` of a mapping (offsets), touched between two instants.
+
+        Parameters
+        ----------
+        home : int
+            Nearest node of the accessor that touches.
+
+        Raises
+        ------
+        SimulationError
+            If no allowed node has room: the machine is out of memory.
+        """
+        new = np.arange(pages.first + first, pages.first + last, dtype=np.int64)
+        new = new[self.memory.frame_of[new] == ABSENT]
+        if not len(new):
+            return
+        k = pages.folio_pages
+        folios = new.reshape(-1, k)
+        frames = np.empty(len(folios), np.int64)
+        wanted = self._wanted_nodes(policy, home, (folios[:, 0] - pages.first) // k)
+        for node in np.unique(wanted):
+            rows = np.flatnonzero(wanted == node)
+            frames[rows] = self._allocate(len(rows), int(node), policy, k, pages, now_ns)
+        all_frames = (frames[:, None] + np.arange(k)).reshape(-1)
+        for view, physical in self.views:
+            view.arrivals.append(Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new))
+        self.before_change()
+        self._place(new, all_frames)
+        self.law.note_first_touch(folios[:, 0])
+        if self.watch is not None:
+            self.watch(new, all_frames, "first touch")
+
+    def _wanted_nodes(self, policy: Mempolicy, home: int, folio: np.ndarray) -> np.ndarray:
+        """int64[N]: node each folio's first touch prefers, by its offset in the mapping."""
+        topology = self.memory.topology
+        ids = np.array([topology.node_id(n) for n in policy.nodes] or range(len(topology.nodes)))
+        if policy.mode == "interleave":
+            return ids[folio % len(ids)]
+        if policy.mode == "weighted_interleave":
+            return np.repeat(ids, policy.weights)[folio % sum(policy.weights)]
+        if policy.mode in ("bind", "preferred") and home not in ids:
+            order = topology.fallback_order(home)
+            return np.full(len(folio), min(ids.tolist(), key=order.index))
+        return np.full(len(folio), home)
+
+    def _allocate(
+        self, nr: int, node: int, policy: Mempolicy, size: int, pages: MappingPages, now_ns: int
+    ) -> np.ndarray:
+        memory = self.memory
+        order = list(memory.topology.fallback_order(node))
+        if policy.mode == "bind":
+            allowed = {memory.topology.node_id(n) for n in policy.nodes}
+            order = [n for n in order if n in allowed]
+        frames = memory.allocate(nr, order, ("low",), size)
+        if len(frames) < nr:
+            for n in order:  # the slow path wakes kswapd everywhere before it digs deeper
+                memory.wake_kswapd(n)
+            frames = np.r_[frames, memory.allocate(nr - len(frames), order, ("low", "min"), size)]
+        if len(frames) < nr:
+            name = f"{pages.mapping.name} of process {pages.process}"
+            free = ", ".join(
+                f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB" for n in order
+            )
+            raise SimulationError(f"out of memory while populating {name} (free: {free})", now_ns, "allocator")
+        return frames
+
+    def _place(self, pages: np.ndarray, frames: np.ndarray) -> None:
+        memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
+        memory.frame_of[pages] = frames
+        memory.page_of[frames] = pages
+        self.frame_counts.add(frames, classes)
+        if self.page_counts is not None:
+            self.page_counts.add(pages, classes)
+        np.add.at(self.node_counts, (memory.node_of(frames), classes), 1)
+
+    def _lift(self, pages: np.ndarray) -> np.ndarray:
+        """Take pages out of their frames; the frames."""
+        memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
+        frames = memory.frame_of[pages].astype(np.int64)
+        memory.frame_of[pages] = ABSENT
+        self.frame_counts.remove(frames, classes)
+        if self.page_counts is not None:
+            self.page_counts.remove(pages, classes)
+        np.subtract.at(self.node_counts, (memory.node_of(frames), classes), 1)
+        return frames
+
+    def unmap(self, pages: MappingPages) -> None:
+        """Give back all frames of a mapping: its process ended."""
+        own = np.arange(pages.first, pages.last, dtype=np.int64)
+        own = own[self.memory.frame_of[own] >= 0]
+        if len(own):
+            self.before_change()
+            self.memory.release(self._lift(own))
+
+    # -- migration -----------------------------------------------------------------------------------------
+
+    def migrate(self, heads: np.ndarray, target: int, cause: str) -> Moved:
+        """Move folios to a node, as the kernel does for DAMON: no reclaim, stop at the first refusal.
+
+        Parameters
+        ----------
+        heads : int64[N]
+            First pages of present folios, in the order in which they are tried.
+        target : int
+        cause : str
+            Who asks, for the ledger.
+
+        Returns
+        -------
+        Moved
+
+        Notes
+        -----
+        Source: Linux 7.3.4 migration of an isolated list: pages already there are put back; the
+        target is tried down to its MIN watermark; its kswapd is woken when LOW refuses; a huge folio
+        that finds no block is split and its base pages are tried once.
+        """
+        memory = self.memory
+        frames = memory.frame_of[heads].astype(np.int64)
+        away = memory.node_of(frames) != target
+        heads = heads[away]
+        if not len(heads):
+            return Moved(heads, 0, 0, True)
+        sizes = self.space.pages_per_bit[self.space.class_of[heads]]
+        done: list[np.ndarray] = []
+        busy = 0
+        complete = True
+        for size in np.unique(sizes)[::-1].tolist():
+            batch = heads[sizes == size]
+            moved, spent, left = self._migrate_batch(batch, size, target, cause)
+            if len(left) and size > 1:
+                bases = self.split(left)
+                more, extra, left = self._migrate_batch(bases, 1, target, cause)
+                moved, spent = np.r_[moved, more], spent + extra
+            if len(left):
+                complete = False
+                self.ledger.failed[cause] = self.ledger.failed.get(cause, 0) + len(left) * size * memory.frame_bytes
+            done.append(moved)
+            busy += spent
+        pages = np.concatenate(done)
+        return Moved(pages, len(pages) * memory.frame_bytes, busy, complete)
+
+    def _migrate_batch(
+        self, heads: np.ndarray, size: int, target: int, cause: str
+    ) -> tuple[np.ndarray, int, np.ndarray]:
+        """Move folios of one size; pages moved, time spent, folios that found no room."""
+        memory = self.memory
+        new = memory.allocate(len(heads), [target], ("low",), size)
+        if len(new) < len(heads):
+            if size == 1:
+                memory.wake_kswapd(target)
+            new = np.r_[new, memory.allocate(len(heads) - len(new), [target], ("min",), size)]
+        going = heads[: len(new)]
+        if not len(going):
+            return going, 0, heads
+        self.before_change()
+        within = np.arange(size)
+        pages = (going[:, None] + within).reshape(-1)
+        frames = (new[:, None] + within).reshape(-1)
+        sources = memory.node_of(memory.frame_of[going].astype(np.int64))
+        old = self._lift(pages)
+        self._place(pages, frames)
+        memory.release(old)
+        self._record(pages, np.repeat(sources, size), target, cause)
+        order = (size * memory.pages_per_frame).bit_length() - 1
+        nodes, counts = np.unique(sources, return_counts=True)
+        busy = sum(
+            n * self.cost_of(s, target, order) for s, n in zip(nodes.tolist(), counts.tolist(), strict=True)
+        )
+        if self.watch is not None:
+            self.watch(pages, frames, cause)
+        return pages, busy, heads[len(new) :]
+
+    def _record(self, pages: np.ndarray, sources: np.ndarray, target: int, cause: str) -> None:
+        mappings = self.space.mapping_index_of(pages)
+        pairs, counts = np.unique(np.stack([mappings, sources]), axis=1, return_counts=True)
+        for (mapping, source), nr in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+            key = (cause, mapping, source, target)
+            self.ledger.moved[key] = self.ledger.moved.get(key, 0) + nr * self.memory.frame_bytes
+
+    def split(self, heads: np.ndarray) -> np.ndarray:
+        """Split huge folios into base pages; int64: the pages, each its own folio from now on."""
+        classes = self.space.class_of[heads]
+        sizes = self.space.pages_per_bit[classes]
+        pages = np.concatenate([np.arange(h, h + n) for h, n in zip(heads.tolist(), sizes.tolist(), strict=True)])
+        self.before_change()
+        frames = self._lift(pages)
+        self.space.class_of[pages] = self.space.split_class[self.space.class_of[pages]]
+        if self.law.cleared_at is not None:
+            self.law.cleared_at[pages] = np.repeat(self.law.cleared_at[heads], sizes)
+        self._place(pages, frames)
+        return pages
+
+
+def coalesce(slots: Sequence[tuple[int, int]]) -> np.ndarray:
+    """int64: all slots of ascending intervals."""
+    if len(slots) == 1:
+        return np.arange(*slots[0], dtype=np.int64)
+    return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in slots]) if slots else np.empty(0, np.int64)

@@ -1,0 +1,239 @@
+"""The page space: where each mapping's pages are numbered, and the rate class of every page.
+
+Pages of one class have the same law for the whole run: same mapping, same extents of every pattern
+of every phase, same quantile of every spread. So a class's rate may change, a page's class does not
+(a folio that is split moves to the class of its base pages).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numasim.errors import ConfigError
+from numasim.patterns import Extent, Pattern, Spread
+from numasim.seeds import Seeds, page_quantiles
+from numasim.workload import Mapping, Workload
+
+MAX_CLASSES = 4096
+
+Key = tuple[int, int, int, int]
+"""Process, actor, phase, access: one pattern of a workload."""
+
+
+@dataclass(frozen=True)
+class MappingPages:
+    """Where one mapping lies. Page numbers count frames' size; a folio has ``1 << order`` of them."""
+
+    process: int
+    mapping: Mapping
+    address: int
+    first: int
+    nr: int
+    folio_pages: int
+
+    @property
+    def last(self) -> int:
+        """One past the last page."""
+        return self.first + self.nr
+
+
+@dataclass(frozen=True)
+class CompiledPattern:
+    """A pattern on the page space.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    pages : MappingPages
+    extents : list of Extent
+        In folios of the mapping.
+    weights : float64[extents, C]
+        Chance that a visit to an extent goes to one given page of a class.
+    """
+
+    pattern: Pattern
+    pages: MappingPages
+    extents: list[Extent]
+    weights: np.ndarray
+
+    def page_weights(self, work: float) -> np.ndarray:
+        """float64[C]: chance that a visit, after `work` operations, goes to one page of a class."""
+        nr_folios = self.pages.nr // self.pages.folio_pages
+        return self.pattern.shares(work, nr_folios) @ self.weights
+
+
+class PageSpace:
+    """Pages of all mappings, numbered in the order of processes and of addresses within each.
+
+    Parameters
+    ----------
+    workload : Workload
+    seeds : Seeds
+
+    Attributes
+    ----------
+    mappings : list of MappingPages
+        In the workload's order (first touch), whatever their page numbers.
+    class_of : uint16[P]
+    mapping_of_class : int64[C]
+        Index into `mappings`.
+    pages_per_bit : int64[C]
+        Pages that share one accessed bit.
+    split_class : int64[C]
+        Class that a page of this class has once its folio is split.
+    patterns : dict
+        ``(process, actor, phase, access) → CompiledPattern``.
+    """
+
+    def __init__(self, workload: Workload, seeds: Seeds) -> None:
+        self.frame_bytes = workload.frame_bytes
+        self.mappings = _number(workload, self.frame_bytes)
+        self.nr_pages = max(m.last for m in self.mappings)
+        self.class_of = np.zeros(self.nr_pages, np.uint16)
+        self._classes: list[tuple[int, int, int]] = []  # mapping, pages per bit, split class
+        uses = _uses(workload, self.mappings)
+        found: list[tuple[Key, CompiledPattern]] = []
+        for index, pages in enumerate(self.mappings):
+            own = [(key, pattern) for key, where, pattern in uses if where == index]
+            found += self._classify(index, pages, own, seeds)
+        self.patterns: dict[Key, CompiledPattern] = {}
+        for key, made in found:
+            wide = np.zeros((len(made.extents), len(self._classes)))
+            wide[:, : made.weights.shape[1]] = made.weights
+            self.patterns[key] = replace(made, weights=wide)
+        table = np.array(self._classes, np.int64).reshape(-1, 3)
+        self.mapping_of_class, self.pages_per_bit, self.split_class = table.T.copy()
+
+    @property
+    def nr_classes(self) -> int:
+        """C, the number of rate classes."""
+        return len(self._classes)
+
+    def mapping_index_of(self, pages: np.ndarray) -> np.ndarray:
+        """int64[N]: index into `mappings` of each page."""
+        return self.mapping_of_class[self.class_of[pages]]
+
+    def folio_heads(self, pages: np.ndarray) -> np.ndarray:
+        """int64[N]: first page of the folio of each page (itself for base and split pages)."""
+        return pages - pages % self.pages_per_bit[self.class_of[pages]]
+
+    def _classify(
+        self, index: int, pages: MappingPages, uses: list, seeds: Seeds
+    ) -> list[tuple[Key, CompiledPattern]]:
+        """Give every page of a mapping its class; weights of the patterns that visit it."""
+        nr_folios = pages.nr // pages.folio_pages
+        extents = {key: pattern.extents(nr_folios) for key, pattern in uses}
+        cuts = {0, nr_folios}
+        for found in extents.values():
+            cuts.update(bound for e in found for bound in (e.first, e.last))
+        bounds = sorted(cuts)
+        members: list[tuple[int, int, int, dict[str, int]]] = []  # class, first, last, quantiles
+        sizes: list[int] = []
+        for first, last in zip(bounds, bounds[1:], strict=False):
+            spreads = {
+                e.spread.key: e.spread
+                for found in extents.values()
+                for e in found
+                if e.spread is not None and e.first <= first and last <= e.last
+            }
+            for quantiles, folios in self._split_cell(pages, first, last, spreads, seeds):
+                number = self._new_class(index, pages.folio_pages)
+                members.append((number, first, last, quantiles))
+                sizes.append(_paint(self.class_of, pages, folios, number))
+        out = []
+        for key, pattern in uses:
+            weights = np.zeros((len(extents[key]), len(self._classes)))
+            for row, extent in enumerate(extents[key]):
+                _weigh(weights[row], extent, members, sizes, self._classes)
+            out.append((key, CompiledPattern(pattern, pages, extents[key], weights)))
+        return out
+
+    def _split_cell(
+        self, pages: MappingPages, first: int, last: int, spreads: dict[str, Spread], seeds: Seeds
+    ) -> list[tuple[dict[str, int], np.ndarray | slice]]:
+        """Classes of one cell: every combination of the quantile classes that it has pages of."""
+        if not spreads:
+            return [({}, slice(first, last))]
+        folios = np.arange(first, last)
+        code = np.zeros(last - first, np.int64)
+        for key, spread in spreads.items():
+            u = page_quantiles(pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}"))
+            code = code * len(spread.rates) + np.searchsorted(spread.edges[1:-1], u, "right")
+        kinds, inverse = np.unique(code, return_inverse=True)
+        order = np.argsort(inverse, kind="stable")
+        parts = np.split(folios[order], np.cumsum(np.bincount(inverse))[:-1])
+        found = []
+        for kind, part in zip(kinds.tolist(), parts, strict=True):
+            quantiles = {}
+            for key, spread in reversed(spreads.items()):
+                kind, quantiles[key] = divmod(kind, len(spread.rates))
+            found.append((quantiles, part))
+        return found
+
+    def _new_class(self, mapping: int, folio_pages: int) -> int:
+        number = len(self._classes)
+        if number + 2 > MAX_CLASSES:
+            raise ConfigError(
+                f"the workload needs more than {MAX_CLASSES} rate classes; use fewer different spreads on one mapping"
+            )
+        if folio_pages == 1:
+            self._classes.append((mapping, 1, number))
+        else:
+            self._classes.append((mapping, folio_pages, number + 1))
+            self._classes.append((mapping, 1, number + 1))
+        return number
+
+
+def _number(workload: Workload, frame_bytes: int) -> list[MappingPages]:
+    """Number pages by process and address, every mapping on a folio boundary of its own."""
+    numbered: list[MappingPages] = []
+    at = 0
+    for p, process in enumerate(workload.processes):
+        own: dict[int, MappingPages] = {}
+        addresses = process.addresses()
+        for i in sorted(range(len(addresses)), key=addresses.__getitem__):
+            mapping = process.mappings[i]
+            nr, folio = mapping.size // frame_bytes, mapping.page // frame_bytes
+            at = -(-at // folio) * folio
+            own[i] = MappingPages(p, mapping, addresses[i], at, nr, folio)
+            at += nr
+        numbered += [own[i] for i in range(len(addresses))]
+    return numbered
+
+
+def _uses(workload: Workload, mappings: list[MappingPages]) -> list:
+    where = {(m.process, m.mapping.name): i for i, m in enumerate(mappings)}
+    return [
+        ((p, a, f, k), where[p, pattern.mapping], pattern)
+        for p, process in enumerate(workload.processes)
+        for a, actor in enumerate(process.actors)
+        for f, phase in enumerate(actor.phases)
+        for k, pattern in enumerate(phase.access)
+    ]
+
+
+def _paint(class_of: np.ndarray, pages: MappingPages, folios: np.ndarray | slice, number: int) -> int:
+    """Write a class for all pages of some folios of a mapping; the number of pages."""
+    k = pages.folio_pages
+    if isinstance(folios, slice):
+        class_of[pages.first + folios.start * k : pages.first + folios.stop * k] = number
+        return (folios.stop - folios.start) * k
+    view = class_of[pages.first : pages.last].reshape(-1, k)
+    view[folios] = number
+    return len(folios) * k
+
+
+def _weigh(row: np.ndarray, extent: Extent, members: list, sizes: list[int], classes: list) -> None:
+    """Fill one extent's chance per page: even, or by the spread, adding up to one over its pages."""
+    total = 0.0
+    inside = []
+    for (number, first, last, quantiles), size in zip(members, sizes, strict=True):
+        if extent.first <= first and last <= extent.last:
+            rate = extent.spread.rates[quantiles[extent.spread.key]] if extent.spread else 1.0
+            inside.append((number, rate))
+            total += rate * size
+    for number, rate in inside:
+        row[number] = rate / total
+        row[classes[number][2]] = rate / total

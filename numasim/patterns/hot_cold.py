@@ -1,0 +1,53 @@
+"""A hot set and the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from numasim.patterns import STRICT, Extent, Pattern, Spread, register, window
+from numasim.units import Ratio
+
+
+@register("hot_cold")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class HotCold(Pattern):
+    """A share of the pages gets a share of the visits.
+
+    Parameters
+    ----------
+    hot : float
+        Share of the pages that is hot.
+    hot_visits : float
+        Share of the visits that goes to them.
+    at : float
+        Where the hot set begins, as a share of the mapping.
+    scattered : bool
+        Hot pages lie anywhere instead of side by side.
+    """
+
+    hot: Ratio = 0.1
+    hot_visits: Ratio = 0.9
+    at: Ratio = 0.0
+    scattered: bool = False
+
+    def _bounds(self, nr_pages: int) -> tuple[int, int]:
+        return window(self.at, min(1.0, self.at + self.hot), nr_pages)
+
+    def extents(self, nr_pages: int) -> list[Extent]:
+        if self.scattered:
+            rates = (self.hot_visits / self.hot, (1 - self.hot_visits) / (1 - self.hot))
+            key = f"hot_cold/{self.hot!r}"
+            return [Extent(0, nr_pages, Spread(key, (0.0, self.hot, 1.0), rates))]
+        first, last = self._bounds(nr_pages)
+        cold = [Extent(a, b) for a, b in ((0, first), (last, nr_pages)) if a < b]
+        return [Extent(first, last), *cold]
+
+    def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        if self.scattered:
+            return np.ones(1)
+        first, last = self._bounds(nr_pages)
+        cold = np.array([b - a for a, b in ((0, first), (last, nr_pages)) if a < b], float)
+        if not len(cold):
+            return np.ones(1)
+        return np.r_[self.hot_visits, (1 - self.hot_visits) * cold / cold.sum()]

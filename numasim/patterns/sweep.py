@@ -1,0 +1,40 @@
+"""A front that turns to one page after the other, for ever."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from numasim.patterns import STRICT, Extent, Pattern, register, window
+from numasim.units import Ratio
+
+
+@register("sweep")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Sweep(Pattern):
+    """A sequential pass over a range, repeated: strict period, nothing random.
+
+    The touched share of the range grows linearly with the window of observation until the period.
+    One front passes over the range whatever the number of threads.
+
+    Parameters
+    ----------
+    first, last : float
+        The range, as shares of the mapping.
+    """
+
+    first: Ratio = 0.0
+    last: Ratio = 1.0
+    lines: float = 64.0
+    parallelism: float = 16.0
+    overlap: Literal["dynamic", "barrier", "serial"] = "serial"
+
+    sweep: ClassVar[bool] = True
+
+    def extents(self, nr_pages: int) -> list[Extent]:
+        return [Extent(*window(self.first, self.last, nr_pages))]
+
+    def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        return np.ones(1)

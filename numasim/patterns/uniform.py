@@ -1,0 +1,30 @@
+"""Every page of a range alike."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from numasim.patterns import STRICT, Extent, Pattern, register, window
+from numasim.units import Ratio
+
+
+@register("uniform")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Uniform(Pattern):
+    """Uniformly random visits to a range of the mapping.
+
+    Parameters
+    ----------
+    first, last : float
+        The range, as shares of the mapping.
+    """
+
+    first: Ratio = 0.0
+    last: Ratio = 1.0
+
+    def extents(self, nr_pages: int) -> list[Extent]:
+        return [Extent(*window(self.first, self.last, nr_pages))]
+
+    def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        return np.ones(1)

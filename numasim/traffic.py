@@ -1,0 +1,173 @@
+"""How often pages are visited, kept so that no question costs O(pages).
+
+Pages with the same law form a *rate class*. `BlockCounts` knows how many pages of each class lie in
+any range of frames (or of virtual pages); `Exposure` knows how many visits a page of each class has
+had by any instant. Every observer's answer is made of these two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK_SLOTS = 512  # 2 MiB of 4 KiB pages: a move touches two blocks
+GROUP_BLOCKS = 64
+
+
+class BlockCounts:
+    """Pages of each rate class by block of slots, with two-level prefix sums.
+
+    Parameters
+    ----------
+    nr_slots : int
+        Frames or virtual pages covered.
+    nr_classes : int
+
+    Notes
+    -----
+    A query costs two gathers per bound whatever the range; a move dirties the groups that it touches
+    and only those are summed again.
+    """
+
+    def __init__(self, nr_slots: int, nr_classes: int) -> None:
+        self.nr_slots, self.nr_classes = nr_slots, nr_classes
+        self.nr_blocks = -(-nr_slots // BLOCK_SLOTS)
+        self._nr_groups = self.nr_blocks // GROUP_BLOCKS + 1
+        padded = self._nr_groups * GROUP_BLOCKS
+        self._counts = np.zeros((padded, nr_classes), np.int32)
+        self._inner = np.zeros((padded, nr_classes), np.int32)
+        self._group_totals = np.zeros((self._nr_groups, nr_classes), np.int64)
+        self._outer = np.zeros((self._nr_groups + 1, nr_classes), np.int64)
+        self._dirty = np.zeros(self._nr_groups, bool)
+        self._any_dirty = False
+
+    def add(self, slots: np.ndarray, classes: np.ndarray, sign: int = 1) -> None:
+        """Pages of `classes` now occupy `slots` (int64[N], distinct); ``sign=-1`` takes them away."""
+        if not len(slots):
+            return
+        blocks = slots // BLOCK_SLOTS
+        np.add.at(self._counts.reshape(-1), blocks * self.nr_classes + classes, np.int32(sign))
+        self._dirty[blocks // GROUP_BLOCKS] = True
+        self._any_dirty = True
+
+    def remove(self, slots: np.ndarray, classes: np.ndarray) -> None:
+        """The pages of `classes` at `slots` are gone."""
+        self.add(slots, classes, -1)
+
+    def _refresh(self) -> None:
+        groups = np.flatnonzero(self._dirty)
+        shape = (self._nr_groups, GROUP_BLOCKS, self.nr_classes)
+        part = self._counts.reshape(shape)[groups]
+        sums = np.cumsum(part, axis=1, dtype=np.int32)
+        self._inner.reshape(shape)[groups] = sums - part
+        self._group_totals[groups] = sums[:, -1]
+        np.cumsum(self._group_totals, axis=0, out=self._outer[1:])
+        self._dirty[groups] = False
+        self._any_dirty = False
+
+    def before(self, blocks: np.ndarray) -> np.ndarray:
+        """int64[N, C]: pages of each class in all blocks before each given block index."""
+        if self._any_dirty:
+            self._refresh()
+        return self._inner[blocks] + self._outer[blocks // GROUP_BLOCKS]
+
+    def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """int64[N, C]: pages of each class in blocks ``[first, last)``."""
+        return self.before(last) - self.before(first)
+
+    def by_block(self) -> np.ndarray:
+        """int32[nr_blocks, C] view: pages of each class per block (read only)."""
+        view = self._counts[: self.nr_blocks]
+        view.flags.writeable = False
+        return view
+
+    def totals(self) -> np.ndarray:
+        """int64[C]: pages of each class in all."""
+        if self._any_dirty:
+            self._refresh()
+        return self._outer[-1].copy()
+
+
+class Exposure:
+    """Cumulative counts that grow linearly between changes of speed, readable at any past instant.
+
+    Columns are rate classes (expected visits per page that would set an accessed bit) followed by
+    sweep fronts (pages swept). Old breakpoints are thinned, so memory stays bounded; what is lost is
+    only the exact course of rates far in the past.
+
+    Parameters
+    ----------
+    nr_columns : int
+    start_ns : int
+    """
+
+    MAX_SEGMENTS = 8192
+
+    def __init__(self, nr_columns: int, start_ns: int = 0) -> None:
+        self._times = np.empty(256, np.int64)
+        self._values = np.empty((256, nr_columns))
+        self._rates = np.empty((256, nr_columns))
+        self._times[0] = start_ns
+        self._values[0] = 0.0
+        self._rates[0] = 0.0
+        self._n = 1
+
+    @property
+    def rates(self) -> np.ndarray:
+        """float64[columns]: current rates per ns."""
+        return self._rates[self._n - 1]
+
+    def set_rates(self, now_ns: int, rates: np.ndarray) -> None:
+        """From `now_ns` on the columns grow at `rates` (float64[columns], per ns)."""
+        last = self._n - 1
+        if np.array_equal(self._rates[last], rates):
+            return
+        if now_ns == self._times[last]:
+            self._rates[last] = rates
+            return
+        if self._n == self.MAX_SEGMENTS:
+            self._thin()
+        if self._n == len(self._times):
+            self._grow()
+        k = self._n
+        self._times[k] = now_ns
+        self._values[k] = self._values[k - 1] + self._rates[k - 1] * (now_ns - self._times[k - 1])
+        self._rates[k] = rates
+        self._n += 1
+
+    def _grow(self) -> None:
+        size = len(self._times) * 2
+        for name in ("_times", "_values", "_rates"):
+            old = getattr(self, name)
+            new = np.empty((size, *old.shape[1:]), old.dtype)
+            new[: self._n] = old[: self._n]
+            setattr(self, name, new)
+
+    def _thin(self) -> None:
+        half = self._n // 2
+        keep = np.r_[0:half:2, half : self._n]
+        times, values = self._times[keep], self._values[keep]
+        rates = self._rates[keep]
+        # the merged segments keep their end points: only the course in between is averaged
+        span = np.diff(times)[: half // 2 + 1, None]
+        rates[: len(span)] = np.diff(values[: len(span) + 1], axis=0) / span
+        self._n = len(keep)
+        self._times[: self._n], self._values[: self._n] = times, values
+        self._rates[: self._n] = rates
+
+    def segment(self, times_ns: np.ndarray) -> np.ndarray:
+        """int64[N]: index of the stretch of constant rates that holds each instant."""
+        return np.maximum(np.searchsorted(self._times[: self._n], times_ns, "right") - 1, 0)
+
+    def at(self, times_ns: np.ndarray) -> np.ndarray:
+        """float64[N, columns]: all columns at each instant."""
+        k = self.segment(times_ns)
+        return self._values[k] + self._rates[k] * (times_ns - self._times[k])[:, None]
+
+    def of(self, columns: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
+        """float64[N]: one column at one instant, pairwise."""
+        k = self.segment(times_ns)
+        return self._values[k, columns] + self._rates[k, columns] * (times_ns - self._times[k])
+
+    def rates_in(self, segment: int) -> np.ndarray:
+        """float64[columns]: rates of one stretch."""
+        return self._rates[segment]

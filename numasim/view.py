@@ -1,0 +1,44 @@
+"""What an observer may read: addresses of a monitored target, the pages there, the truth of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numasim.addresses import AddressSpace
+from numasim.law import Law
+from numasim.traffic import BlockCounts
+
+
+@dataclass
+class Arrivals:
+    """Pages first touched between two instants, at slots (int64[N], ascending)."""
+
+    from_ns: int
+    to_ns: int
+    slots: np.ndarray
+
+
+@dataclass
+class View:
+    """One target's memory, seen by address.
+
+    Parameters
+    ----------
+    addresses : AddressSpace
+    pages_at : callable
+        int64[N] slots → int64[N] pages, negative where there is none.
+    counts : BlockCounts
+        Present pages of each class by slot.
+    law : Law
+    arrivals : list of Arrivals
+        First touches that no tick has accounted for yet.
+    """
+
+    addresses: AddressSpace
+    pages_at: Callable[[np.ndarray], np.ndarray]
+    counts: BlockCounts
+    law: Law
+    arrivals: list[Arrivals] = field(default_factory=list)
