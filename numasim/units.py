@@ -1,9 +1,9 @@
 """Text ↔ numbers, in two dialects: ours (``64 GiB``, ``200 GB/s``) and damo's (``64G``, binary).
 
-Text becomes a number here and nowhere else. In *ours* a unit is always written, so a bare ``64G`` is
-refused and answered with what may have been meant. In *damo's* every size suffix is a power of 1024
-and a bare number is in the option's native unit; those readers are called ``damo_*``. Both are exact:
-what is written in decimal is read as a fraction, never through a float.
+Text becomes a number here and nowhere else. In *ours* a unit is always written, so a bare ``64G``
+is refused and answered with what may have been meant. In *damo's* every size suffix is a power of
+1024 and a bare number is in the option's native unit; those readers are called ``damo_*``. Both are
+exact: what is written in decimal is read as a fraction, never through a float.
 Source of damo's dialect: damo 3.4.3.
 """
 
@@ -177,7 +177,7 @@ def format_bandwidth(bytes_per_ns: float) -> str:
 
 
 def _from_text(parse: Callable[[Any], Any], wanted: str, whole: bool, top: float = math.inf) -> Any:
-    """Validator of one annotated type: text is parsed, numbers from Python are already converted."""
+    """Validator of one annotated type: text is parsed, a number from Python already converted."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
         bare = (info.context or {}).get("bare_numbers", True)
@@ -297,7 +297,7 @@ def damo_count(value: str | float) -> int:
 
 
 def damo_bytes(value: str | float) -> int:
-    """Bytes of a size whose every suffix is binary: ``"200MB"`` is 200 * 2**20; capped at 2**64 - 1.
+    """Bytes of a size; every suffix is binary: ``"200MB"`` is 200 * 2**20. At most 2**64 - 1.
 
     Raises
     ------
