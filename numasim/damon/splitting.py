@@ -1,0 +1,181 @@
+"""Splitting regions at random after every aggregation, so that merging has something to learn.
+
+Every try consumes exactly one draw, in order of targets and addresses, also when its cut is
+rejected. Source: DAMON core specification, section 6.2 and 6.3 (Linux 7.3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from numasim.damon.arith import align_down
+from numasim.damon.regions import Regions, insert_cuts, nr_regions
+
+_CHUNK = 1024
+
+
+@dataclass
+class Shared:
+    """What the kernel keeps once for all contexts of a machine; one object per run."""
+
+    last_nr_regions: int = 0
+    rotation: int = 0
+
+
+class Draws:
+    """A queue of results of ``rand(1, 10)``: integers from 1 to 9.
+
+    Parameters
+    ----------
+    fill : callable
+        ``fill(n)`` gives the next `n` draws, int64[n].
+    """
+
+    def __init__(self, fill: Callable[[int], np.ndarray]) -> None:
+        self._fill = fill
+        self._queue = np.empty(0, dtype=np.int64)
+        self.used = 0
+
+    @classmethod
+    def of(cls, rng: np.random.Generator) -> Draws:
+        """Draws from a generator."""
+        return cls(lambda n: rng.integers(1, 10, size=n, dtype=np.int64))
+
+    def peek(self, n: int) -> np.ndarray:
+        """The next `n` draws, without using them up. int64[n]"""
+        missing = n - len(self._queue)
+        if missing > 0:
+            more = np.asarray(self._fill(max(missing, _CHUNK)), dtype=np.int64)
+            self._queue = np.concatenate((self._queue, more))
+        return self._queue[:n]
+
+    def take(self, n: int) -> np.ndarray:
+        """The next `n` draws. int64[n]"""
+        drawn = self.peek(n)
+        self._queue = self._queue[n:]
+        self.used += n
+        return drawn
+
+
+def split_regions(
+    targets: Sequence[Regions],
+    shared: Shared,
+    draws: Draws,
+    min_region_sz: int,
+    max_nr_regions: int,
+) -> None:
+    """The decision taken after every aggregation: split all, some or none (section 6.2)."""
+    count = nr_regions(targets)
+    if count < max_nr_regions:
+        if count > max_nr_regions // 2:
+            split_some(
+                targets, max_nr_regions // (max_nr_regions - count), shared, draws, min_region_sz
+            )
+        else:
+            stuck = shared.last_nr_regions == count and count < max_nr_regions // 3
+            for regions in targets:
+                split_all(regions, 3 if stuck else 2, draws, min_region_sz)
+    shared.last_nr_regions = count
+
+
+def split_all(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) -> None:
+    """Split every region into at most `nr_subs` pieces at random places.
+
+    A further try cuts the left piece of the one before. Regions of at most twice
+    `min_region_sz` stay whole.
+    """
+    if nr_subs == 2:
+        _split_once(regions, np.flatnonzero(regions.size > 2 * min_region_sz), draws, min_region_sz)
+    elif nr_subs == 3:
+        _split_twice(regions, draws, min_region_sz)
+    else:
+        _split_often(regions, nr_subs, draws, min_region_sz)
+
+
+def split_some(
+    targets: Sequence[Regions], step: int, shared: Shared, draws: Draws, min_region_sz: int
+) -> None:
+    """Split one region in `step`, beginning one further at every call (section 6.3)."""
+    offset = shared.rotation % step
+    shared.rotation += 1
+    passed = 0
+    for regions in targets:
+        count = len(regions)
+        chosen = np.arange((offset - passed) % step, count, step)
+        big_enough = regions.size[chosen] >= 2 * min_region_sz
+        _split_once(regions, chosen[big_enough], draws, min_region_sz)
+        passed += count
+
+
+def _sub_sizes(draws: np.ndarray, size: np.ndarray, min_region_sz: int) -> np.ndarray:
+    sub: np.ndarray = draws * size // 10 & ~(min_region_sz - 1)
+    return sub
+
+
+def _split_once(regions: Regions, index: np.ndarray, draws: Draws, min_region_sz: int) -> None:
+    size = regions.size[index]
+    sub = _sub_sizes(draws.take(len(index)), size, min_region_sz)
+    good = (sub > 0) & (sub < size)
+    index, sub = index[good], sub[good]
+    insert_cuts(regions, index, regions.start[index] + sub)
+
+
+def _split_twice(regions: Regions, draws: Draws, min_region_sz: int) -> None:
+    index = np.flatnonzero(regions.size > 2 * min_region_sz)
+    size = regions.size[index]
+    place = _first_draws(size, draws, min_region_sz)
+    queue = draws.peek(2 * len(index))
+    sub1 = _sub_sizes(queue[place], size, min_region_sz)
+    cut1 = (sub1 > 0) & (sub1 < size)
+    left = np.where(cut1, sub1, size)
+    again = left > 2 * min_region_sz
+    sub2 = _sub_sizes(queue[np.minimum(place + 1, len(queue) - 1)], left, min_region_sz)
+    cut2 = again & (sub2 > 0) & (sub2 < left)
+    draws.take(len(index) + int(again.sum()))
+    cuts = np.stack((cut2, cut1), axis=1)
+    addr = (regions.start[index][:, None] + np.stack((sub2, sub1), axis=1))[cuts]
+    insert_cuts(regions, np.repeat(index, cuts.sum(axis=1)), addr)
+
+
+def _first_draws(size: np.ndarray, draws: Draws, min_region_sz: int) -> np.ndarray:
+    """Place in the queue of each region's first draw, when up to two tries are made for each.
+
+    Nearly all regions make two. Only where the smallest possible left piece is too small for a
+    second try does the number depend on the draw, and only those are looked at one by one.
+    """
+    place = 2 * np.arange(len(size))
+    floor = 2 * min_region_sz
+    doubtful = np.flatnonzero(size // 10 & ~(min_region_sz - 1) <= floor)
+    if not len(doubtful):
+        return place
+    queue = draws.peek(2 * len(size)).tolist()
+    single: list[int] = []
+    for i, sz in zip(doubtful.tolist(), size[doubtful].tolist(), strict=True):
+        sub = align_down(queue[2 * i - len(single)] * sz // 10, min_region_sz)
+        if 0 < sub <= floor:
+            single.append(i)
+    saved = np.zeros(len(size), dtype=np.int64)
+    saved[single] = 1
+    return place - (np.cumsum(saved) - saved)
+
+
+def _split_often(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) -> None:
+    index: list[int] = []
+    addr: list[int] = []
+    for i, (start, size) in enumerate(
+        zip(regions.start.tolist(), regions.size.tolist(), strict=True)
+    ):
+        cuts: list[int] = []
+        for _ in range(nr_subs - 1):
+            if size <= 2 * min_region_sz:
+                break
+            sub = align_down(int(draws.take(1)[0]) * size // 10, min_region_sz)
+            if 0 < sub < size:
+                cuts.append(start + sub)
+                size = sub
+        index += [i] * len(cuts)
+        addr += reversed(cuts)
+    insert_cuts(regions, np.array(index, dtype=np.int64), np.array(addr, dtype=np.int64))
