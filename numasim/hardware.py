@@ -61,7 +61,7 @@ class Directions:
 
 @dataclass(frozen=True, config=CONFIG)
 class Curve:
-    """How the latency of a node or link grows with its utilisation (see `cost.queueing_delay_ns`).
+    """How the latency of a node or link grows with its utilisation (see `queueing.py`).
 
     Attributes
     ----------

@@ -108,8 +108,14 @@ class CostSettings:
             raise ConfigError(wrong)
         return self
 
-    def migrate_ns(self, order: int) -> int:
+    def migrate_ns(self, order: int, stretch: float = 1.0) -> int:
         """Time to migrate one folio of that order within a batch, ns.
+
+        Parameters
+        ----------
+        order : int
+        stretch : float
+            How much longer copying takes than between near memories, where it was measured.
 
         Notes
         -----
@@ -118,7 +124,7 @@ class CostSettings:
         """
         one_thread = _linear_in_pages(self.migrate_folio, order)
         copying = one_thread * _linear_in_order(self.copy_share, order)
-        return round(one_thread - copying + copying / self.copy_threads)
+        return round(one_thread - copying + copying * stretch / self.copy_threads)
 
 
 def _linear_in_pages(table: dict[int, int], order: int) -> float:
@@ -126,10 +132,10 @@ def _linear_in_pages(table: dict[int, int], order: int) -> float:
     if order in table:
         return float(table[order])
     if order > orders[-1]:
-        return float(table[orders[-1]] * 2 ** (order - orders[-1]))
+        return float(table[orders[-1]]) * float(2 ** (order - orders[-1]))
     high = next(o for o in orders if o > order)
     low = max(o for o in orders if o < order)
-    part = (2**order - 2**low) / (2**high - 2**low)
+    part = float((2**order - 2**low) / (2**high - 2**low))
     return table[low] + part * (table[high] - table[low])
 
 
