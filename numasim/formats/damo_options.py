@@ -22,6 +22,8 @@ LISTS = (
     "--nr_probe_preps", "--damos_nr_quota_goals", "--damos_nr_filters",
 )  # fmt: skip
 
+OUTPUT = ("--format", "--out", "--raw", "--omit_defaults")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -80,7 +82,7 @@ OPTIONS = [
     Option("--pause_ctx", 1, MANY, "INDEX..."),
     *_one("--refresh_stat", words="TIME"),
     Option("--sample_primitives", 1, MANY, "page_table|page_fault"),
-    Option("--sample_filter", 2, MANY, "allow|reject [non] cpu LIST|threads LIST|write"),
+    Option("--sample_filter", 1, MANY, "allow|reject [non] cpu LIST|threads LIST|write"),
     *_one("--exp_ops_use_reports", "--exp_ops_write_only", words="Y|N"),
     *_one("--exp_ops_cpus", words="CPULIST"),
     *_one("--exp_ops_tids", words="TIDS"),
@@ -103,6 +105,9 @@ OPTIONS = [
     *_one("--damos_max_nr_snapshots", words="COUNT"),
     Option("--schemes", 1, 1, "JSON", also="-c"),
     *_one("--kdamonds", words="JSON"),
+    *_one("--format", words="json|yaml|report"),
+    *_one("--out", words="FILE"),
+    *(Option(name, 0, 0) for name in ("--raw", "--omit_defaults")),
     *(Option(name, 1, MANY, "COUNT...") for name in LISTS),
     *(Option(name, 0, 0) for name in MARKERS),
 ]
@@ -204,12 +209,11 @@ def per_object(
 ) -> list[Given | None]:
     """The i-th occurrence of an option for the i-th of `count` objects; None where it ran out.
 
-    More occurrences than objects are a mistake; fewer (but some) are damo's silent surprise and are
-    warned about.
+    More occurrences than objects are a mistake; fewer, but some, are worth a warning.
     """
     found = line.all(name)
     if len(found) > count:
-        message = f"is given {len(found)} times, but there {_are(count, what)}"
+        message = f"is given {_times(len(found))}, but there {are(count, what)}"
         line.problems.append(Problem(name, message))
     elif 0 < len(found) < count:
         last = f"{what} {len(found)}" if len(found) == count - 1 else f"{what}s {len(found)}.."
@@ -221,7 +225,8 @@ def per_object(
     return list(padded)
 
 
-def _are(count: int, what: str) -> str:
+def are(count: int, what: str) -> str:
+    """``"is 1 scheme"`` or ``"are 2 schemes"``."""
     return f"is 1 {what}" if count == 1 else f"are {count} {what}s"
 
 

@@ -93,7 +93,10 @@ def _check_bounds(reading: Callable[[str], Any]) -> Callable[[dict[str, Any], As
 
 def _check_goal(goal: dict[str, Any], ask: Asker) -> None:
     metric, trail = goal["metric"], ("target_value",)
-    warn = lambda message: ask.warn(message, trail)  # noqa: E731
+
+    def warn(message: str) -> None:
+        ask.warn(message, trail)
+
     try:
         if metric in BP_METRICS:
             goal["target_value"] = whole_parts(goal["target_value"], 10_000, warn)

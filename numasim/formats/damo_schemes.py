@@ -25,6 +25,7 @@ NO_WEIGHTS = {"sz_permil": 0, "nr_accesses_permil": 0, "age_permil": 0}
 EQUAL_WEIGHTS = {"sz_permil": 1, "nr_accesses_permil": 1, "age_permil": 1}
 
 Raw = dict[str, Any]
+_Found = tuple[Word, bool, bool, Sequence[Word]]  # kind, matching, allow, arguments
 
 
 def schemes(line: CommandLine, warnings: list[str]) -> list[Raw]:
@@ -121,14 +122,16 @@ def damos_filters(given: Given) -> list[Raw]:
 
 
 def sample_filters(given: Given) -> list[Raw]:
-    """The sample filters of one option (proposed): ``allow cpu 0-4 reject write``.
+    """The sample filters of one option (proposed): ``allow cpu 0-4 reject write``, or ``none``.
 
     Raises
     ------
     BadText
         If words are unknown, missing or left over.
     """
-    built = []
+    built: list[Raw] = []
+    if list(given.words) == ["none"]:
+        return built
     for kind, matching, allow, args in _filters(given.words, SAMPLE_FILTERS):
         name = "cpumask" if kind.startswith("cpu") else kind
         found: Raw = {"filter_type": Word(name, given.place), "matching": matching, "allow": allow}
@@ -206,13 +209,12 @@ def _quotas(line: CommandLine, each: Any, warnings: list[str]) -> list[Raw]:
     return built
 
 
-def _filters(
-    words: Sequence[Word], arity: Mapping[str, int]
-) -> list[tuple[Word, bool, bool, Sequence[Word]]]:
-    """Kind, matching, allow and arguments of each filter in a run of words."""
+def _filters(words: Sequence[Word], arity: Mapping[str, int]) -> list[_Found]:
+    """Each filter in a run of words."""
     if words[0] in arity and words[0] not in VERDICTS:
         return [_old_filter(words, arity)]
-    found, rest = [], list(words)
+    found: list[_Found] = []
+    rest = list(words)
     while rest:
         verdict = rest.pop(0)
         if verdict not in VERDICTS:
@@ -231,9 +233,7 @@ def _filters(
     return found
 
 
-def _old_filter(
-    words: Sequence[Word], arity: Mapping[str, int]
-) -> tuple[Word, bool, bool, Sequence[Word]]:
+def _old_filter(words: Sequence[Word], arity: Mapping[str, int]) -> _Found:
     """``TYPE matching|nomatching [ARGS] [allow|reject]``, the grammar before 'allow TYPE'."""
     kind, match, *rest = words
     count = arity[kind]

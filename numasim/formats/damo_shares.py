@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from numasim.errors import Problem
-from numasim.formats.damo_options import LISTS, MARKERS, CommandLine
+from numasim.formats.damo_options import LISTS, MARKERS, CommandLine, are
 from numasim.units import BadText, damo_count
 
 T = TypeVar("T")
@@ -81,27 +81,35 @@ class _Sharing:
     def __call__(self, name: str, count: int, what: str, owners: int | None) -> list[int]:
         """Shares of `count` things among `owners` (None: as many as told, one if not)."""
         counts = self.told.get(name)
+        if owners == 0:
+            if count:
+                message = f"there is no {self._owner(name)} for it"
+                self.line.problems.append(Problem(_MARKER_OF[name], message))
+            return []
         if counts is None:
             if owners is not None and owners > 1 and count:
-                ones = " ".join(["1"] * owners)
-                hint = f'say how many each of the {owners} owners has, such as "{name} {ones}"'
-                self.line.problems.append(
-                    Problem(name, f"is needed to share {count} {what}s", hint)
-                )
-            owners = 1 if owners is None else owners
-            return [count] + [0] * (owners - 1) if owners else []
-        place = _MARKER_OF.get(name, name) if any(map(self.line.all, MARKERS)) else name
-        if sum(counts) != count or (owners is not None and len(counts) != owners):
-            listed = " ".join(map(str, counts))
-            message = f"shares out {sum(counts)} ({listed}), but there is {count} {what}"
-            if count != 1:
-                message = f"shares out {sum(counts)} ({listed}), but there are {count} {what}s"
-            if sum(counts) == count:
-                message = f"lists {len(counts)} numbers ({listed}) for {owners} owners"
-            self.line.problems.append(Problem(place, message))
-            owners = owners if owners is not None else 1
-            return [count] + [0] * (owners - 1) if owners else []
-        return counts
+                message = f"is needed to share {what}s among {owners} {self._owner(name)}s"
+                hint = f'such as "{name} {" ".join(["1"] * owners)}"'
+                self.line.problems.append(Problem(name, message, hint))
+            return [count] + [0] * ((owners or 1) - 1)
+        if sum(counts) == count and (owners is None or len(counts) == owners):
+            return counts
+        listed = " ".join(map(str, counts))
+        message = f"shares out {sum(counts)} ({listed}), but there {are(count, what)}"
+        if sum(counts) == count:
+            owner = are(owners or 0, self._owner(name))
+            message = f"has {len(counts)} numbers ({listed}), but there {owner}"
+        marked = any(self.line.all(marker) for marker in MARKERS)
+        self.line.problems.append(Problem(_MARKER_OF[name] if marked else name, message))
+        return [count] + [0] * ((owners or 1) - 1)
+
+    @staticmethod
+    def _owner(name: str) -> str:
+        if name == "--nr_ctxs":
+            return "kdamond"
+        if name.startswith("--damos_"):
+            return "scheme"
+        return "probe" if name.startswith("--nr_probe_") else "context"
 
 
 _MARKER_OF = {

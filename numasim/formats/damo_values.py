@@ -132,7 +132,8 @@ def _suffixed(raw: Any, unit: str) -> int | None:
 def _share(raw: Any, per: int, warn: Warn) -> Fraction:
     share = units.damo_ratio(raw, per)
     if 0 < share < 1 and "%" not in str(raw):
-        warn(f"a bare {raw} is {raw} of {per}; write a percent sign if a larger share is meant")
+        unit = {100: "percent", 1000: "permil", 10_000: "basis points"}[per]
+        warn(f"a bare {raw} is {raw} {unit}; a percent sign was perhaps meant")
     return share
 
 
