@@ -85,7 +85,7 @@ def _of_contexts(contexts: Sequence[spec.Context]) -> list[str]:
     units = [(str(context.addr_unit),) for context in contexts]
     goals = [
         (
-            _share(goal.access_bp, 10_000),
+            format_damo_share(goal.access_bp, 10_000, ""),
             _count(goal.aggrs),
             _time(goal.min_sample_us),
             _time(goal.max_sample_us),
@@ -188,7 +188,7 @@ def _of_schemes(contexts: Sequence[spec.Context]) -> list[str]:
     if filters and len(schemes) > 1:
         words += _list("--damos_nr_filters", [len(scheme.filters) for scheme in schemes])
     wmarks = [
-        (w.metric, _time(w.interval_us), *(_share(p, 1000) for p in levels))
+        (w.metric, _time(w.interval_us), *(format_damo_share(p, 1000, "") for p in levels))
         for w, levels in ((s.wmarks, (s.wmarks.high, s.wmarks.mid, s.wmarks.low)) for s in schemes)
     ]
     words += _each("--damos_wmarks", wmarks, ("none", "0ns", "0%", "0%", "0%"))
@@ -200,7 +200,7 @@ def _of_quotas(quotas: Sequence[spec.Quota]) -> list[str]:
     limits = []
     for q in quotas:
         weights = (q.weight_sz, q.weight_nr_accesses, q.weight_age)
-        shares = [_share(weight, 1000) for weight in weights]
+        shares = [format_damo_share(weight, 1000, "") for weight in weights]
         limits.append(
             (_time(q.ms, 10**6), _count(q.sz), _time(q.reset_interval_ms, 10**6), *shares)
         )
@@ -223,7 +223,7 @@ def _action(scheme: spec.Scheme) -> list[str]:
 def _goal(goal: spec.QuotaGoal) -> list[str]:
     target = _count(goal.target_value)
     if goal.metric.endswith("_bp"):
-        target = _share(goal.target_value, 10_000)
+        target = format_damo_share(goal.target_value, 10_000, "")
     elif goal.metric == "some_mem_psi_us":
         target = _time(goal.target_value)
     words = [goal.metric, target, *(["complement"] if goal.complement else [])]
@@ -260,12 +260,6 @@ def _list(option: str, counts: Sequence[int]) -> list[str]:
 
 def _count(count: int) -> str:
     return "max" if count == ULONG_MAX else str(count)
-
-
-def _share(parts: int, per: int) -> str:
-    """A percentage; bare parts where damo, which cuts off in floating point, would lose one."""
-    percent = format_damo_share(parts, per, "")
-    return percent if int(float(percent[:-1]) * (per // 100)) == parts else str(parts)
 
 
 def _time(count: int, unit_ns: int = 1000) -> str:
