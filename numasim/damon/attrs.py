@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numasim.damon.arith import U32, U64, mult_frac
+from numasim.damon.feedback import feed
 from numasim.damon.regions import Regions
 from numasim.damon.spec import Attrs
 from numasim.errors import Problem
@@ -94,33 +95,6 @@ def convert_results(targets: Iterable[Regions], old: Attrs, new: Attrs, aggregat
             regions.nr_accesses = convert_counts(regions.nr_accesses, old_max, new_max)
         age = regions.age.astype(np.uint64) * np.uint64(old.aggr_us) // np.uint64(new.aggr_us)
         regions.age = (age & np.uint64(U32)).astype(np.int64)
-
-
-def feed(last: int, score: int) -> int:
-    """One step of the feedback loop whose goal is a score of 10000 (section 8.3).
-
-    Parameters
-    ----------
-    last : int
-        Input of the step before.
-    score : int
-        What that input achieved, basis points of the goal.
-
-    Returns
-    -------
-    int
-        Next input: larger if the goal was missed, smaller if it was exceeded; 10000 to 2^64 - 1.
-    """
-    if score == _BP:
-        return last
-    if score >= 2 * _BP:
-        return _BP
-    distance = abs(score - _BP)
-    exact = last < U64 // distance  # else the product would not fit in 64 bits
-    compensation = last * distance // _BP if exact else last // _BP * distance
-    if score > _BP:
-        return max(last - compensation, _BP)
-    return min(last + compensation, U64)
 
 
 @dataclass(frozen=True, slots=True)

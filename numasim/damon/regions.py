@@ -128,20 +128,6 @@ def insert_cuts(regions: Regions, index: np.ndarray, addr: np.ndarray) -> None:
     regions.end[~last] = addr
 
 
-def merge_two(left: Sequence[int], right: Sequence[int]) -> tuple[int, int, int, int, int]:
-    """The union of two touching regions, counters averaged by size (section 4.5).
-
-    Products wrap at 64 bits as in the kernel; ``last_nr_accesses`` is the left one's.
-    """
-    start, middle, nr_left, last, age_left = left[:5]
-    _, end, nr_right, _, age_right = right[:5]
-    sz_left, sz_right = middle - start, end - right[0]
-    total = sz_left + sz_right
-    nr = ((nr_left * sz_left + nr_right * sz_right) & U64) // total
-    age = ((age_left * sz_left + age_right * sz_right) & U64) // total
-    return (start, end, nr, last, age)
-
-
 def merge_pass(regions: Regions, threshold: int, sz_limit: int, count_age: bool) -> None:
     """One walk that ages regions and merges similar neighbours (section 6.1).
 
@@ -237,6 +223,33 @@ def merge_regions(
         if nr_regions(targets) <= max_nr_regions or threshold >= max_thres:
             return
         threshold = max(1, 2 * threshold) if threshold < max_thres // 2 else max_thres
+
+
+def merge_back(regions: Regions, limit: int) -> None:
+    """Join touching neighbours with equal counters, up to a size (section 9.2, step b)."""
+    equal = regions.end[:-1] == regions.start[1:]
+    for column in (regions.age, regions.last_nr_accesses, regions.nr_accesses):
+        equal &= column[:-1] == column[1:]
+    small = regions.end[1:] - regions.start[:-1] <= min(limit, INT64_MAX)
+    heads = np.flatnonzero(equal & small)
+    if not len(heads):
+        return
+    starts, ends, same = regions.start.tolist(), regions.end.tolist(), equal.tolist()
+    same.append(False)
+    keep = np.ones(len(ends), dtype=bool)
+    following = 0
+    for head in heads.tolist():
+        if head < following:  # swallowed by the chain before
+            continue
+        reach = starts[head] + limit
+        j = head + 1
+        while same[j - 1] and ends[j] <= reach:
+            j += 1
+        keep[head + 1 : j] = False
+        ends[head] = ends[j - 1]
+        following = j
+    regions.end = np.array(ends, dtype=np.int64)
+    regions.take(np.flatnonzero(keep))
 
 
 def nr_regions(targets: Iterable[Regions]) -> int:

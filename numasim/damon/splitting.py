@@ -25,6 +25,11 @@ class Shared:
     rotation: int = 0
 
 
+def rand_range(rng: np.random.Generator, low: int, high: int, n: int) -> np.ndarray:
+    """`n` whole numbers, each in ``[low, high)`` with equal probability. int64[n]"""
+    return rng.integers(low, high, size=n, dtype=np.int64)
+
+
 class Draws:
     """A queue of results of ``rand(1, 10)``: integers from 1 to 9.
 
@@ -42,7 +47,7 @@ class Draws:
     @classmethod
     def of(cls, rng: np.random.Generator) -> Draws:
         """Draws from a generator."""
-        return cls(lambda n: rng.integers(1, 10, size=n, dtype=np.int64))
+        return cls(lambda n: rand_range(rng, 1, 10, n))
 
     def peek(self, n: int) -> np.ndarray:
         """The next `n` draws, without using them up. int64[n]"""

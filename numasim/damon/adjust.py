@@ -1,0 +1,95 @@
+"""Adjusting a scheme's quota whenever the scheme is due: its window, and the least priority.
+
+Source: DAMON core specification, section 8.2 (Linux 7.3.4).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numasim.damon import clock
+from numasim.damon.filters import core_verdict
+from numasim.damon.goals import measure
+from numasim.damon.quota import start_window
+from numasim.damon.regions import Regions, insert_cuts
+from numasim.damon.schemes import SchemeState, pattern_mask, pattern_match
+from numasim.damon.scores import min_score, scores
+
+if TYPE_CHECKING:
+    from numasim.damon.context import ContextState
+
+
+def adjust_quota(ctx: ContextState, scheme: SchemeState) -> None:
+    """Begin a new window if it is time, and find the least priority that fits (section 8.2)."""
+    quota = scheme.quota
+    if not quota.is_set:
+        return
+
+    def measure_goals() -> None:
+        temporal = quota.spec.goal_tuner == "temporal"
+        for goal in quota.goals:
+            measure(goal, ctx.metrics, partial(eligible_bytes, ctx, scheme), temporal, quota.esz)
+
+    jiffy = clock.jiffies(ctx.now_ns, ctx.tick_ns)
+    if start_window(quota, jiffy, ctx.tick_ns, ctx.min_region_sz, measure_goals):
+        scheme.stat.qt_exceeds += 1
+    kind = ctx.ops.score_kind(scheme.action)
+    if kind is None:
+        return
+    parts = []
+    for index, target in enumerate(ctx.targets):
+        chosen = _selected(ctx, scheme, index, target.regions)
+        regions = target.regions
+        rank = scores(kind, ctx.mvsum(regions)[chosen], regions.age[chosen], ctx.attrs, quota.spec)
+        parts.append((rank, regions.size[chosen]))
+    quota.min_score = min_score(parts, quota.esz)
+
+
+def eligible_bytes(ctx: ContextState, scheme: SchemeState) -> dict[int, int] | None:
+    """Bytes on each node in regions that match the scheme's pattern; None unless paddr."""
+    if ctx.ops.name != "paddr":
+        return None
+    ranges: list[tuple[int, int]] = []
+    for target in ctx.targets:
+        regions = target.regions
+        chosen = pattern_mask(scheme.spec.pattern, regions.size, ctx.mvsum(regions), regions.age)
+        starts = (regions.start[chosen] * ctx.addr_unit).tolist()
+        ranges += zip(starts, (regions.end[chosen] * ctx.addr_unit).tolist(), strict=True)
+    return ctx.metrics.eligible_bytes(ranges)
+
+
+def _selected(
+    ctx: ContextState, scheme: SchemeState, target_index: int, regions: Regions
+) -> np.ndarray:
+    """Regions that match the pattern and pass the core filters, which may split some. int64[S]"""
+    pattern = scheme.spec.pattern
+    mvsums = ctx.mvsum(regions)
+    matching = np.flatnonzero(pattern_mask(pattern, regions.size, mvsums, regions.age))
+    if not scheme.filters.core:
+        return matching
+    chosen: list[int] = []
+    cut_index: list[int] = []
+    cut_addr: list[int] = []
+    for i in matching.tolist():
+        start, last = int(regions.start[i]), int(regions.end[i])
+        mvsum, age = int(mvsums[i]), int(regions.age[i])
+        pending = [last]  # ends of the pieces still to be judged, the next one last
+        while pending:
+            end = pending.pop()
+            if pattern_match(pattern, end - start, mvsum, age):
+                verdict = core_verdict(scheme.filters, start, end, target_index, ctx.min_region_sz)
+                if verdict.cuts:
+                    pending += (end, *verdict.cuts[:-1])
+                    end = verdict.cuts[-1]
+                scheme.core_filters_allowed = verdict.allowed
+                if not verdict.out:
+                    chosen.append(i + len(cut_index))
+            if pending:
+                cut_index.append(i)
+                cut_addr.append(end)
+            start = end
+    insert_cuts(regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64))
+    return np.array(chosen, dtype=np.int64)

@@ -1,0 +1,88 @@
+"""Priority of regions under a quota: scores from 0 to 99, and the least that still fits.
+
+Source: DAMON core specification, sections 8.2 and 8.7 (Linux 7.3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from numasim.damon.arith import U32
+from numasim.damon.attrs import max_nr_accesses
+from numasim.damon.spec import Attrs, Quota
+
+MAX_SCORE = 99
+_SUBSCORE = 100
+_MAX_AGE_LOG = 32
+_US_PER_S = 1_000_000
+
+
+def scores(
+    kind: str, mvsums: np.ndarray, age: np.ndarray, attrs: Attrs, quota: Quota
+) -> np.ndarray:
+    """Priority of each region.
+
+    Parameters
+    ----------
+    kind : str
+        ``"hot"``, ``"cold"``, or ``"flat"`` where an action ranks nothing.
+    mvsums : int64[R]
+        Pseudo moving sums, samples.
+    age : int64[R]
+        Aggregation intervals.
+    attrs : Attrs
+    quota : Quota
+        For its weights; that of the size is ignored, as in the kernel.
+
+    Returns
+    -------
+    int64[R]
+        0 to 99.
+    """
+    if kind == "flat":
+        return np.full(len(age), MAX_SCORE, dtype=np.int64)
+    hot = _hotness(mvsums, age, attrs, quota.weight_nr_accesses, quota.weight_age)
+    return hot if kind == "hot" else MAX_SCORE - hot
+
+
+def _hotness(
+    mvsums: np.ndarray, age: np.ndarray, attrs: Attrs, weight_freq: int, weight_age: int
+) -> np.ndarray:
+    total = weight_freq + weight_age
+    if not total:
+        return np.zeros(len(age), dtype=np.int64)
+    most = max_nr_accesses(attrs)
+    whole, part = np.divmod(mvsums, most)
+    frequency = (whole * _SUBSCORE + ((part * _SUBSCORE) & U32) // most) & U32
+    seconds = age.astype(np.uint64) * np.uint64(attrs.aggr_us) // np.uint64(_US_PER_S)
+    # frexp's exponent of a whole number is its bit length, exact below 2**53
+    age_log = np.frexp((seconds & np.uint64(U32)).astype(np.float64))[1].astype(np.int64)
+    age_log = np.where(frequency == 0, -age_log, age_log)
+    age_score = (age_log + _MAX_AGE_LOG) * _SUBSCORE // _MAX_AGE_LOG // 2
+    hot = (weight_freq * frequency + weight_age * age_score) // total * MAX_SCORE // _SUBSCORE
+    clipped: np.ndarray = np.clip(hot, 0, MAX_SCORE)
+    return clipped
+
+
+def min_score(parts: Iterable[tuple[np.ndarray, np.ndarray]], esz: int) -> int:
+    """The least score so that all regions above it together fill the quota.
+
+    Parameters
+    ----------
+    parts : iterable of (int64[R], int64[R])
+        Scores and sizes of the regions that a scheme could act upon, of each target.
+    esz : int
+        Effective quota, core address units.
+    """
+    histogram = np.zeros(MAX_SCORE + 1, dtype=np.int64)
+    for ranks, sizes in parts:
+        np.add.at(histogram, ranks, sizes)
+    filled = 0
+    counts = histogram.tolist()
+    for score in range(MAX_SCORE, 0, -1):
+        filled += counts[score]
+        if filled >= esz and filled:
+            return score
+    return 0
