@@ -26,7 +26,7 @@ from numasim.damon.attrs import aggr_samples, convert_results, intervals_score, 
 from numasim.damon.commit import commit, context_problems
 from numasim.damon.feedback import GOAL
 from numasim.damon.ops import PAGE_SIZE, AccessSource, Applied, GoalMetrics, Ops, Window
-from numasim.damon.ranges import coalesce, set_regions
+from numasim.damon.ranges import set_regions
 from numasim.damon.regions import (
     Regions,
     apply_min_nr_regions,
@@ -171,14 +171,16 @@ class ContextState:
             scheme.next_apply_sis = scheme.interval_sis(attrs.aggr_us, sample_us)
         for i, target in enumerate(self.targets):
             if target.spec.regions:
-                set_regions(target.regions, coalesce(target.spec.regions), self.min_region_sz)
+                set_regions(target.regions, target.spec.regions, self.min_region_sz)
             else:
                 set_regions(target.regions, self.ops.init_ranges(i) or [], PAGE_SIZE)
         self._size_limit = self._apply_min_nr_regions()
 
     def finished(self) -> bool:
-        """Whether the kdamond ends by itself: no target is valid any more."""
-        return not any(self.ops.target_valid(i) for i in range(len(self.targets)))
+        """Whether the kdamond ends by itself: no target is valid any more (never for paddr)."""
+        return self.ops.name != "paddr" and not any(
+            self.ops.target_valid(i) for i in range(len(self.targets))
+        )
 
     def stop(self) -> None:
         """The kdamond ends; pending requests are cancelled."""
