@@ -218,3 +218,13 @@ class Law:
     def visit_rates_per_ns(self) -> np.ndarray:
         """float64[C]: rate at which one bit of each class is being set now by random patterns."""
         return self.exposure.rates[: self.nr_classes]
+
+    def tick_chance(self, span_ns: int) -> np.ndarray:
+        """float64[C]: chance that a page of each class is touched within a span at present rates."""
+        chance = -np.expm1(-self.visit_rates_per_ns() * span_ns)
+        for front in self.fronts:
+            swept = self.exposure.rates[front.column] * span_ns / front.nr
+            if swept > 0:
+                inside = np.unique(self.space.class_of[front.first : front.first + front.nr])
+                chance[inside] = 1 - (1 - chance[inside]) * max(0.0, 1 - swept)
+        return chance

@@ -44,6 +44,15 @@ class Ledger:
         return found
 
 
+@dataclass
+class Traffic:
+    """What was moved since last asked: bytes by (source, target), pages by class, folios."""
+
+    bytes: dict[tuple[int, int], int]
+    pages_of_class: np.ndarray
+    folios: int = 0
+
+
 CostOf = Callable[[int, int, int], int]
 """(source node, target node, folio order) → ns to migrate one folio in a batch."""
 
@@ -72,6 +81,7 @@ class Migrator:
         self.page_counts: BlockCounts | None = None
         self.views: list[tuple[View, bool]] = []  # the view, and whether it is physical
         self.ledger = Ledger()
+        self._traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
         self._cursor: dict[int, int] = {}
 
@@ -254,6 +264,7 @@ class Migrator:
         self._place(pages, frames)
         memory.release(old)
         self._record(pages, np.repeat(sources, size), target, cause)
+        self._traffic.folios += len(going)
         order = (size * memory.pages_per_frame).bit_length() - 1
         nodes, counts = np.unique(sources, return_counts=True)
         busy = sum(
@@ -269,6 +280,16 @@ class Migrator:
         for (mapping, source), nr in zip(pairs.T.tolist(), counts.tolist(), strict=True):
             key = (cause, mapping, source, target)
             self.ledger.moved[key] = self.ledger.moved.get(key, 0) + nr * self.memory.frame_bytes
+            way = (source, target)
+            self._traffic.bytes[way] = self._traffic.bytes.get(way, 0) + nr * self.memory.frame_bytes
+        classes = self.space.class_of[pages]
+        self._traffic.pages_of_class += np.bincount(classes, minlength=self.space.nr_classes)
+
+    def take_traffic(self) -> Traffic:
+        """What moved since last asked, and start afresh."""
+        found = self._traffic
+        self._traffic = Traffic({}, np.zeros(self.space.nr_classes, np.int64))
+        return found
 
     def split(self, heads: np.ndarray) -> np.ndarray:
         """Split huge folios into base pages; int64: the pages, each its own folio from now on."""

@@ -124,7 +124,7 @@ class Phase:
     compute : int
         Time per operation and thread that waits for no memory, ns.
     pace : float or None
-        Operations per ns the actor is asked for; None means as many as it can.
+        Operations per second the actor is asked for; None means as many as it can.
     burst : int
         Operations that go to one pattern before the next is drawn, by visits (masim); 0: all mixed.
     access : tuple of Pattern

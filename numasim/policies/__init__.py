@@ -1,1 +1,42 @@
-"""TODO-docstring"""
+"""Policies: where pages ought to live. One file registers one policy; its fields are its YAML keys.
+
+A policy built on DAMON names the kdamonds it wants; they are data, printable and usable on a real
+machine. Others get the hooks they need when they come.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from numasim.damon.spec import Kdamond
+from numasim.registry import Registry
+from numasim.topology import Topology
+from numasim.units import DurationNs
+
+STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+registry: Registry[Policy] = Registry("policy", "numasim.policies", "numasim.policies")
+register = registry.register
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Policy:
+    """What every policy has.
+
+    Parameters
+    ----------
+    start : int
+        Instant (ns) at which it begins to act; the order of events decides much of the outcome.
+    """
+
+    start: DurationNs = 0
+
+    kind: ClassVar[str]
+    observes: ClassVar[str] = "nothing"
+    moves: ClassVar[str] = "nothing after first touch"
+
+    def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
+        """The DAMON threads it starts."""
+        return ()

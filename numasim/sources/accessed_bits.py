@@ -31,6 +31,8 @@ class AccessedBits:
         Stream of this context's sampling.
     check_cost_ns : int
         One region, prepared and checked.
+    addr_unit : int
+        Bytes of one core address unit.
     exact_ticks : bool
         Draw every sampled page instead of the class counts: the twin of the shortcut.
 
@@ -47,6 +49,7 @@ class AccessedBits:
     law: Law
     rng: np.random.Generator
     check_cost_ns: int
+    addr_unit: int = 1
     exact_ticks: bool = False
 
     kind: ClassVar[str]
@@ -58,6 +61,7 @@ class AccessedBits:
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
     ) -> np.ndarray:
         found = np.zeros(len(start), np.int64)
+        start, end = start * self.addr_unit, end * self.addr_unit
         ticks = self.law.ticks(window.starts_ns, window.ends_ns, self.rng)
         for t, view in enumerate(self.views):
             own = np.flatnonzero(target == t) if len(self.views) > 1 else slice(None)

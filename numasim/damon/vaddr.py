@@ -1,0 +1,119 @@
+"""Virtual address operations: each target is a process, folios are found through its mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numasim.damon.folios import SCORES, Folios
+from numasim.damon.ops import Applied, choose_dests, three_regions
+from numasim.damon.schemes import SchemeState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numasim.pages import MappingPages
+
+PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class ProcessView:
+    """A monitored process: its mappings by address, and whether it is alive."""
+
+    mappings: Sequence[MappingPages]
+    alive: Callable[[], bool]
+
+    def vmas(self) -> list[tuple[int, int]]:
+        """Address ranges of its mappings, ascending."""
+        return sorted((m.address, m.address + m.mapping.size) for m in self.mappings)
+
+
+class Vaddr:
+    """``vaddr`` and, with fixed regions, ``fvaddr``.
+
+    Parameters
+    ----------
+    folios : Folios
+    processes : sequence of ProcessView
+        One per target.
+    frame_of : int32[pages]
+        Frame of each page, negative where it is absent.
+    frame_bytes : int
+    fixed : bool
+        ``fvaddr``: the regions given stay.
+
+    Notes
+    -----
+    Source: DAMON operations specification, sections 2 and 6.3 (Linux 7.3.4).
+    """
+
+    updates = True
+
+    def __init__(
+        self,
+        folios: Folios,
+        processes: Sequence[ProcessView],
+        frame_of: np.ndarray,
+        frame_bytes: int,
+        fixed: bool = False,
+    ) -> None:
+        self._folios, self._processes, self._frame_of = folios, processes, frame_of
+        self._frame_bytes, self._fixed = frame_bytes, fixed
+        self.name = "fvaddr" if fixed else "vaddr"
+        self.updates = not fixed
+
+    def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        return None if self._fixed else three_regions(self._processes[target_index].vmas())
+
+    def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        if self._fixed or not self.target_valid(target_index):
+            return None
+        return three_regions(self._processes[target_index].vmas())
+
+    def target_valid(self, target_index: int) -> bool:
+        return self._processes[target_index].alive()
+
+    def score_kind(self, action: str) -> str | None:
+        return SCORES.get(action, "flat")
+
+    def apply(
+        self, scheme: SchemeState, target_index: int, start: int, end: int, now_ns: int
+    ) -> Applied:
+        """Act on the folios of one region, mapping by mapping."""
+        applied = passed = busy = 0
+        for pages in self._processes[target_index].mappings:
+            low = max(start, pages.address) - pages.address
+            high = min(end, pages.address + pages.mapping.size) - pages.address
+            if low >= high:
+                continue
+            own = np.arange(
+                pages.first + low // self._frame_bytes, pages.first - (-high // self._frame_bytes)
+            )
+            own = own[self._frame_of[own] >= 0]
+            heads = self._folios.heads_of(own, None)
+            heads = heads[self._folios.passed(scheme, heads, now_ns)]
+            if not scheme.action.startswith("migrate"):
+                passed += int(self._folios.sizes(heads).sum())
+                continue
+            for nid, part in self._by_destination(scheme, pages, heads):
+                moved = self._folios.migrator.migrate(part[::-1], nid, self._folios.name)
+                applied, busy = applied + moved.bytes, busy + moved.busy_ns
+        return Applied(applied, passed, busy + self._folios.take_busy_ns())
+
+    def _by_destination(
+        self, scheme: SchemeState, pages: MappingPages, heads: np.ndarray
+    ) -> list[tuple[int, np.ndarray]]:
+        if not scheme.dests:
+            return [(scheme.target_nid, heads)]
+        offset = 0 if pages.mapping.kind == "file" else pages.address // PAGE_BYTES
+        address = pages.address + (heads - pages.first) * self._frame_bytes
+        order = pages.mapping.order
+        chosen = choose_dests(scheme.dests, address, pages.address, offset, order)
+        return [(d.nid, heads[chosen == d.nid]) for d in scheme.dests if d.weight]
+
+    def end_pass(self, scheme: SchemeState) -> None:
+        scheme.last_applied = None

@@ -1,0 +1,98 @@
+"""The files that come with numasim, and the user's own: found by name or by path, read with line numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from numasim.errors import ConfigError, Problem, did_you_mean
+
+HERE = Path(__file__).parent
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def folder(kind: str) -> Path:
+    """Where shipped files of a kind lie (``topologies``, ``workloads``, ``scenarios``)."""
+    packed = HERE / "data" / kind
+    return packed if packed.is_dir() else HERE.parent / kind
+
+
+def names(kind: str) -> list[str]:
+    """Names of the shipped files of a kind."""
+    return sorted(p.stem for p in folder(kind).glob("*.yaml"))
+
+
+def find(kind: str, name: str) -> Path:
+    """The file of that name or path.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; the shipped names are suggested.
+    """
+    path = Path(name)
+    if path.suffix in SUFFIXES or "/" in name:
+        if path.is_file():
+            return path
+        raise ConfigError(Problem(str(path), "no such file"))
+    shipped = folder(kind) / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    raise ConfigError(Problem("", f'no {kind[:-1].replace("ie", "y")} "{name}"', did_you_mean(name, names(kind))))
+
+
+def read(path: Path) -> Any:
+    """Plain data of a YAML (1.2) or JSON file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(Problem(str(path), f"cannot be read ({error})")) from None
+    return read_text(text, str(path))
+
+
+def read_text(text: str, source: str = "") -> Any:
+    """Plain data of YAML (1.2) text; see `read`."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}" if mark else ""
+        raise ConfigError(Problem(place, f"not YAML: {error.problem or error.context}"), source) from None
+
+
+def with_lines(error: ConfigError, path: Path) -> ConfigError:
+    """The same complaints with the line of each place in the file."""
+    try:
+        tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except Exception:
+        return error
+    problems = []
+    for problem in error.problems:
+        line = _line(tree, problem.place)
+        place = f"{problem.place} (line {line})" if line else problem.place
+        problems.append(Problem(place, problem.message, problem.hint))
+    return ConfigError(problems, error.source or str(path))
+
+
+def _line(tree: Any, place: str) -> int | None:
+    """Line on which the deepest existing part of a place begins."""
+    found = None
+    for key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", place):
+        step: Any = int(key[0]) if key[0] else key[1]
+        try:
+            mark = tree.lc.item(step) if isinstance(step, int) else tree.lc.key(step)
+            found = mark[0] + 1
+            tree = tree[step]
+        except (KeyError, IndexError, AttributeError, TypeError):
+            break
+    return found

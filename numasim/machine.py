@@ -1,0 +1,503 @@
+"""The state of one run: who works how fast on what, with every question answered by calling it.
+
+The machine knows no events. The engine tells it that time has passed (`advance`), that something
+changed (`settle`), and asks when the workload changes by itself (`next_change_ns`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from numasim.cost import Background, CostModel, Demand, Flow, Solution
+from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.law import Burst, Front, Law
+from numasim.memory import Memory
+from numasim.migration import Migrator, Traffic
+from numasim.pages import CompiledPattern, MappingPages, PageSpace
+from numasim.seeds import Seeds
+from numasim.tlb import walk_rates
+from numasim.topology import Topology
+from numasim.workload import Actor, Phase, Process, Workload
+
+POPULATE_STEP_NS = 20_000_000
+EPSILON_WORK = 1e-9
+MIGRATE_BATCH = 512  # folios unmapped and flushed together; Linux 7.3.4 migration of a list
+
+
+@dataclass
+class Populating:
+    """Pages an actor or a process still has to touch for the first time, in order."""
+
+    tasks: list[tuple[MappingPages, int, int]]
+    home: int
+    pages_per_ns: float
+    since_ns: int
+
+
+@dataclass
+class ActorState:
+    """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies."""
+
+    index: int
+    process: int
+    number: int
+    actor: Actor
+    accessor: int
+    name: str
+    columns: dict[tuple[int, int], int]
+    phase: int = 0
+    phase_start_ns: int = 0
+    phase_operations: float = 0.0
+    operations: float = 0.0
+    rate_per_ns: float = 0.0
+    state: str = "waiting"  # waiting, populating, running, ended
+    populating: Populating | None = None
+    lines_per_ns: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    lines: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    line_wait_ns: float = 0.0
+    line_wait_per_ns: float = 0.0
+
+    @property
+    def current(self) -> Phase:
+        """The phase it is in."""
+        return self.actor.phases[self.phase]
+
+
+@dataclass
+class Load:
+    """What kdamonds and populating add to the load, by name."""
+
+    flows: dict[str, list[Background]] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
+    lost_threads: dict[str, float] = field(default_factory=dict)
+
+
+class Machine:
+    """Memory, law, actors and speed of one run.
+
+    Parameters
+    ----------
+    topology : Topology
+    workload : Workload
+    seeds : Seeds
+    before_change : callable
+        Handed to the migrator.
+    """
+
+    def __init__(
+        self, topology: Topology, workload: Workload, seeds: Seeds, before_change: Callable[[], None]
+    ) -> None:
+        self.topology, self.workload = topology, workload
+        self.space = PageSpace(workload, seeds)
+        self.memory = Memory(topology, self.space.nr_pages, workload.frame_bytes)
+        fronts = [k for k, p in self.space.patterns.items() if p.pattern.sweep]
+        bursts = [
+            (p, a)
+            for p, process in enumerate(workload.processes)
+            for a, actor in enumerate(process.actors)
+            if any(phase.burst for phase in actor.phases)
+        ]
+        self.law = Law(self.space, len(fronts), len(bursts))
+        c = self.space.nr_classes
+        self._front_columns = {key: c + i for i, key in enumerate(fronts)}
+        self._burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
+        self.law.fronts = [self._front(key, column) for key, column in self._front_columns.items()]
+        self.migrator = Migrator(self.memory, self.space, self.law, self._migrate_ns, before_change)
+        self.cost = CostModel(topology)
+        self.actors = [
+            ActorState(i, p, a, actor, accessor_of(topology, actor.on), f"{process.name}/{actor.name}", {})
+            for i, (p, a, process, actor) in enumerate(_each_actor(workload))
+        ]
+        self.load = Load()
+        self.populators: dict[int, Populating] = {}
+        self.solution: Solution | None = None
+        self.now_ns = 0
+        self.weights: dict[tuple[int, int], list[np.ndarray]] = {}
+        self.phase_log: list[tuple[int, str, str]] = []
+        self.node_bytes = np.zeros((len(topology.nodes), 2))  # read, written
+        self.link_bytes = np.zeros((len(topology.links), 2))  # forward, backward
+        for actor in self.actors:
+            actor.lines = actor.lines_per_ns = np.zeros(len(topology.nodes))
+
+    # -- construction ------------------------------------------------------------------------------------
+
+    def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
+        compiled = self.space.patterns[key]
+        extent, k = compiled.extents[0], compiled.pages.folio_pages
+        return Front(column, compiled.pages.first + extent.first * k, (extent.last - extent.first) * k, k)
+
+    def _migrate_ns(self, source: int, target: int, order: int) -> int:
+        """Time to migrate one folio: the measured one, its copying stretched by slower memory.
+
+        Assumption: one thread copies at fixed parallelism, so the copying part goes with the loaded
+        latency of source and target against idle near memory, where it was measured.
+        """
+        near = self.topology.idle_latency_ns[0].min()
+        loaded = self.topology.idle_latency_ns if self.solution is None else self.solution.loaded_latency_ns
+        stretch = float(loaded[0, source] + loaded[0, target]) / (2 * near)
+        return self.topology.costs.migrate_ns(order, stretch)
+
+    def patterns_of(self, actor: ActorState) -> list[CompiledPattern]:
+        """Patterns of the actor's current phase."""
+        found = self.space.patterns
+        nr = len(actor.current.access)
+        return [found[actor.process, actor.number, actor.phase, k] for k in range(nr)]
+
+    # -- processes ---------------------------------------------------------------------------------------
+
+    def start_process(self, p: int, now_ns: int) -> None:
+        """A process begins: it populates its mappings, then its actors run."""
+        process = self.workload.processes[p]
+        own = [m for m in self.space.mappings if m.process == p and m.mapping.populate]
+        tasks = [(m, 0, m.nr) for m in own]
+        for actor in self._actors_of(p):
+            actor.state = "populating"
+        home = self._home(p)
+        if tasks:
+            rate = self._populate_rate(process.populate_threads, tasks)
+            self.populators[p] = Populating(tasks, home, rate, now_ns)
+            self._log(now_ns, process.name, "populates")
+        else:
+            self._begin(p, now_ns)
+
+    def stop_process(self, p: int, now_ns: int) -> None:
+        """A process ends and gives its memory back."""
+        self.populators.pop(p, None)
+        for actor in self._actors_of(p):
+            actor.state, actor.rate_per_ns = "ended", 0.0
+        for pages in self.space.mappings:
+            if pages.process == p:
+                self.migrator.unmap(pages)
+        self._log(now_ns, self.workload.processes[p].name, "ends")
+
+    def _actors_of(self, p: int) -> list[ActorState]:
+        return [a for a in self.actors if a.process == p]
+
+    def _home(self, p: int) -> int:
+        actors = self._actors_of(p)
+        return self.topology.tiers(actors[0].accessor if actors else 0)[0]
+
+    def _populate_rate(self, threads: int, tasks: list[tuple[MappingPages, int, int]]) -> float:
+        """Frames per ns that first touch can fault in: the fault's own cost, zeroing included."""
+        costs, frame = self.topology.costs, self.memory.frame_bytes
+        folio = tasks[0][0].mapping.page
+        if folio >= 2 << 20:
+            per_frame = costs.minor_fault_huge * frame / folio
+        else:
+            per_frame = costs.minor_fault * frame / folio
+        return threads / per_frame
+
+    def _begin(self, p: int, now_ns: int) -> None:
+        for actor in self._actors_of(p):
+            self._enter(actor, 0, now_ns)
+
+    def _enter(self, actor: ActorState, phase: int, now_ns: int) -> None:
+        actor.phase, actor.phase_start_ns, actor.phase_operations = phase, now_ns, 0.0
+        self._log(now_ns, actor.name, f"phase {actor.current.name or phase}")
+        self._refresh(actor, now_ns)
+
+    def _refresh(self, actor: ActorState, now_ns: int) -> None:
+        """Take up the patterns' present shares; first touch what is not there yet."""
+        compiled = self.patterns_of(actor)
+        work = actor.phase_operations
+        self.weights[actor.process, actor.number] = [p.page_weights(work) for p in compiled]
+        tasks = [task for p in compiled for task in self._missing(p, work)]
+        if tasks:
+            home = self.topology.tiers(actor.accessor)[0]
+            rate = self._populate_rate(actor.actor.threads, tasks)
+            actor.populating = Populating(tasks, home, rate, now_ns)
+            actor.state = "populating"
+        else:
+            actor.state = "running"
+
+    def _missing(self, compiled: CompiledPattern, work: float) -> list[tuple[MappingPages, int, int]]:
+        pages, k = compiled.pages, compiled.pages.folio_pages
+        there = compiled.pattern.populated_pages(work, pages.nr // k) * k
+        found = []
+        for extent in compiled.extents:
+            first, last = extent.first * k, min(extent.last * k, there)
+            frames = self.memory.frame_of[pages.first + first : pages.first + max(first, last)]
+            if (frames < 0).any():
+                found.append((pages, first, last))
+        return found
+
+    def _log(self, now_ns: int, who: str, what: str) -> None:
+        self.phase_log.append((now_ns, who, what))
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Integrate progress up to now at the present speeds."""
+        span = now_ns - self.now_ns
+        if span <= 0:
+            return
+        for actor in self.actors:
+            if actor.state == "running":
+                done = actor.rate_per_ns * span
+                actor.operations += done
+                actor.phase_operations += done
+                actor.lines = actor.lines + actor.lines_per_ns * span
+                actor.line_wait_ns += actor.line_wait_per_ns * span
+        if self.solution is not None:
+            solution = self.solution
+            self.node_bytes[:, 0] += solution.node_read_bytes_per_ns * span
+            self.node_bytes[:, 1] += solution.node_write_bytes_per_ns * span
+            self.link_bytes += solution.link_bytes_per_ns * span
+        self.now_ns = now_ns
+
+    def next_change_ns(self) -> float:
+        """The next instant at which the workload changes by itself."""
+        found = [math.inf]
+        for populating in self._all_populating():
+            found.append(populating.since_ns + self._step_ns(populating))
+        for actor in self.actors:
+            if actor.state == "running":
+                found.append(self._actor_change_ns(actor))
+        return min(found)
+
+    def _all_populating(self) -> list[Populating]:
+        return [*self.populators.values(), *(a.populating for a in self.actors if a.populating)]
+
+    def _step_ns(self, populating: Populating) -> int:
+        left = sum(last - first for _, first, last in populating.tasks)
+        return max(1, min(POPULATE_STEP_NS, math.ceil(left / populating.pages_per_ns)))
+
+    def _actor_change_ns(self, actor: ActorState) -> float:
+        phase = actor.current
+        ends = [math.inf]
+        more = actor.phase + 1 < len(actor.actor.phases) or actor.actor.repeat
+        if phase.duration is not None and more:
+            ends.append(actor.phase_start_ns + phase.duration)
+        if actor.rate_per_ns > 0:
+            works = [p.next_change(actor.phase_operations) for p in phase.access]
+            works += [phase.operations] if phase.operations is not None and more else []
+            left = min(works, default=math.inf) - actor.phase_operations
+            if left < math.inf:
+                ends.append(self.now_ns + max(1, math.ceil(left / actor.rate_per_ns)))
+        return min(ends)
+
+    def change(self, now_ns: int) -> None:
+        """Do what was due by now: populate a step, enter the next phase, move a window on."""
+        self.advance(now_ns)
+        for p, populating in list(self.populators.items()):
+            if self._populate(populating, now_ns):
+                del self.populators[p]
+                self._log(now_ns, self.workload.processes[p].name, "is populated")
+                self._begin(p, now_ns)
+        for actor in self.actors:
+            if actor.populating is not None:
+                if self._populate(actor.populating, now_ns):
+                    actor.populating, actor.state = None, "running"
+            elif actor.state == "running":
+                self._change_actor(actor, now_ns)
+
+    def _change_actor(self, actor: ActorState, now_ns: int) -> None:
+        phase, done = actor.current, actor.phase_operations * (1 + EPSILON_WORK)
+        by_time = phase.duration is not None and now_ns >= actor.phase_start_ns + phase.duration
+        by_work = phase.operations is not None and done >= phase.operations
+        following = actor.phase + 1
+        if (by_time or by_work) and (following < len(actor.actor.phases) or actor.actor.repeat):
+            self._enter(actor, following % len(actor.actor.phases), now_ns)
+        elif any(math.isfinite(p.next_change(0.0)) for p in phase.access):
+            actor.phase_operations = _snapped(actor, phase)
+            self._refresh(actor, now_ns)
+
+    def _populate(self, populating: Populating, now_ns: int) -> bool:
+        """First touch what fits into the time since the last step; whether all is there."""
+        if now_ns < populating.since_ns + self._step_ns(populating):
+            return False
+        budget = math.ceil((now_ns - populating.since_ns) * populating.pages_per_ns)
+        while populating.tasks and budget > 0:
+            pages, first, last = populating.tasks[0]
+            k = pages.folio_pages
+            stop = min(last, first + -(-budget // k) * k)
+            policy = pages.mapping.policy
+            self.migrator.first_touch(
+                pages, first, stop, populating.home, policy, populating.since_ns, now_ns
+            )
+            budget -= stop - first
+            if stop == last:
+                populating.tasks.pop(0)
+            else:
+                populating.tasks[0] = (pages, stop, last)
+        populating.since_ns = now_ns
+        return not populating.tasks
+
+    def set_interleave(self, settings: dict[str, Any]) -> None:
+        """New weights of weighted interleave for pages touched from now on: ``{mapping: weights}``."""
+        for i, pages in enumerate(self.space.mappings):
+            weights = settings.get(pages.mapping.name)
+            if weights is not None:
+                policy = replace(pages.mapping.policy, weights=tuple(weights))
+                self.space.mappings[i] = replace(pages, mapping=replace(pages.mapping, policy=policy))
+
+    # -- migration as load -----------------------------------------------------------------------------------
+
+    def begin_migration(self, name: str, busy_ns: int) -> None:
+        """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it."""
+        moved = self.migrator.take_traffic()
+        flows: list[Background] = []
+        for (source, target), nr_bytes in moved.bytes.items():
+            speed = nr_bytes / busy_ns
+            flows.append(Background(node=source, read_bytes_per_ns=speed))
+            flows.append(Background(node=target, write_bytes_per_ns=speed))
+        self.load.flows[name] = flows
+        self.load.lost_threads[name] = self._lost_threads(moved, busy_ns)
+        self.load.cores[name] = 1.0
+
+    def end_migration(self, name: str) -> None:
+        """The kdamond sleeps again."""
+        for table in (self.load.flows, self.load.lost_threads, self.load.cores):
+            table.pop(name, None)
+
+    def _lost_threads(self, moved: Traffic, busy_ns: int) -> float:
+        """Threads that, on average, wait for pages in flight or for a TLB shootdown.
+
+        Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to one
+        of its pages waits half of that. Each batch interrupts every running thread once.
+        """
+        batches = moved.folios / MIGRATE_BATCH
+        if not batches:
+            return 0.0
+        batch_ns = busy_ns / max(batches, 1.0)
+        visits = float(moved.pages_of_class @ self.law.visit_rates_per_ns())
+        waiting = visits * batch_ns * batch_ns / 2 / busy_ns
+        threads = sum(a.actor.threads for a in self.actors if a.state == "running")
+        interrupted = batches * self.topology.costs.tlb_shootdown * threads / busy_ns
+        return min(waiting + interrupted, 0.9 * threads)
+
+    # -- speed -------------------------------------------------------------------------------------------
+
+    def settle(self, now_ns: int) -> None:
+        """Find the speeds that follow from the present state and let the law run at them."""
+        self.advance(now_ns)
+        running = [a for a in self.actors if a.state == "running"]
+        demands = [self._demand(a) for a in running]
+        flows = [flow for flows in self.load.flows.values() for flow in flows]
+        flows += [self._populate_flow(p) for p in self._all_populating()]
+        cores = [0.0] * len(self.topology.accessors)
+        cores[0] += sum(self.load.cores.values())
+        self.solution = self.cost.solve(demands, flows, cores)
+        rates = np.zeros(self.law.exposure.rates.shape)
+        bursts = []
+        for actor in self.actors:
+            if actor.state != "running":
+                actor.rate_per_ns = 0.0
+        for actor, demand, speed in zip(running, demands, self.solution.ops_per_ns.tolist(), strict=True):
+            actor.rate_per_ns = speed
+            lines = sum((flow.lines for flow in demand.flows), np.zeros(len(self.topology.nodes)))
+            actor.lines_per_ns = speed * lines
+            actor.line_wait_per_ns = float(actor.lines_per_ns @ self.solution.loaded_latency_ns[actor.accessor])
+            self._add_rates(actor, rates, bursts)
+        self.law.bursts = bursts
+        self.law.exposure.set_rates(now_ns, rates)
+
+    def _populate_flow(self, populating: Populating) -> Background:
+        bytes_per_ns = populating.pages_per_ns * self.memory.frame_bytes
+        return Background(node=populating.home, write_bytes_per_ns=bytes_per_ns)
+
+    def lines_by_node(self, compiled: CompiledPattern, weights: np.ndarray) -> np.ndarray:
+        """float64[N]: missing lines per operation that go to each node."""
+        pattern = compiled.pattern
+        share = self.migrator.node_counts @ weights
+        return pattern.visits * pattern.lines * pattern.miss * share
+
+    def _demand(self, actor: ActorState) -> Demand:
+        phase = actor.current
+        weights = self.weights[actor.process, actor.number]
+        flows = tuple(
+            Flow(
+                lines=self.lines_by_node(compiled, w),
+                parallelism=compiled.pattern.parallelism,
+                write_ratio=compiled.pattern.write,
+                overlap=compiled.pattern.overlap,
+            )
+            for compiled, w in zip(self.patterns_of(actor), weights, strict=True)
+        )
+        lost = sum(self.load.lost_threads.values())
+        return Demand(
+            accessor=actor.accessor,
+            threads=max(actor.actor.threads - lost, 0.01),
+            compute_ns=float(phase.compute),
+            flows=flows,
+            pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
+        )
+
+    def _add_rates(self, actor: ActorState, rates: np.ndarray, bursts: list[Burst]) -> None:
+        """Add one actor's visits to the law's columns: walks of classes, fronts, bursts."""
+        c, speed = self.space.nr_classes, actor.rate_per_ns
+        random, swept = np.zeros(c), np.zeros(c)
+        phase = actor.current
+        weights = self.weights[actor.process, actor.number]
+        compiled = self.patterns_of(actor)
+        per_bit = self.space.pages_per_bit
+        for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
+            if pattern.pattern.sweep and not phase.burst:
+                key = (actor.process, actor.number, actor.phase, k)
+                rates[self._front_columns[key]] += speed * pattern.pattern.visits
+            elif pattern.pattern.sweep:
+                swept += pattern.pattern.visits * w
+            else:
+                random += pattern.pattern.visits * w
+        accessor = self.topology.accessors[actor.accessor]
+        cores = min(actor.actor.threads, accessor.nr_cores)
+        counts = self.migrator.node_counts.sum(axis=0) / per_bit
+        rates[:c] += walk_rates(speed * random * per_bit, counts, cores, accessor.tlb)
+        if phase.burst:
+            rates[:c] += speed * swept * per_bit
+            column = self._burst_columns[actor.process, actor.number]
+            rates[column] += speed
+            bursts.append(self._burst(column, phase.burst, compiled, weights))
+
+    def _burst(self, column: int, size: int, compiled: list[CompiledPattern], weights: list[np.ndarray]) -> Burst:
+        chances = np.array([p.pattern.visits for p in compiled])
+        per_bit = self.space.pages_per_bit
+        random = np.array([w * per_bit * (not p.pattern.sweep) for p, w in zip(compiled, weights, strict=True)])
+        swept = np.array([w * per_bit * p.pattern.sweep for p, w in zip(compiled, weights, strict=True)])
+        chances = chances / chances.sum()
+        return Burst(column, size, chances, random, swept, chances @ (random + swept))
+
+
+def _each_actor(workload: Workload) -> list[tuple[int, int, Process, Actor]]:
+    return [
+        (p, a, process, actor)
+        for p, process in enumerate(workload.processes)
+        for a, actor in enumerate(process.actors)
+    ]
+
+
+def _snapped(actor: ActorState, phase: Phase) -> float:
+    """Work done, moved onto a change of shares that rounding left it a hair before."""
+    work = actor.phase_operations
+    for pattern in phase.access:
+        change = pattern.next_change(work)
+        if change - work <= EPSILON_WORK * max(change, 1.0) + actor.rate_per_ns:
+            return change
+    return work
+
+
+def accessor_of(topology: Topology, text: str, place: str = "on") -> int:
+    """Number of the accessor a workload names: by name, or by kind and number (``GPU[1]``).
+
+    Raises
+    ------
+    ConfigError
+        If the machine has none such.
+    """
+    names = [a.name for a in topology.accessors]
+    if text in names:
+        return names.index(text)
+    match = re.fullmatch(r"(CPU|GPU|OTHER)(?:\[(\d+)\])?", text)
+    if match:
+        same = [i for i, a in enumerate(topology.accessors) if a.kind == match[1]]
+        number = int(match[2] or 0)
+        if number < len(same):
+            return same[number]
+        raise ConfigError(Problem(place, f'"{text}": the machine has {len(same)} of kind {match[1]}'))
+    raise ConfigError(Problem(place, f'no accessor "{text}"', did_you_mean(text, [*names, "CPU", "GPU"])))

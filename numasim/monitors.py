@@ -1,0 +1,211 @@
+"""Monitoring contexts on a machine: targets become views, a description becomes a running context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from numasim.addresses import AddressSpace
+from numasim.damon.context import ContextState, Shared
+from numasim.damon.folios import RUNNABLE, RUNNABLE_FILTERS, Folios
+from numasim.damon.ops import min_region_size
+from numasim.damon.paddr import Paddr
+from numasim.damon.spec import Context, Kdamond
+from numasim.damon.vaddr import ProcessView, Vaddr
+from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.machine import Machine
+from numasim.seeds import Seeds
+from numasim.sources import registry
+from numasim.topology import Topology
+from numasim.view import View
+from numasim.workload import Workload
+
+UNKNOWABLE_METRICS = {
+    "some_mem_psi_us": "memory stalls come with reclaim",
+    "active_mem_bp": "LRU lists come with reclaim",
+    "inactive_mem_bp": "LRU lists come with reclaim",
+}
+
+
+class Metrics:
+    """What quota goals and watermarks look at, read from the machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._memory = machine, machine.memory
+
+    def node_pages(self, nid: int) -> tuple[int, int] | None:
+        memory = self._memory
+        if not 0 <= nid < len(memory.topology.nodes):
+            return None
+        per = memory.pages_per_frame
+        return memory.managed_frames(nid) * per, memory.free_frames(nid) * per
+
+    def node_memcg_pages(self, nid: int, path: str | None) -> int | None:
+        processes = self._machine.workload.processes
+        own = {p for p, process in enumerate(processes) if process.cgroup == path}
+        if not own or not 0 <= nid < len(self._memory.topology.nodes):
+            return None
+        space = self._machine.space
+        of_class = np.array([m.process in own for m in space.mappings])[space.mapping_of_class]
+        return int(self._machine.migrator.node_counts[nid][of_class].sum()) * self._memory.pages_per_frame
+
+    def system_pages(self) -> tuple[int, int]:
+        pairs = [self.node_pages(n) or (0, 0) for n in range(len(self._memory.topology.nodes))]
+        return sum(m for m, _ in pairs), sum(f for _, f in pairs)
+
+    def eligible_bytes(self, ranges: list[tuple[int, int]]) -> dict[int, int]:
+        memory = self._memory
+        found: dict[int, int] = {}
+        for start, end in ranges:
+            for first, last in memory.frames_in(start, end):
+                frames = first + np.flatnonzero(memory.page_of[first:last] >= 0)
+                nodes, counts = np.unique(memory.node_of(frames), return_counts=True)
+                for node, nr in zip(nodes.tolist(), counts.tolist(), strict=True):
+                    found[node] = found.get(node, 0) + nr * memory.frame_bytes
+        return found
+
+    def lru_pages(self) -> tuple[int, int] | None:
+        return None
+
+    def psi_some_us(self) -> int | None:
+        return None
+
+
+def check_runnable(kdamonds: tuple[Kdamond, ...], topology: Topology, workload: Workload, place: str = "") -> list[Problem]:
+    """What stands in the way of running these kdamonds here; all of it."""
+    found = []
+    nr_nodes = len(topology.nodes)
+    pids = {workload.pid(p): process.name for p, process in enumerate(workload.processes)}
+    for k, kdamond in enumerate(kdamonds):
+        for c, context in enumerate(kdamond.contexts):
+            at = f"{place}kdamonds[{k}].contexts[{c}]"
+            found += _context_problems(context, at, pids)
+            for s, scheme in enumerate(context.schemes):
+                where = f"{at}.schemes[{s}]"
+                if scheme.action not in RUNNABLE:
+                    hint = f"this version runs {', '.join(RUNNABLE)}"
+                    found.append(Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint))
+                nodes = [d.nid for d in scheme.dests] or (
+                    [scheme.target_nid] if scheme.action.startswith("migrate") else []
+                )
+                nodes += [g.nid for g in scheme.quota.goals if g.nid is not None]
+                for nid in nodes:
+                    if not 0 <= nid < nr_nodes:
+                        known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
+                        found.append(Problem(where, f"no node {nid} on {topology.name}", f"nodes are {known}"))
+                for goal in scheme.quota.goals:
+                    if goal.metric in UNKNOWABLE_METRICS:
+                        why = UNKNOWABLE_METRICS[goal.metric]
+                        found.append(Problem(f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why))
+                for one in scheme.filters:
+                    if one.type not in RUNNABLE_FILTERS:
+                        hint = "this version knows " + ", ".join(RUNNABLE_FILTERS)
+                        found.append(Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint))
+    return found
+
+
+def _context_problems(context: Context, at: str, pids: dict[int, str]) -> list[Problem]:
+    found = []
+    control = context.sample_control
+    if control.page_fault or control.filters or not control.page_table:
+        message = "sampling by page faults and sample filters are not simulated yet"
+        found.append(Problem(f"{at}.sample_control", message, "leave page_table on and filters empty"))
+    if context.ops != "paddr":
+        for t, target in enumerate(context.targets):
+            if target.pid not in pids:
+                known = [str(p) for p in pids]
+                found.append(
+                    Problem(f"{at}.targets[{t}].pid", f"no process {target.pid}", did_you_mean(str(target.pid), known))
+                )
+    return found
+
+
+def build_context(
+    machine: Machine,
+    spec: Context,
+    name: str,
+    seeds: Seeds,
+    shared: Shared,
+    alive: Callable[[int], bool],
+    exact_ticks: bool = False,
+) -> ContextState:
+    """A running context on the machine.
+
+    Parameters
+    ----------
+    machine : Machine
+    spec : Context
+    name : str
+        The kdamond's; names its random streams and its entries in the ledger.
+    seeds : Seeds
+    shared : Shared
+        What the kernel shares between contexts.
+    alive : callable
+        Whether the process at a position runs.
+    exact_ticks : bool
+        Force the twin of the sampling shortcut.
+    """
+    space, memory, law, migrator = machine.space, machine.memory, machine.law, machine.migrator
+    costs = machine.topology.costs
+    if any(f.type == "young" for s in spec.schemes for f in s.filters):
+        law.track_bits()
+    cgroups = [p.cgroup for p in machine.workload.processes]
+    rng = seeds.stream(f"{name}/young")
+    folios = Folios(space, law, migrator, cgroups, costs.young_check, rng, name)
+    frame = memory.frame_bytes
+    ops: Paddr | Vaddr
+    if spec.ops == "paddr":
+        ranges = [
+            (int(a), int(b), int(f))
+            for a, b, f in zip(memory.range_start, memory.range_end, memory.range_first, strict=True)
+        ]
+        physical = AddressSpace(ranges, frame)
+        views = [
+            View(physical, lambda slots: memory.page_of[slots], migrator.frame_counts, law)
+            for _ in spec.targets
+        ]
+        migrator.views += [(view, True) for view in views]
+        ops = Paddr(folios, physical, memory.page_of, spec.addr_unit)
+        check = costs.check_paddr
+    else:
+        counts = migrator.watch_pages()
+        numbers = [_process_of(machine.workload, target.pid) for target in spec.targets]
+        processes, views = [], []
+        for number in numbers:
+            own = [m for m in space.mappings if m.process == number]
+            processes.append(ProcessView(own, lambda number=number: alive(number)))  # type: ignore[misc]
+            virtual = AddressSpace([(m.address, m.address + m.mapping.size, m.first) for m in own], frame)
+            views.append(View(virtual, lambda s: np.where(memory.frame_of[s] >= 0, s, -1), counts, law))
+        migrator.views += [(view, False) for view in views]
+        ops = Vaddr(folios, processes, memory.frame_of, frame, fixed=spec.ops == "fvaddr")
+        check = costs.check_vaddr
+    source = registry.get("accessed_bits")(
+        views=views,
+        law=law,
+        rng=seeds.stream(f"{name}/sampling"),
+        check_cost_ns=check,
+        addr_unit=spec.addr_unit,
+        exact_ticks=exact_ticks,
+    )
+    return ContextState(
+        spec,
+        ops=ops,
+        source=source,
+        metrics=Metrics(machine),
+        shared=shared,
+        rng=seeds.stream(f"{name}/split"),
+        min_region_sz=min_region_size(spec.ops, spec.addr_unit),
+        tick_ns=1_000_000_000 // machine.topology.kernel.hz,
+        name=name,
+    )
+
+
+def forget_context(machine: Machine, context: ContextState) -> None:
+    """Stop feeding a context that ended."""
+    views = {id(view) for view in context.source.views}
+    machine.migrator.views = [pair for pair in machine.migrator.views if id(pair[0]) not in views]
+
+
+def _process_of(workload: Workload, pid: int | None) -> int:
+    return next(p for p in range(len(workload.processes)) if workload.pid(p) == pid)

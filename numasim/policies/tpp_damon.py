@@ -1,0 +1,109 @@
+"""TPP-DAMON: demote cold pages of a fast node, promote hot ones of a slow node, to meet on two goals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from numasim.damon.spec import (
+    AccessPattern,
+    Attrs,
+    Context,
+    Filter,
+    IntervalsGoal,
+    Kdamond,
+    Quota,
+    QuotaGoal,
+    Scheme,
+    Target,
+)
+from numasim.policies import STRICT, Policy, register
+from numasim.topology import Topology
+from numasim.units import Bytes, DurationNs, Ratio
+
+
+@register("tpp_damon")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TppDamon(Policy):
+    """One kdamond per direction between neighbouring tiers of one accessor.
+
+    Parameters
+    ----------
+    free : float
+        Goal of demotion: share of the faster node that is free.
+    used : float
+        Goal of promotion: share of the faster node that is used. The two overlap on purpose, so that
+        both schemes stay slowly active.
+    hot : float
+        Access rate from which a region is promoted, as a share of samples.
+    quota : int
+        Most bytes either direction may try per `interval`.
+    interval : int
+        Apply interval and quota window, ns.
+    weights : tuple of int
+        Priority weights of size, access rate and age, in permil.
+    accessor : int
+        Whose tiers.
+
+    Notes
+    -----
+    Source: SeongJae Park, TPP-DAMON RFC (2025) and damo's memory-tiering script: with the defaults it
+    is the published command, option for option. On more than two tiers the pair of schemes is repeated
+    for each neighbouring pair of nodes.
+    """
+
+    free: Ratio = 0.005
+    used: Ratio = 0.997
+    hot: Ratio = 0.05
+    quota: Bytes = 200 << 20
+    interval: DurationNs = 1_000_000_000
+    weights: tuple[int, int, int] = (1, 1, 1)
+    accessor: Annotated[int, Field(ge=0)] = 0
+
+    observes: ClassVar[str] = "page-table accessed bits of sampled regions"
+    moves: ClassVar[str] = "cold folios one tier down, hot ones one tier up, under goal-tuned quotas"
+
+    def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
+        threads = []
+        for fast, slow in pairwise(topology.tiers(self.accessor)):
+            goal = QuotaGoal("node_mem_free_bp", round(self.free * 10_000), nid=fast)
+            cold = AccessPattern(max_nr_accesses=0)
+            threads.append(self._thread(topology, fast, "migrate_cold", slow, cold, goal, allow=False))
+            goal = QuotaGoal("node_mem_used_bp", round(self.used * 10_000), nid=fast)
+            samples = Attrs().aggr_us // Attrs().sample_us
+            hot = AccessPattern(min_nr_accesses=int(self.hot * samples))
+            threads.append(self._thread(topology, slow, "migrate_hot", fast, hot, goal, allow=True))
+        return tuple(threads)
+
+    def _thread(
+        self,
+        topology: Topology,
+        node: int,
+        action: str,
+        target: int,
+        pattern: AccessPattern,
+        goal: QuotaGoal,
+        allow: bool,
+    ) -> Kdamond:
+        quota = Quota(
+            sz=self.quota,
+            reset_interval_ms=self.interval // 1_000_000,
+            goals=(goal,),
+            weight_sz=self.weights[0],
+            weight_nr_accesses=self.weights[1],
+            weight_age=self.weights[2],
+        )
+        scheme = Scheme(
+            action=action,
+            pattern=pattern,
+            apply_interval_us=self.interval // 1_000,
+            quota=quota,
+            filters=(Filter("young", matching=True, allow=allow),),
+            target_nid=target,
+        )
+        attrs = Attrs(intervals_goal=IntervalsGoal(400, 3, 5_000, 10_000_000))
+        regions = tuple(topology.node_ranges(node))
+        return Kdamond((Context("paddr", (Target(regions=regions),), attrs, (scheme,)),))

@@ -1,0 +1,251 @@
+"""Columns of a run as it goes. Appends what it is shown; what it computes is only how well DAMON sees.
+
+Every series is sampled at a fixed interval that the duration bounds, so memory is bounded however
+long the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numasim.damon.context import ContextState
+from numasim.damon.ops import Applied
+from numasim.damon.regions import Regions
+from numasim.machine import ActorState, Machine
+from numasim.profiles import monitoring_error, truth_profile
+from numasim.scenario import Event, Scenario
+
+if TYPE_CHECKING:
+    from numasim.engine import Thread
+
+SNAPSHOTS = 240  # monitoring snapshots and truth profiles kept per kdamond
+PROFILE_BINS = 256
+
+
+class Recorder:
+    """Tables of one run, as lists of columns.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    machine : Machine
+    threads : list of Thread
+        The engine's, read only.
+    """
+
+    def __init__(self, scenario: Scenario, machine: Machine, threads: list[Thread]) -> None:
+        self.scenario, self.machine, self._threads = scenario, machine, threads
+        self.tables: dict[str, dict[str, list[Any]]] = {}
+        self._snapshot_ns = max(scenario.record_ns, scenario.duration_ns // SNAPSHOTS)
+        self._next_snapshot_ns = 0
+        self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
+        self._applied: dict[tuple[str, int], list[int]] = {}
+
+    def append(self, table: str, **row: Any) -> None:
+        """One more row."""
+        columns = self.tables.setdefault(table, {name: [] for name in row})
+        for name, value in row.items():
+            columns[name].append(value)
+
+    def watch(self, thread: Thread) -> None:
+        """Follow a kdamond from now on."""
+        thread.context.on_aggregated = self._aggregated
+
+    def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
+        max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
+        self._latest[context.name] = (now_ns, max_nr, [r.copy() for r in regions])
+
+    def event(self, now_ns: int, event: Event) -> None:
+        """Something the experimenter did."""
+        self.append("events", t_s=now_ns / 1e9, who="experimenter", what=event.action, detail=event.text)
+
+    # -- sampling ------------------------------------------------------------------------------------------
+
+    def sample(self, now_ns: int) -> None:
+        """A row of every time series."""
+        machine = self.machine
+        machine.advance(now_ns)
+        t = now_ns / 1e9
+        for actor in machine.actors:
+            self._actor(t, actor)
+        self._nodes(t)
+        for i, link in enumerate(machine.topology.links):
+            forward, backward = machine.link_bytes[i].tolist()
+            self.append("links", t_s=t, link=link.label, forward_bytes=forward, backward_bytes=backward)
+        self._residency(t)
+        self._moves(t)
+        for thread in self._threads:
+            if not thread.ended:
+                self._kdamond(t, thread)
+        if now_ns >= self._next_snapshot_ns:
+            self._next_snapshot_ns += self._snapshot_ns
+            self._snapshots(now_ns)
+
+    def _actor(self, t: float, actor: ActorState) -> None:
+        solution = self.machine.solution
+        running = [a.index for a in self.machine.actors if a.state == "running"]
+        nan = float("nan")
+        mean = p50 = p99 = nan
+        if solution is not None and actor.index in running and len(solution.op_ns) == len(running):
+            at = running.index(actor.index)
+            mean, p50, p99 = (
+                float(x[at]) for x in (solution.op_ns, solution.op_p50_ns, solution.op_p99_ns)
+            )
+        near = self.machine.topology.tiers(actor.accessor)[0]
+        self.append(
+            "actors",
+            t_s=t,
+            actor=actor.name,
+            state=actor.state,
+            phase=actor.current.name or str(actor.phase),
+            operations=actor.operations,
+            ops_per_s=actor.rate_per_ns * 1e9,
+            op_mean_ns=mean,
+            op_p50_ns=p50,
+            op_p99_ns=p99,
+            lines=float(actor.lines.sum()),
+            local_lines=float(actor.lines[near]),
+            line_wait_ns=actor.line_wait_ns,
+            local_share=_share(actor.lines_per_ns[near], actor.lines_per_ns.sum()),
+            best_local_share=self._best_share(actor, near) if actor.state == "running" else nan,
+        )
+
+    def _best_share(self, actor: ActorState, near: int) -> float:
+        """Share of the missing lines that the nearest node could serve if it held the hottest pages."""
+        machine = self.machine
+        counts = machine.migrator.node_counts.sum(axis=0).astype(float)
+        density = np.zeros(machine.space.nr_classes)
+        for compiled, w in zip(
+            machine.patterns_of(actor), machine.weights[actor.process, actor.number], strict=True
+        ):
+            p = compiled.pattern
+            density += p.visits * p.lines * p.miss * w
+        order = np.argsort(-density, kind="stable")
+        room = machine.memory.managed_frames(near)
+        taken = np.minimum(counts[order], np.maximum(0, room - np.r_[0, np.cumsum(counts[order])[:-1]]))
+        return _share(float(taken @ density[order]), float(counts @ density))
+
+    def _nodes(self, t: float) -> None:
+        machine = self.machine
+        frame = machine.memory.frame_bytes
+        for n, node in enumerate(machine.topology.nodes):
+            loaded = machine.solution.loaded_latency_ns[:, n].min() if machine.solution else np.nan
+            read, write = machine.node_bytes[n].tolist()
+            self.append(
+                "nodes",
+                t_s=t,
+                node=node.name,
+                free_bytes=machine.memory.free_frames(n) * frame,
+                managed_bytes=machine.memory.managed_frames(n) * frame,
+                workload_bytes=int(machine.migrator.node_counts[n].sum()) * frame,
+                read_bytes=read,
+                written_bytes=write,
+                loaded_latency_ns=float(loaded),
+            )
+
+    def _residency(self, t: float) -> None:
+        machine = self.machine
+        nr = len(machine.space.mappings)
+        for n, node in enumerate(machine.topology.nodes):
+            pages = np.bincount(
+                machine.space.mapping_of_class, machine.migrator.node_counts[n], minlength=nr
+            )
+            for mapping, count in zip(machine.space.mappings, pages.tolist(), strict=True):
+                self.append(
+                    "residency",
+                    t_s=t,
+                    process=machine.workload.processes[mapping.process].name,
+                    mapping=mapping.mapping.name,
+                    node=node.name,
+                    bytes=int(count) * machine.memory.frame_bytes,
+                )
+
+    def _moves(self, t: float) -> None:
+        machine = self.machine
+        nodes = machine.topology.nodes
+        moved, failed = machine.migrator.ledger.take()
+        for (cause, mapping, source, target), nr_bytes in sorted(moved.items()):
+            pages = machine.space.mappings[mapping]
+            self.append(
+                "moves",
+                t_s=t,
+                cause=cause,
+                process=machine.workload.processes[pages.process].name,
+                mapping=pages.mapping.name,
+                source=nodes[source].name,
+                target=nodes[target].name,
+                bytes=nr_bytes,
+            )
+        for cause, nr_bytes in sorted(failed.items()):
+            self.append("failed_moves", t_s=t, cause=cause, bytes=nr_bytes)
+
+    def _kdamond(self, t: float, thread: Thread) -> None:
+        context = thread.context
+        self.append(
+            "kdamonds",
+            t_s=t,
+            kdamond=thread.name,
+            sample_us=context.attrs.sample_us,
+            aggr_us=context.attrs.aggr_us,
+            nr_regions=context.nr_regions,
+            passed_sample_intervals=context.passed_sample_intervals,
+            cpu_ns=thread.cpu_ns,
+        )
+        for s, scheme in enumerate(context.schemes):
+            stat, quota = scheme.stat, scheme.quota
+            goals = quota.goals
+            self.append(
+                "schemes",
+                t_s=t,
+                kdamond=thread.name,
+                scheme=s,
+                action=scheme.action,
+                nr_tried=stat.nr_tried,
+                sz_tried=stat.sz_tried,
+                nr_applied=stat.nr_applied,
+                sz_applied=stat.sz_applied,
+                sz_ops_filter_passed=stat.sz_ops_filter_passed,
+                qt_exceeds=stat.qt_exceeds,
+                nr_snapshots=stat.nr_snapshots,
+                esz=min(quota.esz, 2**62),
+                goal=goals[0].spec.metric if goals else "",
+                goal_current=goals[0].current_value if goals else 0,
+                goal_target=goals[0].spec.target_value if goals else 0,
+            )
+
+    # -- what DAMON saw, beside the truth --------------------------------------------------------------------
+
+    def _snapshots(self, now_ns: int) -> None:
+        t = now_ns / 1e9
+        for n, node in enumerate(self.machine.topology.nodes):
+            profile = truth_profile(self.machine, n, PROFILE_BINS)
+            for b, rate in enumerate(profile.tolist()):
+                self.append("truth", t_s=t, node=node.name, bin=b, visits_per_s=rate)
+        for thread in self._threads:
+            if thread.ended or thread.name not in self._latest:
+                continue
+            seen_ns, max_nr, regions = self._latest[thread.name]
+            for target, found in enumerate(regions):
+                rows = zip(
+                    found.start.tolist(), found.end.tolist(), found.nr_accesses.tolist(),
+                    found.age.tolist(), strict=True,
+                )  # fmt: skip
+                for start, end, nr, age in rows:
+                    self.append(
+                        "snapshots", t_s=t, seen_s=seen_ns / 1e9, kdamond=thread.name, target=target,
+                        start=start, end=end, nr_accesses=nr, max_nr_accesses=max_nr, age=age,
+                    )  # fmt: skip
+            error = monitoring_error(thread.context, regions, max_nr, self.scenario.hot_ratio)
+            self.append("monitoring", t_s=t, kdamond=thread.name, **error)
+
+    def finish(self, now_ns: int) -> None:
+        """The last row, at the end of the run."""
+        self.sample(now_ns)
+        for at, who, what in self.machine.phase_log:
+            self.append("events", t_s=at / 1e9, who=who, what=what, detail="")
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")

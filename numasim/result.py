@@ -1,0 +1,193 @@
+"""What a run leaves: tidy tables, a summary, and how to make it again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numasim.errors import ConfigError, Problem
+from numasim.scenario import Scenario
+
+COLUMNS: dict[str, str] = {
+    "actors": "t_s actor state phase operations ops_per_s op_mean_ns op_p50_ns op_p99_ns lines "
+    "local_lines line_wait_ns local_share best_local_share",
+    "nodes": "t_s node free_bytes managed_bytes workload_bytes read_bytes written_bytes loaded_latency_ns",
+    "links": "t_s link forward_bytes backward_bytes",
+    "residency": "t_s process mapping node bytes",
+    "moves": "t_s cause process mapping source target bytes",
+    "failed_moves": "t_s cause bytes",
+    "kdamonds": "t_s kdamond sample_us aggr_us nr_regions passed_sample_intervals cpu_ns",
+    "schemes": "t_s kdamond scheme action nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed "
+    "qt_exceeds nr_snapshots esz goal goal_current goal_target",
+    "snapshots": "t_s seen_s kdamond target start end nr_accesses max_nr_accesses age",
+    "truth": "t_s node bin visits_per_s",
+    "monitoring": "t_s kdamond emd f1 hot_bytes seen_hot_bytes both_bytes",
+    "events": "t_s who what detail",
+}
+"""Tables and their columns. Bytes and counts are cumulative where the name is a total of traffic
+(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row."""
+
+CONVERGED = 0.9
+"""A shift counts as followed once the local share is this part of the best possible one."""
+
+
+@dataclass
+class Result:
+    """Tables of one run.
+
+    Parameters
+    ----------
+    tables : dict of str to pandas.DataFrame
+        See `COLUMNS`.
+    provenance : dict
+        See `numasim.provenance`.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    provenance: dict[str, Any]
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Mapping[str, list[Any]]], provenance: dict[str, Any]) -> Result:
+        """A result from recorded columns."""
+        tables = {
+            name: pd.DataFrame(columns.get(name, {}), columns=wanted.split()) for name, wanted in COLUMNS.items()
+        }
+        tables["events"] = tables["events"].sort_values("t_s", kind="stable", ignore_index=True)
+        return cls(tables, provenance)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in COLUMNS:
+            return self.tables[name]
+        raise AttributeError(name)
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy that ran."""
+        return str(self.provenance["policy_name"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.provenance["scenario"]["seed"])
+
+    def scenario(self) -> Scenario:
+        """The scenario it came from; running it gives identical tables."""
+        from numasim.loader import load_scenario
+
+        return load_scenario(self.provenance["scenario"])
+
+    # -- summary -------------------------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, float]:
+        """Numbers of the run by name, over the time since every actor's first phase began.
+
+        Returns
+        -------
+        dict of str to float
+            ``throughput_ops_per_s`` (geometric mean over actors), ``local_share`` and
+            ``loaded_latency_ns`` (means over missing lines), ``promoted_bytes``,
+            ``demoted_bytes`` (towards or away from an accessor's nearest node), ``kdamond_cpu``
+            (CPUs), ``emd``, ``f1`` (means over snapshots), ``convergence_s`` (mean over shifts,
+            infinite if one was not followed), ``op_p99_ns``.
+        """
+        found: dict[str, float] = {}
+        speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
+        for _, rows in self.actors.groupby("actor", sort=False):
+            rows = rows[rows.state != "waiting"]
+            rows = rows[rows.operations.shift(-1, fill_value=math.inf) > 0]
+            if len(rows) < 2:
+                continue
+            first, last = rows.iloc[0], rows.iloc[-1]
+            speeds.append((last.operations - first.operations) / (last.t_s - first.t_s))
+            local += last.local_lines - first.local_lines
+            lines += last.lines - first.lines
+            wait += last.line_wait_ns - first.line_wait_ns
+            p99.append(rows.op_p99_ns.mean())
+        speeds = [s for s in speeds if s > 0]
+        found["throughput_ops_per_s"] = float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
+        found["local_share"] = local / lines if lines else math.nan
+        found["loaded_latency_ns"] = wait / lines if lines else math.nan
+        found["op_p99_ns"] = float(np.mean(p99)) if p99 else math.nan
+        found |= self._moved()
+        found["kdamond_cpu"] = self._kdamond_cpu()
+        found["emd"] = float(self.monitoring.emd.mean()) if len(self.monitoring) else math.nan
+        found["f1"] = float(self.monitoring.f1.mean()) if len(self.monitoring) else math.nan
+        shifts = self.convergence()
+        found["convergence_s"] = float(shifts.converged_s.mean()) if len(shifts) else math.nan
+        return found
+
+    def _moved(self) -> dict[str, float]:
+        nodes = {n: i for i, n in enumerate(dict.fromkeys(self.nodes.node))}
+        up = self.moves.target.map(nodes) < self.moves.source.map(nodes)
+        return {
+            "promoted_bytes": float(self.moves.bytes[up].sum()),
+            "demoted_bytes": float(self.moves.bytes[~up].sum()),
+        }
+
+    def _kdamond_cpu(self) -> float:
+        if not len(self.kdamonds):
+            return 0.0
+        total = self.kdamonds.groupby("kdamond").cpu_ns.max().sum()
+        return float(total / 1e9 / self.actors.t_s.max())
+
+    def convergence(self) -> pd.DataFrame:
+        """Time from each phase's beginning until its actor's accesses were local.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``actor, phase, began_s, converged_s``: seconds until `local_share` first reached
+            `CONVERGED` of the best share that any placement gives; infinite if it never did.
+        """
+        rows = []
+        for actor, series in self.actors[self.actors.state == "running"].groupby("actor", sort=False):
+            turn = (series.phase != series.phase.shift()).cumsum()
+            for _, phase in series.groupby(turn, sort=False):
+                good = phase[phase.local_share >= CONVERGED * phase.best_local_share]
+                began = float(phase.t_s.iloc[0])
+                took = float(good.t_s.iloc[0]) - began if len(good) else math.inf
+                rows.append((actor, phase.phase.iloc[0], began, took))
+        return pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
+
+    # -- disk ------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write tables as Parquet files and the provenance beside them; complete or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in self.tables.items():
+            _replace(folder / f"{name}.parquet", lambda path, t=table: t.to_parquet(path, index=False))
+        text = json.dumps({**self.provenance, "summary": self.summary()}, indent=1, default=str)
+        _replace(folder / "manifest.json", lambda path: path.write_text(text))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Result:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds no complete result.
+        """
+        folder = Path(folder)
+        if not (folder / "manifest.json").is_file():
+            raise ConfigError(Problem(str(folder), "holds no result (no manifest.json)"))
+        provenance = json.loads((folder / "manifest.json").read_text())
+        provenance.pop("summary", None)
+        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in COLUMNS}
+        return cls(tables, provenance)
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside and rename, so that a kill leaves the old file or the new one."""
+    beside = path.with_name(f".{path.name}.part")
+    write(beside)
+    beside.replace(path)

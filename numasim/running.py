@@ -1,0 +1,77 @@
+"""Run a scenario: the call behind ``ns.run`` and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numasim.engine import Engine
+from numasim.loader import load_scenario
+from numasim.provenance import provenance
+from numasim.result import Result
+from numasim.scenario import Scenario
+
+
+def run_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> Result:
+    """Run one scenario to its end.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    on_progress : callable, optional
+        Called with the share that is done.
+
+    Raises
+    ------
+    SimulationError
+    """
+    recorder = Engine(scenario, on_progress).run()
+    return Result.of(recorder.tables, provenance(scenario))
+
+
+def run(
+    topology: Any,
+    workload: Any,
+    policy: Any = "no_tiering",
+    *,
+    duration: str = "60 s",
+    seed: int = 1,
+    events: Sequence[Mapping[str, Any]] = (),
+    set: Sequence[str] = (),  # noqa: A002 - the command line's word
+    **more: Any,
+) -> Result:
+    """Simulate a workload on a machine under a policy.
+
+    Parameters
+    ----------
+    topology, workload : str or mapping
+        Name of a shipped one, path of a file, or plain data.
+    policy : str or mapping
+        Registered name, damo command (``"damo start …"``), kdamonds file, or plain data.
+    duration : str
+        Simulated time, such as ``"300 s"``.
+    seed : int
+    events : sequence of mapping
+        Timed events, as in a scenario file.
+    set : sequence of str
+        ``"workload.KEY=VALUE"`` or ``"policy.KEY=VALUE"``.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ConfigError, SimulationError
+
+    Examples
+    --------
+    >>> import numasim as ns
+    >>> result = ns.run("dram_cxl", "cold_first", "tpp_damon", duration="20 s")
+    >>> sorted(result.tables)[:3]
+    ['actors', 'events', 'failed_moves']
+    """
+    document = {"topology": topology, "workload": workload, "duration": duration, "seed": seed, **more}
+    if events:
+        document["events"] = list(events)
+    return run_scenario(load_scenario(document, policy=policy, overrides=set))

@@ -1,0 +1,75 @@
+"""One run, described: topology, workload, policy, timed events, duration, seed. Frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numasim.damon.spec import Kdamond
+from numasim.policies import Policy
+from numasim.topology import Topology
+from numasim.workload import Workload
+
+SYSCTLS = ("vm.min_free_kbytes", "vm.watermark_scale_factor")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the experimenter does at an instant.
+
+    Parameters
+    ----------
+    at_ns : int
+    action : str
+        ``start``, ``commit`` or ``stop`` (kdamonds), ``sysctl``, ``interleave`` (weights of a
+        mapping's weighted interleave), ``stop_process``.
+    kdamonds : tuple of Kdamond
+    settings : dict
+        Arguments of the others.
+    text : str
+        As the user wrote it.
+    """
+
+    at_ns: int
+    action: str
+    kdamonds: tuple[Kdamond, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything one run depends on.
+
+    Parameters
+    ----------
+    topology : Topology
+    workload : Workload
+    policy : Policy
+    policy_name : str
+        Under which comparisons show it.
+    duration_ns : int
+        The run covers ``[0, duration_ns)``.
+    seed : int
+    events : tuple of Event
+    record_ns : int
+        Interval of the time series.
+    hot_ratio : float
+        Access rate, as a share of samples, from which the monitoring error calls a page hot.
+    exact_ticks : bool
+        Force the tick-by-tick twin of sampling.
+    document : dict
+        The plain data it was built from; running that again gives the same tables.
+    """
+
+    topology: Topology
+    workload: Workload
+    policy: Policy
+    policy_name: str
+    duration_ns: int
+    seed: int = 1
+    events: tuple[Event, ...] = ()
+    record_ns: int = 1_000_000_000
+    hot_ratio: float = 0.05
+    exact_ticks: bool = False
+    document: dict[str, Any] = field(default_factory=dict, compare=False)
