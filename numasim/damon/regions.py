@@ -6,6 +6,7 @@ last bit. Source: DAMON core specification, sections 4 to 6 (Linux 7.3.4).
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -160,43 +161,44 @@ def _merge_similar(regions: Regions, threshold: int, sz_limit: int) -> None:
     A merge changes nothing but the growing left region, so between chains of merges every region
     meets its neighbour unchanged and one comparison of arrays finds where chains begin.
     """
-    start, end, nr = regions.start, regions.end, regions.nr_accesses
-    begins = (end[:-1] == start[1:]) & (np.abs(nr[1:] - nr[:-1]) <= threshold)
-    begins &= end[1:] - start[:-1] <= min(sz_limit, INT64_MAX)
+    start, end, nr, size = regions.start, regions.end, regions.nr_accesses, regions.size
+    touching = end[:-1] == start[1:]
+    begins = touching & (np.abs(nr[1:] - nr[:-1]) <= threshold)
+    begins &= size[1:] + size[:-1] <= min(sz_limit, INT64_MAX)
     heads = np.flatnonzero(begins)
     if not len(heads):
         return
-    starts, ends, nrs, ages = start.tolist(), end.tolist(), nr.tolist(), regions.age.tolist()
-    count = len(starts)
-    starts.append(-1)  # touches nothing: ends the last chain
-    keep = np.ones(count, dtype=bool)
-    changed: list[int] = []
-    following = 0
-    for head in heads.tolist():
-        if head < following:  # swallowed by the chain before
-            continue
-        begin, middle, nr_left, age_left = starts[head], ends[head], nrs[head], ages[head]
-        j = head + 1
-        while starts[j] == middle and -threshold <= nrs[j] - nr_left <= threshold:
-            right_end = ends[j]
-            total = right_end - begin
-            if total > sz_limit:
+    count = len(start)
+    gaps = np.append(np.flatnonzero(~touching) + 1, count)
+    stops = gaps[np.searchsorted(gaps, heads, side="right")].tolist()
+    sizes, nrs, ages = size.tolist(), nr.tolist(), regions.age.tolist()
+    grown: list[int] = []  # heads of chains
+    ends: list[int] = []  # and last regions of them
+    places = heads.tolist()
+    i = 0
+    while i < len(places):
+        head = last = places[i]
+        sz_left, nr_left, age_left = sizes[head], nrs[head], ages[head]
+        for j in range(head + 1, stops[i]):
+            nr_right, sz_right = nrs[j], sizes[j]
+            total = sz_left + sz_right
+            if not -threshold <= nr_right - nr_left <= threshold or total > sz_limit:
                 break
-            sz_left = middle - begin
-            sz_right = right_end - middle
-            nr_left = ((nr_left * sz_left + nrs[j] * sz_right) & U64) // total
+            if nr_right or nr_left:
+                nr_left = ((nr_left * sz_left + nr_right * sz_right) & U64) // total
             age_left = ((age_left * sz_left + ages[j] * sz_right) & U64) // total
-            middle = right_end
-            j += 1
-        ends[head], nrs[head], ages[head] = middle, nr_left, age_left
-        keep[head + 1 : j] = False
-        changed.append(head)
-        following = j
-    at = np.array(changed)
-    regions.end[at] = [ends[i] for i in changed]
-    regions.nr_accesses[at] = [nrs[i] for i in changed]
-    regions.age[at] = [ages[i] for i in changed]
-    regions.take(np.flatnonzero(keep))
+            sz_left, last = total, j
+        nrs[head], ages[head] = nr_left, age_left
+        grown.append(head)
+        ends.append(last)
+        i = bisect_left(places, last + 1, i + 1)  # past what this chain swallowed
+    at, last_at = np.array(grown), np.array(ends)
+    swallowed = np.zeros(count + 1, dtype=np.int64)
+    swallowed[at + 1] += 1
+    swallowed[last_at + 1] -= 1
+    regions.end[at] = end[last_at]
+    regions.nr_accesses, regions.age = np.array(nrs, np.int64), np.array(ages, np.int64)
+    regions.take(np.flatnonzero(np.cumsum(swallowed[:-1]) == 0))
 
 
 def merge_regions(
@@ -234,20 +236,17 @@ def merge_back(regions: Regions, limit: int) -> None:
     heads = np.flatnonzero(equal & small)
     if not len(heads):
         return
-    starts, ends, same = regions.start.tolist(), regions.end.tolist(), equal.tolist()
-    same.append(False)
-    keep = np.ones(len(ends), dtype=bool)
-    following = 0
-    for head in heads.tolist():
-        if head < following:  # swallowed by the chain before
-            continue
-        reach = starts[head] + limit
-        j = head + 1
-        while same[j - 1] and ends[j] <= reach:
-            j += 1
-        keep[head + 1 : j] = False
-        ends[head] = ends[j - 1]
-        following = j
+    keep = np.ones(len(regions), dtype=bool)
+    breaks = np.append(np.flatnonzero(~equal) + 1, len(regions))
+    stops = breaks[np.searchsorted(breaks, heads, side="right")].tolist()
+    starts, ends, places = regions.start.tolist(), regions.end.tolist(), heads.tolist()
+    i = 0
+    while i < len(places):
+        head = places[i]
+        following = bisect_right(ends, starts[head] + limit, head + 1, stops[i])
+        keep[head + 1 : following] = False
+        ends[head] = ends[following - 1]
+        i = bisect_left(places, following, i + 1)  # past what this chain swallowed
     regions.end = np.array(ends, dtype=np.int64)
     regions.take(np.flatnonzero(keep))
 
