@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numasim.damon import clock
-from numasim.damon.filters import core_verdict
+from numasim.damon.filters import core_verdict, core_verdicts
 from numasim.damon.goals import measure
 from numasim.damon.quota import start_window
 from numasim.damon.regions import Regions, insert_cuts
@@ -65,31 +65,34 @@ def _selected(
     ctx: ContextState, scheme: SchemeState, target_index: int, regions: Regions
 ) -> np.ndarray:
     """Regions that match the pattern and pass the core filters, which may split some. int64[S]"""
-    pattern = scheme.spec.pattern
     mvsums = ctx.mvsum(regions)
-    matching = np.flatnonzero(pattern_mask(pattern, regions.size, mvsums, regions.age))
+    match = pattern_mask(scheme.spec.pattern, regions.size, mvsums, regions.age)
     if not scheme.filters.core:
-        return matching
-    chosen: list[int] = []
+        return np.flatnonzero(match)
+    verdicts = core_verdicts(
+        scheme.filters, regions.start, regions.end, target_index, ctx.min_region_sz
+    )
+    whole = np.flatnonzero(match & ~verdicts.divided & ~verdicts.out)
     cut_index: list[int] = []
     cut_addr: list[int] = []
-    for i in matching.tolist():
-        start, last = int(regions.start[i]), int(regions.end[i])
+    pieces: list[int] = []  # selected pieces of divided regions, numbered after the cuts
+    for i in np.flatnonzero(match & verdicts.divided).tolist():
         mvsum, age = int(mvsums[i]), int(regions.age[i])
-        pending = [last]  # ends of the pieces still to be judged, the next one last
+        start, pending = int(regions.start[i]), [int(regions.end[i])]  # ends, the next one last
         while pending:
             end = pending.pop()
-            if pattern_match(pattern, end - start, mvsum, age):
+            if pattern_match(scheme.spec.pattern, end - start, mvsum, age):
                 verdict = core_verdict(scheme.filters, start, end, target_index, ctx.min_region_sz)
                 if verdict.cuts:
                     pending += (end, *verdict.cuts[:-1])
                     end = verdict.cuts[-1]
-                scheme.core_filters_allowed = verdict.allowed
                 if not verdict.out:
-                    chosen.append(i + len(cut_index))
+                    pieces.append(i + len(cut_index))
             if pending:
                 cut_index.append(i)
                 cut_addr.append(end)
             start = end
-    insert_cuts(regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64))
-    return np.array(chosen, dtype=np.int64)
+    cuts = np.array(cut_index, dtype=np.int64)
+    insert_cuts(regions, cuts, np.array(cut_addr, dtype=np.int64))
+    whole = whole + np.searchsorted(cuts, whole)
+    return np.concatenate((whole, np.array(pieces, dtype=np.int64)))

@@ -96,8 +96,9 @@ class _Candidate:
     index: int
     scheme: SchemeState
     kind: str | None  # how it ranks regions; None where its quota does not ask
-    match: np.ndarray
     rank: np.ndarray | None
+    match: list[bool]
+    concerned: list[bool]  # where it may act, split or count a snapshot
     reset_rank: np.ndarray | None = None  # ranks of regions whose age was reset; on demand
 
 
@@ -108,48 +109,54 @@ class _TargetWalk:
         self._ctx, self._target_index = ctx, target_index
         self._target: TargetState = ctx.targets[target_index]
         self._regions = self._target.regions
-        self._mvsum = ctx.mvsum(self._regions)
+        sums = ctx.mvsum(self._regions)
+        self._mvsums, self._mvsum = sums, sums.tolist()
         self._candidates = [self._candidate(i) for i in due if self._can_act(ctx.schemes[i])]
+        self._nr_full = 0
         self._pending: list[_Piece] = []  # pieces right of the one being tried, the next one last
         self._is_last_index = False
 
     def run(self) -> Generator[int, int | None, None]:
         """Try the regions that may concern a scheme; see `apply_schemes` for what is yielded."""
-        ctx = self._ctx
-        count = len(self._regions)
+        regions, candidates = self._regions, self._candidates
+        if not len(regions) or not candidates:
+            return
+        last = len(regions) - 1
+        columns = (regions.start.tolist(), regions.end.tolist(), regions.age.tolist())
         cut_index: list[int] = []
         cut_addr: list[int] = []
         reset: list[int] = []  # indices, after the cuts, of regions whose age became 0
-        for i in self._concerned().tolist():
-            if all(c.scheme.quota.full(ctx.min_region_sz) for c in self._candidates):
+        for i in np.flatnonzero(np.any([c.concerned for c in candidates], axis=0)).tolist():
+            if self._nr_full == len(candidates):
                 break
-            self._is_last_index = i == count - 1
-            start, end, age = (
-                int(column[i])
-                for column in (self._regions.start, self._regions.end, self._regions.age)
-            )
+            self._is_last_index = i == last
+            start, end, age = (column[i] for column in columns)
             self._pending = [_Piece(start, end, age)]
             while self._pending:
                 piece = self._pending.pop()
-                for candidate in self._candidates:
-                    busy_ns = self._try(candidate, i, piece)
-                    if busy_ns:
-                        began_ns = ctx.now_ns
-                        resumed_ns = yield busy_ns
-                        ctx.now_ns = began_ns + busy_ns if resumed_ns is None else resumed_ns
-                        candidate.scheme.quota.total_charged_ns += clock.coarse_elapsed_ns(
-                            began_ns, ctx.now_ns, ctx.tick_ns
-                        )
+                for candidate in candidates:
+                    if piece.touched or candidate.concerned[i]:
+                        busy_ns = self._try(candidate, i, piece)
+                        if busy_ns:
+                            self._resume(candidate, busy_ns, (yield busy_ns))
                 if piece.start != start:
                     cut_index.append(i)
                     cut_addr.append(piece.start)
                 if piece.age != age:
                     reset.append(i + len(cut_index))
         insert_cuts(
-            self._regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64)
+            regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64)
         )
         if reset:
-            self._regions.age[reset] = 0
+            regions.age[reset] = 0
+
+    def _resume(self, candidate: _Candidate, busy_ns: int, resumed_ns: int | None) -> None:
+        """Account for the time an action took."""
+        ctx, began_ns = self._ctx, self._ctx.now_ns
+        ctx.now_ns = began_ns + busy_ns if resumed_ns is None else resumed_ns
+        candidate.scheme.quota.total_charged_ns += clock.coarse_elapsed_ns(
+            began_ns, ctx.now_ns, ctx.tick_ns
+        )
 
     def _can_act(self, scheme: SchemeState) -> bool:
         """Whether the scheme may do anything in this target (tests 3 and 4 of section 9.3)."""
@@ -158,32 +165,20 @@ class _TargetWalk:
 
     def _candidate(self, index: int) -> _Candidate:
         ctx, regions, scheme = self._ctx, self._regions, self._ctx.schemes[index]
-        match = pattern_mask(scheme.spec.pattern, regions.size, self._mvsum, regions.age)
-        kind = ctx.ops.score_kind(scheme.action) if scheme.quota.is_set else None
+        quota = scheme.quota
+        match = pattern_mask(scheme.spec.pattern, regions.size, self._mvsums, regions.age)
+        kind = ctx.ops.score_kind(scheme.action) if quota.is_set else None
         rank = None
         if kind is not None:
-            rank = scores(kind, self._mvsum, regions.age, ctx.attrs, scheme.quota.spec)
-            match &= rank >= scheme.quota.min_score
-        return _Candidate(index, scheme, kind, match, rank)
-
-    def _concerned(self) -> np.ndarray:
-        """Indices of regions that a scheme may act upon, split, or count a snapshot at. int64[C]"""
-        count = len(self._regions)
-        concerned = np.zeros(count, dtype=bool)
-        if not count or not self._candidates:
-            return np.flatnonzero(concerned)
-        concerned[-1] = True
-        for candidate in self._candidates:
-            first = 0
-            quota = candidate.scheme.quota
-            if quota.charge_target_from is not None and quota.charge_addr_from:
-                first = int(
-                    np.searchsorted(self._regions.end, quota.charge_addr_from, side="right")
-                )
-                concerned[first : first + 1] = True  # may be split at the position
-            if not self._snapshots_done(candidate.scheme):
-                concerned[first:] |= candidate.match[first:]
-        return np.flatnonzero(concerned)
+            rank = scores(kind, self._mvsums, regions.age, ctx.attrs, quota.spec)
+            match &= rank >= quota.min_score
+        concerned = np.zeros_like(match) if self._snapshots_done(scheme) else match.copy()
+        if quota.charge_target_from is not None and quota.charge_addr_from:
+            first = int(np.searchsorted(regions.end, quota.charge_addr_from, side="right"))
+            concerned[:first] = False
+            concerned[first : first + 1] = True  # may be split at the position
+        concerned[-1:] = True
+        return _Candidate(index, scheme, kind, rank, match.tolist(), concerned.tolist())
 
     @staticmethod
     def _snapshots_done(scheme: SchemeState) -> bool:
@@ -237,10 +232,10 @@ class _TargetWalk:
 
     def _valid(self, candidate: _Candidate, i: int, piece: _Piece) -> bool:
         if not piece.touched:
-            return bool(candidate.match[i])
+            return candidate.match[i]
         size = piece.end - piece.start
         pattern = candidate.scheme.spec.pattern
-        if not pattern_match(pattern, size, int(self._mvsum[i]), piece.age):
+        if not pattern_match(pattern, size, self._mvsum[i], piece.age):
             return False
         if candidate.kind is None or candidate.rank is None:
             return True
@@ -254,7 +249,7 @@ class _TargetWalk:
         if candidate.reset_rank is None:
             candidate.reset_rank = scores(
                 candidate.kind,
-                self._mvsum,
+                self._mvsums,
                 np.zeros_like(self._regions.age),
                 self._ctx.attrs,
                 candidate.scheme.quota.spec,
@@ -275,7 +270,7 @@ class _TargetWalk:
             return 0
         size = piece.end - piece.start
         applied = ctx.ops.apply(scheme, self._target_index, piece.start, piece.end, ctx.now_ns)
-        mvsum = int(self._mvsum[i])
+        mvsum: int = self._mvsum[i]
         for walk in ctx.walks:
             if walk.wants(candidate.index):
                 region = TriedRegion(piece.start, piece.end, mvsum, piece.age, applied.passed_bytes)
@@ -285,6 +280,7 @@ class _TargetWalk:
             ctx.on_apply(ctx, *place, mvsum, piece.age, applied)
         quota.charge(size, applied.applied_bytes)
         if quota.full(ctx.min_region_sz):
+            self._nr_full += 1
             quota.charge_target_from, quota.charge_addr_from = self._target, piece.end
         if scheme.action != "stat":
             piece.touched = piece.touched or piece.age != 0

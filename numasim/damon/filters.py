@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numasim.damon.arith import align_down
+from numasim.damon.arith import INT64_MAX, align_down
 from numasim.damon.spec import CORE_FILTERS, Filter
 
 
@@ -87,11 +87,52 @@ def core_verdict(
     return CoreVerdict(out=filters.core_default_reject, allowed=False, cuts=tuple(cuts))
 
 
+@dataclass(frozen=True, slots=True)
+class CoreVerdicts:
+    """What the core filters say of many regions.
+
+    Attributes
+    ----------
+    out : bool[R]
+        Which are filtered out; of no meaning where `divided`.
+    divided : bool[R]
+        Which may be split by an address filter, so that they need `core_verdict`.
+    """
+
+    out: np.ndarray
+    divided: np.ndarray
+
+
+def core_verdicts(
+    filters: FilterSet, start: np.ndarray, end: np.ndarray, target_index: int, min_region_sz: int
+) -> CoreVerdicts:
+    """Judge regions ``[start, end)`` (int64[R]) of one target at once."""
+    out = np.full(len(start), filters.core_default_reject)
+    undecided = np.ones(len(start), dtype=bool)
+    divided = np.zeros(len(start), dtype=bool)
+    for one in filters.core:
+        if one.type == "target":
+            condition = np.full(len(start), one.target_idx == target_index)
+        else:
+            low, high = _addr_bounds(one, min_region_sz)
+            condition = (low <= start) & (end <= high)
+            divided |= ~condition & (start < high) & (low < end)
+        decided = undecided & (condition == one.matching)
+        out[decided] = not one.allow
+        undecided &= ~decided
+    return CoreVerdicts(out, divided)
+
+
+def _addr_bounds(one: Filter, min_region_sz: int) -> tuple[int, int]:
+    low, high = align_down(one.start, min_region_sz), align_down(one.end, min_region_sz)
+    return min(low, INT64_MAX), min(high, INT64_MAX)
+
+
 def addr_condition(
     one: Filter, start: int, end: int, min_region_sz: int
 ) -> tuple[bool, int | None]:
     """Whether the region (or what is left of it) is in the filter's range, and where it is cut."""
-    low, high = align_down(one.start, min_region_sz), align_down(one.end, min_region_sz)
+    low, high = _addr_bounds(one, min_region_sz)
     if low <= start and end <= high:
         return True, None
     if end <= low or high <= start:
