@@ -75,17 +75,17 @@ def damo_time_ns(value: str | float, native: str = "us") -> Fraction:
     """
     wanted = f'a time such as "5ms", "1 m 30 s" or a bare number of {native}'
     unit_ns = _DAMO_TIMES[native]
-    if isinstance(value, str):
-        pairs = list(_DAMO_QUANTITY.finditer(value))
-        if len(pairs) > 1:
-            known = all(pair[2] in _DAMO_TIMES for pair in pairs)
-            if not known or _DAMO_QUANTITY.sub("", value).strip():
-                raise BadText(f"got {shown(value)}, expected {wanted}")
-            return sum((_plain(pair[1]) * _DAMO_TIMES[pair[2]] for pair in pairs), Fraction(0))
-    number, unit = _damo_split(value, wanted)
-    if unit and unit not in _DAMO_TIMES:
-        raise BadText(f"got {shown(value)}, expected {wanted}", "units: ns us ms s m h d")
-    time_ns = number * (_DAMO_TIMES[unit] if unit else unit_ns)
+    pairs = list(_DAMO_QUANTITY.finditer(value)) if isinstance(value, str) else []
+    if len(pairs) > 1:
+        known = all(pair[2] in _DAMO_TIMES for pair in pairs)
+        if not known or _DAMO_QUANTITY.sub("", str(value)).strip():
+            raise BadText(f"got {shown(value)}, expected {wanted}")
+        time_ns = sum((_plain(pair[1]) * _DAMO_TIMES[pair[2]] for pair in pairs), Fraction(0))
+    else:
+        number, unit = _damo_split(value, wanted)
+        if unit and unit not in _DAMO_TIMES:
+            raise BadText(f"got {shown(value)}, expected {wanted}", "units: ns us ms s m h d")
+        time_ns = number * (_DAMO_TIMES[unit] if unit else unit_ns)
     if time_ns > ULONG_MAX * unit_ns:
         raise BadText(f"got {shown(value)}, expected {wanted}", f'the longest is "max" ({native})')
     return time_ns

@@ -1,4 +1,4 @@
-"""What both dialects share: numbers that are not text, and the error for text that is no quantity."""
+"""What both dialects share: numbers that are not text, and the error for text that is none."""
 
 from __future__ import annotations
 
