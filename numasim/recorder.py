@@ -51,7 +51,7 @@ class Recorder:
 
     def watch(self, thread: Thread) -> None:
         """Follow a kdamond from now on."""
-        thread.context.on_aggregated = self._aggregated
+        thread.context.aggregated = self._aggregated
 
     def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
         max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
