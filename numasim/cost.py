@@ -168,7 +168,7 @@ class CostModel:
         demands: Sequence[Demand],
         background: Sequence[Background] = (),
         cores_taken: Sequence[float] | np.ndarray | None = None,
-        start_per_ns: np.ndarray | None = None,
+        start_delay_ns: np.ndarray | float | None = None,
     ) -> Solution:
         """Throughputs and latencies while nothing changes.
 
@@ -178,8 +178,8 @@ class CostModel:
         background : sequence of Background
         cores_taken : sequence of float, optional
             Cores of every accessor that somebody else uses (kdamonds, kswapd).
-        start_per_ns : float64[A], optional
-            Throughputs to start the search from; for tests.
+        start_delay_ns : float64[R] or float, optional
+            Delays of the resources to start the search from; for tests.
 
         Returns
         -------
@@ -198,9 +198,8 @@ class CostModel:
         threads = self._threads(demands, cores_taken)
         running = [k for k, d in enumerate(demands) if threads[k] > 0 and d.pace_per_ns > 0]
         waiting, served = self._background_load(background)
-        start = None if start_per_ns is None else np.asarray(start_per_ns)[running]
         actors = [self._actor(demands[k], float(threads[k])) for k in running]
-        mixed = mix(self.resources, actors, waiting, start)
+        mixed = mix(self.resources, actors, waiting, start_delay_ns)
 
         rate, op_ns, variance = np.zeros((3, len(demands)))
         rate[running] = mixed.rate_per_ns

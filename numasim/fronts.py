@@ -91,7 +91,7 @@ def mix(
     resources: Resources,
     actors: list[Actor],
     background: np.ndarray,
-    start_per_ns: np.ndarray | None = None,
+    start_delay_ns: np.ndarray | float | None = None,
 ) -> Mixed:
     """Solve the loops of all positions and average them.
 
@@ -101,8 +101,8 @@ def mix(
     actors : list of Actor
     background : float64[R]
         Bytes per ns that are there anyway.
-    start_per_ns : float64[A], optional
-        Throughputs to start every search from; for tests.
+    start_delay_ns : float64[R] or float, optional
+        Delays to start every search from; for tests.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def mix(
     its share of the work takes.
     """
     states = _states([len(actor.shares) for actor in actors])
-    answers = [_solve(resources, actors, state, background, start_per_ns) for state in states]
+    answers = [_solve(resources, actors, state, background, start_delay_ns) for state in states]
     if len(states) == 1:
         only = answers[0]
         none = np.zeros(len(actors))
@@ -157,7 +157,7 @@ def _solve(
     actors: list[Actor],
     state: tuple[int, ...],
     background: np.ndarray,
-    start_per_ns: np.ndarray | None,
+    start_delay_ns: np.ndarray | float | None,
 ) -> Answer:
     parts = [actor.part(mode) for actor, mode in zip(actors, state, strict=True)]
     size = (len(actors), len(resources.names))
@@ -172,7 +172,7 @@ def _solve(
             Barrier(k, *barrier) for k, actor in enumerate(actors) for barrier in actor.barriers
         ],
     )
-    return settle(resources, loop, start_per_ns)
+    return settle(resources, loop, start_delay_ns)
 
 
 def _presence(

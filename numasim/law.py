@@ -28,7 +28,7 @@ class Front:
     nr: int
     folio_pages: int
 
-    def passed(self, pages: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    def passed(self, pages: np.ndarray, before: np.ndarray, after: np.ndarray | float) -> np.ndarray:
         """bool[N]: whether the front turned to each page between two of its positions (in pages)."""
         place = pages - self.first
         inside = (place >= 0) & (place < self.nr)
@@ -198,14 +198,16 @@ class Law:
         """float64[N]: chance that each folio's bit is set now (heads of present folios)."""
         assert self.cleared_at is not None
         stamps = self.cleared_at[heads]
-        known, inverse = np.unique(stamps, return_inverse=True)
-        then = np.minimum(known.astype(np.int64) * STAMP_NS, now_ns)
+        # pages checked in one pass lie side by side: one look-up for each run of equal stamps
+        run = np.flatnonzero(np.r_[True, stamps[1:] != stamps[:-1]]) if len(stamps) else np.empty(0, int)
+        length = np.diff(np.r_[run, len(stamps)])
+        then = np.minimum(stamps[run].astype(np.int64) * STAMP_NS, now_ns)
         at = self.exposure.at(np.r_[then, now_ns])
-        visits = (at[-1] - at[:-1])[:, : self.nr_classes]
-        chance = -np.expm1(-visits[inverse, self.space.class_of[heads]])
+        chances = -np.expm1(-(at[-1] - at[:-1])[:, : self.nr_classes])
+        chance = chances[np.repeat(np.arange(len(run)), length), self.space.class_of[heads]]
         for front in self.fronts:
-            before, after = at[inverse, front.column], at[-1, front.column]
-            chance[front.passed(heads, before, np.full(len(heads), after))] = 1.0
+            before = np.repeat(at[:-1, front.column], length)
+            chance[front.passed(heads, before, at[-1, front.column])] = 1.0
         chance[stamps == KNOWN_YOUNG] = 1.0
         return chance
 

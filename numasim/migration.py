@@ -120,7 +120,7 @@ class Migrator:
         folios = new.reshape(-1, k)
         frames = np.empty(len(folios), np.int64)
         wanted = self._wanted_nodes(policy, home, (folios[:, 0] - pages.first) // k)
-        for node in np.unique(wanted):
+        for node in np.flatnonzero(np.bincount(wanted)):
             rows = np.flatnonzero(wanted == node)
             frames[rows] = self._allocate(len(rows), int(node), policy, k, pages, now_ns)
         all_frames = (frames[:, None] + np.arange(k)).reshape(-1)
@@ -227,7 +227,7 @@ class Migrator:
         done: list[np.ndarray] = []
         busy = 0
         complete = True
-        for size in np.unique(sizes)[::-1].tolist():
+        for size in np.flatnonzero(np.bincount(sizes))[::-1].tolist():
             batch = heads[sizes == size]
             moved, spent, left = self._migrate_batch(batch, size, target, cause)
             if len(left) and size > 1:
@@ -266,22 +266,21 @@ class Migrator:
         self._record(pages, np.repeat(sources, size), target, cause)
         self._traffic.folios += len(going)
         order = (size * memory.pages_per_frame).bit_length() - 1
-        nodes, counts = np.unique(sources, return_counts=True)
-        busy = sum(
-            n * self.cost_of(s, target, order) for s, n in zip(nodes.tolist(), counts.tolist(), strict=True)
-        )
+        counts = np.bincount(sources)
+        busy = sum(n * self.cost_of(s, target, order) for s, n in enumerate(counts.tolist()) if n)
         if self.watch is not None:
             self.watch(pages, frames, cause)
         return pages, busy, heads[len(new) :]
 
     def _record(self, pages: np.ndarray, sources: np.ndarray, target: int, cause: str) -> None:
-        mappings = self.space.mapping_index_of(pages)
-        pairs, counts = np.unique(np.stack([mappings, sources]), axis=1, return_counts=True)
-        for (mapping, source), nr in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-            key = (cause, mapping, source, target)
-            self.ledger.moved[key] = self.ledger.moved.get(key, 0) + nr * self.memory.frame_bytes
-            way = (source, target)
-            self._traffic.bytes[way] = self._traffic.bytes.get(way, 0) + nr * self.memory.frame_bytes
+        nr_nodes = len(self.memory.topology.nodes)
+        counts = np.bincount(self.space.mapping_index_of(pages) * nr_nodes + sources)
+        for code in np.flatnonzero(counts).tolist():
+            mapping, source = divmod(code, nr_nodes)
+            key, way = (cause, mapping, source, target), (source, target)
+            nr_bytes = int(counts[code]) * self.memory.frame_bytes
+            self.ledger.moved[key] = self.ledger.moved.get(key, 0) + nr_bytes
+            self._traffic.bytes[way] = self._traffic.bytes.get(way, 0) + nr_bytes
         classes = self.space.class_of[pages]
         self._traffic.pages_of_class += np.bincount(classes, minlength=self.space.nr_classes)
 

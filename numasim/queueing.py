@@ -23,13 +23,16 @@ pointers); the solver then still gives one, the one found from its fixed start: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-_MAX_ITERATIONS = 80
-_MAX_HALVINGS = 40
-_STEP_TOLERANCE = 1e-13
-_NEARLY_FULL = 1 - 1e-13
+_MAX_ITERATIONS = 60
+_MAX_HALVINGS = 12
+_TOLERANCE = 1e-13
+_ROUNDING = 4e-16
+_STALLED = 1e-12
+_MOST_NS = 1e12
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,18 @@ class Resources:
         delay: np.ndarray = self.alpha * inner / (2 * (1 - inner)) + self.beta * rho / (1 - rho)
         return delay
 
-    def slope_ns(self, rho: np.ndarray) -> np.ndarray:
-        """Derivative of `delay_ns` with respect to utilisation."""
-        inner = self.scale * rho
-        md1 = self.alpha * self.scale / (2 * (1 - inner) ** 2)
-        slope: np.ndarray = md1 + self.beta / (1 - rho) ** 2
-        return slope
+    def utilisation(self, delay_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of `delay_ns`: utilisation at which each delay is reached, and its slope."""
+        linear, offset, least = self._quadratic
+        root = np.hypot(delay_ns * (1 - self.scale) + offset, least)
+        rho = 2 * delay_ns / (linear + delay_ns * (1 + self.scale) + root)
+        return rho, (1 - self.scale * rho) * (1 - rho) / root
+
+    @cached_property
+    def _quadratic(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the inverse, the smaller root of a quadratic, needs of the parameters."""
+        half = self.alpha * self.scale / 2
+        return half + self.beta, self.beta - half, 2 * np.sqrt(half * self.beta)
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class Answer:
         Time one thread needs for an operation.
     delay_ns, utilisation : float64[R]
     residual : float
-        Largest relative disagreement left.
+        Largest disagreement left between load and delay, as utilisation.
     iterations : int
     """
 
@@ -155,92 +164,103 @@ class Answer:
     iterations: int
 
 
-def settle(resources: Resources, loop: Loop, start_per_ns: np.ndarray | None = None) -> Answer:
-    """Solve a loop: Newton's method on log throughputs, kept inside the capacities.
+def settle(
+    resources: Resources, loop: Loop, start_delay_ns: np.ndarray | float | None = None
+) -> Answer:
+    """Solve a loop for its delays: Newton's method with backtracking, bisection where it stalls.
 
     Parameters
     ----------
     resources : Resources
     loop : Loop
-    start_per_ns : float64[A], optional
-        Throughputs to start from; for tests. The answer does not depend on it where it is unique.
+    start_delay_ns : float64[R] or float, optional
+        Delays to start from; for tests. Left out: an idle machine.
 
     Returns
     -------
     Answer
+
+    Notes
+    -----
+    The delays are the unknowns because they stay well scaled when a resource is full, where a
+    millionth of utilisation decides over hundreds of nanoseconds.
     """
-    log_rate = np.log(_inside(resources, loop, start_per_ns))
-    state = _State(resources, loop, log_rate)
+    delay = np.zeros(len(resources.names))
+    if start_delay_ns is not None:
+        delay = np.where(loop.loads.any(axis=0) | (loop.background > 0), start_delay_ns, delay)
+    point = _Point(resources, loop, delay)
     iterations = 0
-    while iterations < _MAX_ITERATIONS:
+    while iterations < _MAX_ITERATIONS and not point.settled:
         iterations += 1
-        step = state.newton_step()
-        after = _line_search(resources, loop, state, step)
-        moved = float(np.max(np.abs(after.log_rate - state.log_rate), initial=0.0))
-        state = after
-        if moved <= _STEP_TOLERANCE:
-            break
+        nearer = _newton(point)
+        if nearer is None and np.abs(point.gap).max() <= _STALLED:
+            break  # only rounding is left
+        point = nearer or _one_by_one(point)
     return Answer(
-        rate_per_ns=np.exp(state.log_rate),
-        time_ns=state.time_ns,
-        delay_ns=state.delay_ns,
-        utilisation=state.rho,
-        residual=float(np.max(np.abs(state.gap), initial=0.0)),
+        rate_per_ns=point.rate,
+        time_ns=point.time_ns,
+        delay_ns=point.delay_ns,
+        utilisation=point.used,
+        residual=float(np.max(np.abs(point.gap), initial=0.0)),
         iterations=iterations,
     )
 
 
-class _State:
-    """One trial point: throughputs, the delays they cause, and how far both disagree."""
+class _Point:
+    """Trial delays, the speeds they allow, and how far the loads then are from causing them."""
 
-    def __init__(self, resources: Resources, loop: Loop, log_rate: np.ndarray) -> None:
-        self.resources, self.loop, self.log_rate = resources, loop, log_rate
-        self.rate = np.exp(log_rate)
-        self.rho = (loop.background + self.rate @ loop.loads) / resources.capacity
-        self.feasible = bool(np.all(self.rho < _NEARLY_FULL))
-        if not self.feasible:
-            self.merit = np.inf
-            return
-        self.delay_ns = resources.delay_ns(self.rho)
-        self.time_ns, self._weights = loop.times(self.delay_ns)
-        busy = log_rate + np.log(self.time_ns / loop.threads)
-        held = log_rate - np.log(loop.pace_per_ns)
-        self._paced = held > busy
-        self.gap = np.where(self._paced, held, busy)
+    def __init__(self, resources: Resources, loop: Loop, delay_ns: np.ndarray) -> None:
+        self.resources, self.loop, self.delay_ns = resources, loop, delay_ns
+        self.time_ns, self._weights = loop.times(delay_ns)
+        free = loop.threads / self.time_ns
+        self.rate = np.minimum(free, loop.pace_per_ns)
+        self._waiting = np.where(free <= loop.pace_per_ns, self.rate / self.time_ns, 0.0)
+        self.used = (loop.background + self.rate @ loop.loads) / resources.capacity
+        rho, self._slope = resources.utilisation(delay_ns)
+        self.gap = rho - self.used
         self.merit = float(self.gap @ self.gap)
+        enough = _ROUNDING + _TOLERANCE * self._slope * delay_ns
+        self.settled = bool((np.abs(self.gap) <= enough).all())
+
+    def at(self, delay_ns: np.ndarray) -> _Point:
+        return _Point(self.resources, self.loop, delay_ns)
 
     def newton_step(self) -> np.ndarray:
-        slope = self.resources.slope_ns(self.rho) / self.resources.capacity
-        gain = (self._weights * slope) @ (self.loop.loads.T * self.rate)
-        matrix = gain / self.time_ns[:, None]
-        matrix[self._paced] = 0.0
-        matrix[np.diag_indices_from(matrix)] += 1.0
+        loads = self.loop.loads / self.resources.capacity
+        matrix = (loads * self._waiting[:, None]).T @ self._weights
+        matrix.flat[:: len(self._slope) + 1] += self._slope
         step: np.ndarray = np.linalg.solve(matrix, -self.gap)
         return step
 
 
-def _inside(resources: Resources, loop: Loop, start_per_ns: np.ndarray | None) -> np.ndarray:
-    """A starting point that fits all capacities; from idle speeds unless another is given."""
-    if start_per_ns is None:
-        rate = np.minimum(loop.pace_per_ns, loop.threads / loop.times(0 * resources.capacity)[0])
-    else:
-        rate = np.array(start_per_ns, dtype=np.float64)
-    room = resources.capacity - loop.background
-    wanted = (rate @ loop.loads) / room
-    crowd = np.max(np.where(loop.loads > 0, wanted, 0.0), axis=1, initial=0.0)
-    return rate / (1 + crowd)
-
-
-def _line_search(resources: Resources, loop: Loop, state: _State, step: np.ndarray) -> _State:
-    """The next point along a Newton step: nearer to agreement, and below every capacity."""
-    length = min(1.0, 8.0 / max(float(np.max(np.abs(step), initial=0.0)), 1e-300))
-    smallest = _STEP_TOLERANCE / 4
-    best = state
-    for _ in range(_MAX_HALVINGS):
-        trial = _State(resources, loop, state.log_rate + length * step)
-        if trial.merit < best.merit:
+def _newton(point: _Point) -> _Point | None:
+    """The next point along Newton's direction that is nearer to agreement, if any."""
+    step = point.newton_step()
+    for halving in range(_MAX_HALVINGS):
+        moved = point.delay_ns + step * 0.5**halving
+        trial = point.at(np.clip(moved, 0.1 * point.delay_ns, _MOST_NS))
+        if trial.merit < point.merit:
             return trial
-        if length * float(np.max(np.abs(step), initial=0.0)) < smallest:
-            break
-        length *= 0.5
-    return best
+    return None
+
+
+def _one_by_one(point: _Point) -> _Point:
+    """Every delay in turn put where its own resource agrees, the others held: bisection."""
+    delay = point.delay_ns.copy()
+    for r in np.flatnonzero(point.used > 0):
+        low, high = 0.0, max(2 * float(delay[r]), 1.0)
+        while _gap_at(point, delay, int(r), high) < 0:
+            low, high = high, 4 * high
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            if _gap_at(point, delay, int(r), middle) < 0:
+                low = middle
+            else:
+                high = middle
+        delay[r] = high
+    return point.at(delay)
+
+
+def _gap_at(point: _Point, delay_ns: np.ndarray, resource: int, value_ns: float) -> float:
+    delay_ns[resource] = value_ns
+    return float(point.at(delay_ns).gap[resource])
