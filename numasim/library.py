@@ -13,12 +13,14 @@ from numasim.errors import ConfigError, Problem, did_you_mean
 
 HERE = Path(__file__).parent
 SUFFIXES = (".yaml", ".yml", ".json")
+PLACES = {"scenarios": "workloads/scenarios"}
 
 
 def folder(kind: str) -> Path:
     """Where shipped files of a kind lie (``topologies``, ``workloads``, ``scenarios``)."""
-    packed = HERE / "data" / kind
-    return packed if packed.is_dir() else HERE.parent / kind
+    where = PLACES.get(kind, kind)
+    packed = HERE / "data" / where
+    return packed if packed.is_dir() else HERE.parent / where
 
 
 def names(kind: str) -> list[str]:
