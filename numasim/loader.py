@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration", "seed",
-    "record", "hot_ratio", "exact_ticks",
+    "seeds", "record", "hot_ratio", "exact_ticks",
 )  # fmt: skip
 EVENT_KEYS = ("at", "damo", "kdamonds", "sysctl", "interleave", "stop_process")
 
@@ -122,21 +122,25 @@ def load_scenario(
     topology = collect("topology", lambda: load_topology(_inline("topologies", document, "topology")))
     given = document.get("workload")
     workload = collect("workload", lambda: _workload(document, given, overrides))
-    duration = collect("duration", lambda: parse_duration_ns(_needed(document, "duration")))
-    record = collect("record", lambda: parse_duration_ns(document.get("record", "1 s")))
+    duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
+    record = collect("record", lambda: _some_time(document.get("record", "1 s")))
+    seed = collect("seed", lambda: _seed(document.get("seed", 1)))
     hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     if topology is None or workload is None or data is None or problems:
         raise ConfigError(problems, source)
     made = collect("policy", lambda: build_policy(data, topology))
-    events = collect("events", lambda: _events(document.get("events") or [], topology, workload, base))
+    collect("events", lambda: _inline_kdamonds(document, base))
+    events = collect("events", lambda: _events(document.get("events") or [], topology, workload))
     if made is not None and events is not None and duration is not None:
         problems += _impossible(topology, workload, made, events, duration)
     if problems:
         raise ConfigError(problems, source)
-    assert made is not None and duration is not None and record is not None and hot is not None
-    document.pop("policies", None)
+    assert made is not None and duration is not None and record is not None
+    assert hot is not None and seed is not None
+    for plural in ("policies", "seeds"):  # what a comparison runs; this is one run
+        document.pop(plural, None)
     document["policy"] = data
     return Scenario(
         topology,
@@ -144,7 +148,7 @@ def load_scenario(
         made,
         policy_title(chosen, data),
         duration,
-        int(document.get("seed", 1)),
+        seed,
         tuple(events or ()),
         record,
         hot,
@@ -176,6 +180,19 @@ def _needed(document: Mapping[str, Any], key: str) -> Any:
     if key not in document:
         raise ConfigError("is missing")
     return document[key]
+
+
+def _some_time(value: Any) -> int:
+    duration_ns = parse_duration_ns(value)
+    if duration_ns <= 0:
+        raise ConfigError(f"got {value}, expected more than 0")
+    return duration_ns
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"got {value!r}, expected a whole number of at least 0")
+    return value
 
 
 def _inline(kind: str, document: dict[str, Any], key: str) -> Any:
@@ -278,14 +295,21 @@ def parse_damo(command: str, topology: Topology, strict: bool = False) -> Any:
 # -- events --------------------------------------------------------------------------------------------------
 
 
-def _events(entries: Any, topology: Topology, workload: Workload, base: Path) -> list[Event]:
+def _inline_kdamonds(document: dict[str, Any], base: Path) -> None:
+    """Replace names of kdamonds files by their content, so that the document stands alone."""
+    for entry in document.get("events") or []:
+        if isinstance(entry, dict) and isinstance(entry.get("kdamonds"), str):
+            entry["kdamonds"] = library.read(base / entry["kdamonds"])
+
+
+def _events(entries: Any, topology: Topology, workload: Workload) -> list[Event]:
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise ConfigError(Problem("", "expected a list"))
     problems: list[Problem] = []
     found = []
     for i, entry in enumerate(entries):
         step = _Collector(problems)
-        event = step(f"[{i}]", lambda entry=entry: _event(entry, topology, workload, base))
+        event = step(f"[{i}]", lambda entry=entry: _event(entry, topology, workload))
         if event is not None:
             found.append(event)
     if problems:
@@ -293,7 +317,7 @@ def _events(entries: Any, topology: Topology, workload: Workload, base: Path) ->
     return found
 
 
-def _event(entry: Any, topology: Topology, workload: Workload, base: Path) -> Event:
+def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
     if not isinstance(entry, Mapping):
         raise ConfigError(Problem("", f"got {entry!r}, expected a mapping with at and an action"))
     unknown = [k for k in entry if k not in EVENT_KEYS]
@@ -311,8 +335,8 @@ def _event(entry: Any, topology: Topology, workload: Workload, base: Path) -> Ev
             raise ConfigError(Problem("damo", f'"{parsed.verb}" does nothing here', "use start, tune or stop"))
         return Event(at, action, tuple(parsed.kdamonds), text=str(value))
     if key == "kdamonds":
-        specs = tuple(kdamonds.from_raw(library.read(base / str(value))).kdamonds)
-        return Event(at, "start", specs, text=str(value))
+        specs = tuple(kdamonds.from_raw(value).kdamonds)
+        return Event(at, "start", specs, text=f"{len(specs)} kdamonds")
     if key == "sysctl":
         return Event(at, "sysctl", settings=_sysctls(value), text=str(dict(value)))
     if key == "interleave":

@@ -162,6 +162,7 @@ class Result:
         """Write tables as Parquet files and the provenance beside them; complete or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").unlink(missing_ok=True)  # what is there is incomplete from now on
         for name, table in self.tables.items():
             _replace(folder / f"{name}.parquet", lambda path, t=table: t.to_parquet(path, index=False))
         text = json.dumps({**self.provenance, "summary": self.summary()}, indent=1, default=str)
