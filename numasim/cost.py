@@ -195,6 +195,8 @@ class CostModel:
         Assumption: a line waits once for everything it occupies, a written-back one also for its
         way back. Threads beyond the free cores share them evenly.
         """
+        for demand in demands:
+            _check(demand, len(self.topology.nodes))
         threads = self._threads(demands, cores_taken)
         running = [k for k, d in enumerate(demands) if threads[k] > 0 and d.pace_per_ns > 0]
         waiting, served = self._background_load(background)
@@ -264,7 +266,6 @@ class CostModel:
 
     def _actor(self, demand: Demand, threads: float) -> Actor:
         """What the loop needs of a demand."""
-        _check(demand, len(self.topology.nodes))
         a, nothing = demand.accessor, np.zeros(len(self.resources.names))
         cap = self._parallelism_cap(a, threads)
         base = Part(demand.compute_ns + demand.stall_ns, nothing, nothing)
