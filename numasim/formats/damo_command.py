@@ -72,7 +72,9 @@ def _of_targets(contexts: Sequence[spec.Context]) -> list[str]:
             pids.append(("0" if context.ops == "paddr" else str(target.pid),))
             regions.append((" ".join(f"{start}-{end}" for start, end in target.regions),))
     words = _each("--ops", [(context.ops,) for context in contexts], ("paddr",))
-    words += _each("--target_pid", pids, ("0",)) + _each("--regions", regions, ("",))
+    words += _each("--target_pid", pids, ("0",))
+    counted = len(regions) == len(contexts)  # else some option must tell how many there are
+    words += _each("--regions", regions, ("",) if counted else ())
     targets = [target for context in contexts for target in context.targets]
     obsolete = [i for i, target in enumerate(targets) if target.obsolete]
     return words + (_list("--obsolete_targets", obsolete) if obsolete else [])

@@ -169,6 +169,9 @@ class ContextBuilder:
             unit = max(damo_bytes(context.get("addr_unit", 1)), 1)
         except BadText:  # told when the tree is read
             unit = 1
+        if unit > 1 and ranges:
+            message = "the ranges of memory are divided by it, which damo 3.4.3 forgets"
+            self.warnings.append(f"--damon_addr_unit: {message}")
         return [{"start": -(-a // unit), "end": b // unit} for a, b in _merged(ranges)]
 
     def node(self, word: Word, node_ranges: NodeRanges) -> list[Range]:

@@ -75,43 +75,44 @@ def deal(items: Sequence[T], counts: Sequence[int]) -> list[list[T]]:
 
 @dataclass
 class _Sharing:
+    """Shares out one kind of thing after the other, by what the command told."""
+
     line: CommandLine
     told: dict[str, list[int]]
 
     def __call__(self, name: str, count: int, what: str, owners: int | None) -> list[int]:
         """Shares of `count` things among `owners` (None: as many as told, one if not)."""
-        counts = self.told.get(name)
-        if owners == 0:
-            if count:
-                message = f"there is no {self._owner(name)} for it"
-                self.line.problems.append(Problem(_MARKER_OF[name], message))
-            return []
-        if counts is None:
-            if owners is not None and owners > 1 and count:
-                message = f"is needed to share {what}s among {owners} {self._owner(name)}s"
-                hint = f'such as "{name} {" ".join(["1"] * owners)}"'
-                self.line.problems.append(Problem(name, message, hint))
-            return [count] + [0] * ((owners or 1) - 1)
-        if sum(counts) == count and (owners is None or len(counts) == owners):
-            return counts
-        listed = " ".join(map(str, counts))
-        message = f"shares out {sum(counts)} ({listed}), but there {are(count, what)}"
-        if sum(counts) == count:
-            owner = are(owners or 0, self._owner(name))
-            message = f"has {len(counts)} numbers ({listed}), but there {owner}"
+        counts, owner = self.told.get(name), _NOUN_OF[_OWNER_OF[name]]
         marked = any(self.line.all(marker) for marker in MARKERS)
-        self.line.problems.append(Problem(_MARKER_OF[name] if marked else name, message))
-        return [count] + [0] * ((owners or 1) - 1)
+        place = _MARKER_OF[name] if marked or owners == 0 else name
+        message, hint = "", ""
+        if owners == 0:
+            message = f"there is no {owner} for it" if count else ""
+        elif counts is None:
+            if owners is not None and owners > 1 and count:
+                message = f"is needed to share {what}s among {owners} {owner}s"
+                hint = "" if marked else f'such as "{name} {" ".join(["1"] * owners)}"'
+        elif sum(counts) != count:
+            listed = " ".join(map(str, counts))
+            message = f"shares out {sum(counts)} ({listed}), but there {are(count, what)}"
+        elif owners is not None and len(counts) != owners:
+            listed = " ".join(map(str, counts))
+            message = (
+                f"shares {what}s out to {len(counts)} ({listed}), but there {are(owners, owner)}"
+            )
+        else:
+            return counts
+        if message:
+            self.line.problems.append(Problem(place, message, hint))
+        return [count] + [0] * ((owners or 1) - 1) if owners != 0 else []
 
-    @staticmethod
-    def _owner(name: str) -> str:
-        if name == "--nr_ctxs":
-            return "kdamond"
-        if name.startswith("--damos_"):
-            return "scheme"
-        return "probe" if name.startswith("--nr_probe_") else "context"
 
-
+_NOUN_OF = {
+    "--kdamond": "kdamond",
+    "--damon_ctx": "context",
+    "--damos_scheme": "scheme",
+    "--probe": "probe",
+}
 _MARKER_OF = {
     "--nr_ctxs": "--damon_ctx",
     "--nr_targets": "--damon_target",
@@ -121,6 +122,17 @@ _MARKER_OF = {
     "--damos_nr_filters": "--damos_filter",
     "--nr_probe_filters": "--probe_filter",
     "--nr_probe_preps": "--probe_prep",
+}
+_LIST_OF = {option: name for name, option in _MARKER_OF.items()}
+_OWNER_OF = {
+    "--nr_ctxs": "--kdamond",
+    "--nr_targets": "--damon_ctx",
+    "--nr_schemes": "--damon_ctx",
+    "--nr_probes": "--damon_ctx",
+    "--damos_nr_quota_goals": "--damos_scheme",
+    "--damos_nr_filters": "--damos_scheme",
+    "--nr_probe_filters": "--probe",
+    "--nr_probe_preps": "--probe",
 }
 
 
@@ -139,33 +151,30 @@ def _listed(line: CommandLine) -> dict[str, list[int]]:
 
 
 def _marked(line: CommandLine) -> dict[str, list[int]]:
-    """The lists that the start markers stand for, counted as damo does."""
+    """The lists that the start markers stand for, counted as damo does.
+
+    A level that is not marked has a single owner, but a marked kdamond needs marked contexts and
+    those need marked targets.
+    """
     for name in (name for name in LISTS if line.all(name)):
         message = "cannot go with start markers such as --kdamond"
         line.problems.append(Problem(name, message, "use the one or the other"))
-    counted = [*MARKERS, "--damos_quota_goal", "--damos_filter", "--probe_filter", "--probe_prep"]
-    order = sorted((given.at, name) for name in counted for given in line.all(name))
-    opens = {
-        "--kdamond": ["--nr_ctxs"],
-        "--damon_ctx": ["--nr_targets", "--nr_schemes", "--nr_probes"],
-        "--damos_scheme": ["--damos_nr_quota_goals", "--damos_nr_filters"],
-        "--probe": ["--nr_probe_filters", "--nr_probe_preps"],
-    }
-    owner = {"--nr_ctxs": "--kdamond", "--damos_nr_quota_goals": "--damos_scheme"}
-    owner |= {"--damos_nr_filters": "--damos_scheme", "--nr_probe_filters": "--probe"}
-    owner |= {"--nr_probe_preps": "--probe"}
-    counts_in = {option: name for name, option in _MARKER_OF.items()}
     told: dict[str, list[int]] = {}
-    for _, name in order:
-        counts = counts_in.get(name)
-        if counts is not None and told.get(counts):
-            told[counts][-1] += 1
-        elif counts is not None:
-            before = owner.get(counts, "--damon_ctx")
-            message = f"stands at a wrong position: no {before} before it"
-            line.problems.append(Problem(name, message, "give all start markers or none"))
-        for opened in opens.get(name, []):
-            told.setdefault(opened, []).append(0)
+    counted = ["--kdamond", *_LIST_OF]
+    for _, name in sorted((given.at, option) for option in counted for given in line.all(option)):
+        counts = _LIST_OF.get(name, "")
+        owner = _OWNER_OF.get(counts, "")
+        if owner and line.all(owner) and not told.get(counts):
+            message = f"stands at a wrong position: no {owner} before it"
+            line.problems.append(Problem(name, message))
+        elif owner and (line.all(owner) or name in MARKERS):
+            told.setdefault(counts, [0])[-1] += 1
+        for opened in (counts for counts, owner in _OWNER_OF.items() if owner == name):
+            if line.all(_MARKER_OF[opened]):
+                told.setdefault(opened, []).append(0)
+    for owner, marker in (("--kdamond", "--damon_ctx"), ("--damon_ctx", "--damon_target")):
+        if line.all(owner) and not line.all(marker):
+            line.problems.append(Problem(owner, f"needs {marker} after it"))
     return told
 
 

@@ -7,8 +7,10 @@ Source: damo 3.4.3.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,15 @@ def from_raw(raw: Any, *, source: str = "", strict: bool = False) -> Parsed:
         With every mistake.
     """
     reader = Reader()
-    tree = reader.read(KDAMONDS, _wrapped(raw, reader))
+    raw = _wrapped(raw, reader)
+    if _spells_out_nanoseconds(raw):
+        reader.warnings.append(
+            "this is the output of damo's --raw, where ages, quota times and watermark intervals "
+            "are in ns; they are read so, while damo itself would take them for us and ms"
+        )
+        raw = copy.deepcopy(raw)
+        _add_nanoseconds(raw)
+    tree = reader.read(KDAMONDS, raw)
     if strict:
         reader.problems += [Problem("", warning) for warning in reader.warnings]
     if reader.problems:
@@ -145,3 +155,33 @@ def _wrapped(raw: Any, reader: Reader) -> Any:
     reader.warnings.append("a bare list of schemes is put into one paddr context over all memory")
     context = {"ops": "paddr", "targets": [{"pid": None, "regions": []}], "schemes": raw}
     return {"kdamonds": [{"contexts": [context]}]}
+
+
+RAW_NS = {
+    "age": ("min", "max"),
+    "quotas": ("time_ms", "reset_interval_ms"),
+    "watermarks": ("interval_us",),
+}
+
+
+def _spells_out_nanoseconds(raw: Any) -> bool:
+    """Whether shares have the six decimals by which damo's raw output is known."""
+    if isinstance(raw, Mapping):
+        weights = raw.get("weights")
+        found = list(weights.values()) if isinstance(weights, Mapping) else []
+        if found and all(re.fullmatch(r"\d+\.\d{6}", str(weight)) for weight in found):
+            return True
+        return any(_spells_out_nanoseconds(value) for value in raw.values())
+    return isinstance(raw, list) and any(_spells_out_nanoseconds(item) for item in raw)
+
+
+def _add_nanoseconds(raw: Any, under: str = "") -> None:
+    """Write the unit that raw output leaves out."""
+    if isinstance(raw, list):
+        for item in raw:
+            _add_nanoseconds(item)
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            if key in RAW_NS.get(under, ()) and str(value).isdigit():
+                raw[key] = f"{value} ns"
+            _add_nanoseconds(value, key)

@@ -160,7 +160,8 @@ def test_monitoring_options():
 def test_targets_are_shared_out():
     parsed = parse(
         "--target_pid 1 --target_pid 2 --target_pid 3 --obsolete_targets 1 "
-        "--ops vaddr --ops fvaddr --nr_targets 2 1 --nr_ctxs 1 1 --regions '' --regions '' --regions 4K-8K"
+        "--ops vaddr --ops fvaddr --nr_targets 2 1 --nr_ctxs 1 1 "
+        "--regions '' --regions '' --regions 4K-8K"
     )
     first, second = (kdamond.contexts[0] for kdamond in parsed.kdamonds)
     assert [target.pid for target in first.targets] == [1, 2]
@@ -451,7 +452,7 @@ def test_shares_must_add_up():
     assert told == [
         "--nr_ctxs: shares out 3 (1 2), but there are 2 contexts",
         "--nr_targets: shares out 3 (2 1), but there are 2 targets",
-        "--nr_schemes: has 1 numbers (1), but there are 2 contexts",
+        "--nr_schemes: shares schemes out to 1 (1), but there are 2 contexts",
     ]
     assert told_by("--damos_filter allow anon --damos_age 1s 2s") == [
         "--damos_age: is given once, but there are 0 schemes",
@@ -460,11 +461,32 @@ def test_shares_must_add_up():
     assert "expected a number" in told_by("--nr_ctxs one")[0]
 
 
-def test_markers_are_all_or_none():
-    told = told_by("--damon_ctx --numa_node 0 --nr_schemes 1")
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "--damos_scheme --damos_action stat --damos_scheme --damos_action cold",
+        "--damon_target --numa_node 0 --damos_action stat --damos_action cold",
+        "--damon_ctx --damon_target --damos_action stat --damos_action cold",
+        "--kdamond --damon_ctx --damon_target --damos_action stat --damos_action cold",
+    ],
+)
+def test_levels_that_are_not_marked_have_a_single_owner(marked):
+    parsed = parse(marked, node_ranges=RANGES.get)
+    (kdamond,) = parsed.kdamonds
+    assert [scheme.action for scheme in kdamond.contexts[0].schemes] == ["stat", "cold"]
+
+
+def test_marker_mistakes():
+    assert told_by("--damon_ctx --numa_node 0")[0] == "--damon_ctx: needs --damon_target after it"
+    told = told_by("--damon_target --kdamond --damon_ctx --nr_schemes 1")
     assert any("cannot go with start markers" in text for text in told)
-    assert any("wrong position: no --kdamond before it" in text for text in told)
-    assert any(text.startswith("--damon_target: shares out 0") for text in told)
+    assert "--damon_target: stands at a wrong position: no --damon_ctx before it" in told
+    told = told_by(
+        "--kdamond --damon_ctx --damon_target --damon_ctx --damon_target --damos_action stat"
+    )
+    assert told == ["--damos_scheme: is needed to share schemes among 2 contexts"]
+    told = told_by("--kdamond --damon_ctx --damon_ctx --damon_target")
+    assert told == ["--damon_target: shares out 1 (0 1), but there are 2 targets"]
 
 
 def test_one_context_per_kdamond_is_what_linux_runs():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numasim.damon import spec
@@ -156,12 +156,14 @@ kdamond = st.builds(
 several = st.lists(kdamond, min_size=1, max_size=3).map(tuple)
 
 
+@settings(deadline=None, max_examples=50)
 @given(several)
 def test_the_command_sets_up_the_same(asked):
     command = to_damo_args(asked)
     assert parse(command).kdamonds == asked
 
 
+@settings(deadline=None, max_examples=50)
 @given(several)
 def test_files_carry_the_same(asked):
     for kind in ("json", "yaml"):

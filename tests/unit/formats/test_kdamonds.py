@@ -302,3 +302,25 @@ def test_surprises_are_warned_about():
     for part in ("no destination", "is cut to 1 us", "0.05 basis points", "whose target is 0",
                  "rounded to 1/10000", "pid is dropped", "one context per kdamond"):  # fmt: skip
         assert part in told
+
+
+def test_raw_output_is_read_as_it_was_meant():
+    weights = {"sz_permil": "1.000000", "nr_accesses_permil": "1.000000", "age_permil": "0.000000"}
+    raw = {"time_ms": "1500000000", "sz_bytes": "12345678", "reset_interval_ms": "1000000000"}
+    any_size = {"sz_bytes": {"min": "0", "max": "18446744073709551615"}}
+    rates = {"nr_accesses": {"min": "7 %", "max": "18446744073709551615 %"}}
+    ages = {"age": {"min": "30000000000", "max": "18446744073709551615000"}}
+    tree = minimal(
+        quotas={**raw, "weights": weights},
+        access_pattern={**any_size, **rates, **ages},
+        apply_interval_us="2000000",
+    )
+    before = copy.deepcopy(tree)
+    parsed = kdamonds.from_raw(tree)
+    assert tree == before
+    scheme = parsed.kdamonds[0].contexts[0].schemes[0]
+    assert (scheme.quota.ms, scheme.quota.sz) == (1500, 12_345_678)
+    assert (scheme.quota.reset_interval_ms, scheme.quota.weight_sz) == (1000, 1)
+    assert (scheme.pattern.min_age, scheme.pattern.max_age) == (300, UINT_MAX)
+    assert scheme.apply_interval_us == 2_000_000
+    assert "--raw" in parsed.warnings[0]
