@@ -19,9 +19,11 @@ from numasim.watermarks import Watermark, zone_watermarks
 PAGE_BYTES = 4096
 FREE, OTHER, RESERVED = -1, -2, -3
 ABSENT = -1
-# Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by up to 63 * 32 pages
+# Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by 63 pages, twice as many
+# each time, up to 63 * 32
 LOWMEM_RESERVE_RATIO = 256
-PCP_REFILL_PAGES = 63 << 5
+PCP_BATCH_PAGES = 63
+PCP_MAX_SCALE = 5
 
 
 class FreeFrames:
@@ -113,6 +115,8 @@ class ZoneState:
     marks: Watermark = field(default_factory=lambda: Watermark(0, 0, 0, 0))
     reserve: int = 0
     in_pcp: int = 0
+    pcp_of: str = ""
+    refills: int = 0
 
     @property
     def available(self) -> int:
@@ -276,7 +280,9 @@ class Memory:
 
     # -- allocation (for the migrator only) ----------------------------------------------------------
 
-    def allocate(self, nr: int, nodes: Sequence[int], marks: Sequence[str], size: int = 1) -> np.ndarray:
+    def allocate(
+        self, nr: int, nodes: Sequence[int], marks: Sequence[str], size: int = 1, cpu: str = "touch"
+    ) -> np.ndarray:
         """Hand out frames the way the page allocator walks its zonelist.
 
         Parameters
@@ -288,9 +294,11 @@ class Memory:
         marks : sequence of str
             Watermarks tried in turn (``"low"``, then ``"min"``); a zone serves while its free frames
             are above mark + lowmem reserve. The test precedes a refill of the per-CPU list, so a zone
-            can end below the mark by up to `PCP_REFILL_PAGES`.
+            can end below the mark by up to a refill.
         size : int
             1, or the frames of one folio, which then are contiguous and aligned.
+        cpu : str
+            Whose per-CPU list serves; the thread that touches and the one that moves run apart.
 
         Returns
         -------
@@ -304,22 +312,26 @@ class Memory:
                     if nr <= 0:
                         break
                     floor = getattr(zone.marks, mark) + zone.reserve
-                    part = self._take(zone, nr, floor) if size == 1 else self._take_blocks(zone, nr, floor, size)
+                    part = self._take(zone, nr, floor, cpu) if size == 1 else self._take_blocks(zone, nr, floor, size)
                     if len(part):
                         parts.append(part)
                         nr -= len(part)
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
-    def _take(self, zone: ZoneState, nr: int, floor: int) -> np.ndarray:
-        refill = max(1, PCP_REFILL_PAGES // self.pages_per_frame)
-        wanted = nr - zone.in_pcp
-        if wanted > 0 and zone.free > floor:
-            # refills happen while free > floor: the smallest number that brings it to the floor or below
-            most = -(-(zone.free - floor) // refill)
-            refills = min(-(-wanted // refill), most)
-            moved = min(refills * refill, zone.free)
+    def _take(self, zone: ZoneState, nr: int, floor: int, cpu: str) -> np.ndarray:
+        """Serve single frames from the per-CPU list of `cpu`, refilling it while free > floor."""
+        if zone.pcp_of != cpu:
+            zone.free += zone.in_pcp  # another CPU's list is drained before long
+            zone.pcp_of, zone.in_pcp, zone.refills = cpu, 0, 0
+        while zone.in_pcp < nr and zone.free > floor:
+            batch = max(1, (PCP_BATCH_PAGES << min(zone.refills, PCP_MAX_SCALE)) // self.pages_per_frame)
+            moved = min(batch, zone.free)
+            if zone.refills >= PCP_MAX_SCALE:  # batches have their full size: all at once
+                wanted = -(-(nr - zone.in_pcp) // batch)
+                moved = min(min(wanted, -(-(zone.free - floor) // batch)) * batch, zone.free)
             zone.free -= moved
             zone.in_pcp += moved
+            zone.refills += 1
         take = min(nr, zone.in_pcp)
         if take <= 0:
             return np.empty(0, np.int64)

@@ -247,11 +247,11 @@ class Migrator:
     ) -> tuple[np.ndarray, int, np.ndarray]:
         """Move folios of one size; pages moved, time spent, folios that found no room."""
         memory = self.memory
-        new = memory.allocate(len(heads), [target], ("low",), size)
+        new = memory.allocate(len(heads), [target], ("low",), size, "move")
         if len(new) < len(heads):
             if size == 1:
                 memory.wake_kswapd(target)
-            new = np.r_[new, memory.allocate(len(heads) - len(new), [target], ("min",), size)]
+            new = np.r_[new, memory.allocate(len(heads) - len(new), [target], ("min",), size, "move")]
         going = heads[: len(new)]
         if not len(going):
             return going, 0, heads

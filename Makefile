@@ -1,0 +1,35 @@
+# Two commands on a fresh machine (Python >= 3.11 with venv, git, make):
+#   make demo    set up and run the main job: TPP-DAMON against no tiering, tables and pictures in demo/
+#   make test    set up and pass the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo late test test-slow lint first-look clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/numasim compare demo --out demo
+
+late: $(VENV)/.ready ## the same kdamonds, started after DRAM is full: the quota that never grows
+	$(BIN)/numasim compare late_start --out demo/late_start
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'
+
+test-slow: $(VENV)/.ready ## also the statistical and acceptance tests, a few minutes
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+first-look: $(VENV)/.ready ## E3, E3d and E3e beside the kernel's own recordings
+	$(BIN)/python benchmarks/first_look.py --out results/first_look
+
+clean:
+	rm -rf $(VENV) demo results build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
