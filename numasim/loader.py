@@ -27,6 +27,7 @@ KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration", "seed",
     "seeds", "record", "hot_ratio", "exact_ticks",
 )  # fmt: skip
+OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 EVENT_KEYS = ("at", "damo", "kdamonds", "sysctl", "interleave", "stop_process")
 
 
@@ -95,7 +96,8 @@ def load_scenario(
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
         hot_ratio. Topology and workload by name, path or inline.
     overrides : sequence of str
-        ``workload.KEY=VALUE`` or ``policy.KEY=VALUE``.
+        ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
+        ``scenario.``.
     policy : str or mapping, optional
         Instead of the document's.
     source : str
@@ -110,16 +112,16 @@ def load_scenario(
     """
     document = copy.deepcopy(dict(document))
     problems = [
-        Problem(str(key), "unknown key", did_you_mean(str(key), KEYS)) for key in document if key not in KEYS
+        Problem(f"--set {o}", "expected KEY=VALUE, KEY beginning with " + ", ".join(OVERRIDABLE))
+        for o in overrides
+        if not o.startswith(OVERRIDABLE) or "=" not in o
     ]
     collect = _Collector(problems)
-    known = ("workload", "policy", "scenario")
+    collect("", lambda: apply_overrides(document, _under("scenario.", overrides), "scenario"))
     problems += [
-        Problem(f"--set {o}", "expected workload.KEY=VALUE or policy.KEY=VALUE")
-        for o in overrides
-        if o.split(".")[0] not in known or "=" not in o
+        Problem(str(key), "unknown key", did_you_mean(str(key), KEYS)) for key in document if key not in KEYS
     ]
-    topology = collect("topology", lambda: load_topology(_inline("topologies", document, "topology")))
+    topology = collect("topology", lambda: _topology(document, overrides))
     given = document.get("workload")
     workload = collect("workload", lambda: _workload(document, given, overrides))
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
@@ -195,23 +197,30 @@ def _seed(value: Any) -> int:
     return value
 
 
-def _inline(kind: str, document: dict[str, Any], key: str) -> Any:
-    """Replace a name by the file's data in the document, so that it stands alone."""
-    given = _needed(document, key)
-    if isinstance(given, str):
-        load_topology(given)  # complains with line numbers
-        document[key] = library.read(library.find(kind, given))
-    elif isinstance(given, Topology):
+def _under(root: str, overrides: Sequence[str]) -> list[str]:
+    return [o for o in overrides if o.startswith(root) and "=" in o]
+
+
+def _topology(document: dict[str, Any], overrides: Sequence[str]) -> Topology:
+    """The topology, whose plain data replace its name in the document, so that it stands alone."""
+    given = _needed(document, "topology")
+    if isinstance(given, Topology):
         return given
-    return document[key]
+    own = _under("topology.", overrides)
+    if isinstance(given, str):
+        found = load_topology(given)  # complains with line numbers
+        document["topology"] = library.read(library.find("topologies", given))
+        if not own:
+            return found
+    document["topology"] = apply_overrides(document["topology"], own, "topology")
+    return load_topology(document["topology"])
 
 
 def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) -> Workload:
     if isinstance(given, Workload):
         return given
     given = _needed(document, "workload")
-    own = [o for o in overrides if o.startswith("workload.")]
-    document["workload"] = workload_data(given, own)
+    document["workload"] = workload_data(given, _under("workload.", overrides))
     try:
         return Workload.from_dict(document["workload"], str(given) if isinstance(given, str) else "")
     except ConfigError as error:
@@ -240,12 +249,12 @@ def policy_data(given: Any, overrides: Sequence[str] = (), base: Path = Path("."
             registry.get(text)
             data = {"kind": text}
     elif isinstance(given, Mapping):
-        data = dict(given)
+        data = copy.deepcopy(dict(given))
     else:
         raise ConfigError(Problem("", f"got {given!r}, expected a name, a damo command, a file or a mapping"))
     if "file" in data:
         data = {**_policy_file(base / str(data.pop("file"))), **data}
-    return apply_overrides(data, [o for o in overrides if o.startswith("policy.")], "policy")
+    return apply_overrides(data, _under("policy.", overrides), "policy")
 
 
 def _policy_file(path: Path) -> dict[str, Any]:
