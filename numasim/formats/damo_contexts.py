@@ -113,6 +113,9 @@ class ContextBuilder:
                 "primitives_enabled": {"page_table": not fault, "page_fault": fault},
                 "sample_filters": filters,
             }
+        if any(context["sample_control"] != contexts[0]["sample_control"] for context in contexts):
+            message = "damo 3.4.3 lets those of one context leak into others; here they do not"
+            self.warnings.append(f"sampling options: {message}")
 
     def page_fault(self, primitives: Given | None, reports: Given | None) -> bool:
         """Whether a context samples by page faults."""
@@ -142,7 +145,7 @@ class ContextBuilder:
             for i in some:
                 pid, given = pids[i], regions[i]
                 found: list[Raw] = []
-                if given:
+                if given and given.words[0].strip():
                     found = kept(self.line, given, _regions)
                 elif context["ops"] == "paddr":
                     found = self.physical(nodes[i], context)

@@ -142,6 +142,11 @@ def test_regions_win_over_nodes():
     assert "ascending order" in told_by("--regions '8G-12G 4G-6G'")[0]
 
 
+def test_an_empty_region_list_is_none():
+    parsed = parse("--regions ''", default_range=lambda: (0, 4096))
+    assert parsed.kdamonds[0].contexts[0].targets[0].regions == ((0, 4096),)
+
+
 def test_monitoring_options():
     context = one_context(
         "--monitoring_intervals 10ms 200000 '1 m 30 s' -s 20ms --minr 100 -m 10,000 "
@@ -208,6 +213,18 @@ def test_experimental_sampling_options():
         "threads",
     ]
     assert not one_context("--exp_ops_write_only N").sample_control.filters
+
+
+def test_sampling_options_of_several_contexts_stay_apart():
+    parsed = parse(
+        "--ops paddr --ops paddr --nr_targets 1 1 --nr_ctxs 1 1 --sample_primitives page_fault "
+        "--sample_primitives page_table --sample_filter none "
+        "--sample_filter allow cpu 0 allow write"
+    )
+    first, second = (kdamond.contexts[0].sample_control for kdamond in parsed.kdamonds)
+    assert (first.page_fault, first.filters) == (True, ())
+    assert [found.type for found in second.filters] == ["cpumask", "write"]
+    assert "leak into others" in parsed.warnings[0]
 
 
 def test_sampling_mistakes():
