@@ -129,7 +129,7 @@ def mix(
     for k, actor in enumerate(actors):
         pace = _at_positions(k, actor, states, presence, rates)
         at = _at_positions(k, actor, states, presence, times)
-        rate[k] = 1 / np.sum(actor.shares / pace)
+        rate[k] = min(1 / np.sum(actor.shares / pace), actor.pace_per_ns)
         time[k] = actor.shares @ at
         variance[k] = actor.shares @ (at - time[k]) ** 2
     chance = np.array([_chance(state, presence) for state in states])

@@ -41,8 +41,9 @@ def lay_out(nodes: Sequence[Node]) -> tuple[tuple[Zone, ...], ...]:
 def overlaps(nodes: Sequence[Node], zones: Sequence[Sequence[Zone]]) -> Iterator[Problem]:
     """Complaints about zones that share addresses, and ranges outside their node's zones."""
     spans = sorted((z.start, z.end_addr, nid) for nid, own in enumerate(zones) for z in own)
-    for (_, end, first), (start, _, second) in pairwise(spans):
+    for (_, end, one), (start, _, other) in pairwise(spans):
         if start < end:
+            first, second = sorted((one, other))
             yield Problem(f"nodes[{second}].zones", f"overlaps with {nodes[first].name}'s")
     for nid, node in enumerate(nodes):
         for i, (start, end) in enumerate(node.ranges):

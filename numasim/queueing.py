@@ -12,12 +12,12 @@ an M/D/1 queue whose service capacity 1/m lies above the achievable peak, plus a
 at the peak. The second one makes a closed loop settle below its capacity; with beta = S / 3000 it
 adds 0.1 % of the idle latency at half load, and the capacity is reached to within 0.2 %.
 
-Uniqueness. In y = log(throughput) every equation is convex (the delays are power series with
-positive coefficients). If each actor waits in proportion to the load it brings (all its misses
-have one parallelism), the equations are the gradient of one strictly convex function, a form of
-proportional fairness, so that there is exactly one answer. With several parallelisms, or barriers,
-several answers are possible in principle (two actors that each stream where the other chases
-pointers); the solver then still gives one, the one found from its fixed start: no history.
+Uniqueness. If each actor waits in proportion to the load it brings (all its misses have one
+parallelism and one share of writes), the delays minimise one strictly convex function, and the
+throughputs are proportionally fair: there is exactly one answer. With several parallelisms, or
+barriers, more than one is possible in principle (two actors that each stream where the other
+chases pointers), though none was met in thousands of random machines; the search always starts
+from an idle machine, so that the answer depends on the question and on no history.
 """
 
 from __future__ import annotations
