@@ -171,7 +171,8 @@ class _Collector:
         except ConfigError as error:
             source = f" ({error.source})" if error.source else ""
             for p in error.problems:
-                where = f"{place}.{p.place}" if p.place else place
+                own = f"{place}.{p.place}" if p.place else place
+                where = p.place if p.place.startswith("--set") else own
                 self._problems.append(Problem(where + source, p.message, p.hint))
         except ValueError as error:
             self._problems.append(Problem(place, str(error)))
