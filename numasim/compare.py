@@ -1,0 +1,236 @@
+"""Compare policies on common seeds: what to run, what is there already, what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numasim.comparison import Comparison, Results
+from numasim.documents import Document, read_document
+from numasim.errors import ConfigError, NumasimError, Problem
+from numasim.loader import policy_data
+from numasim.policies import registry
+from numasim.pool import Outcome, Task, run_all
+from numasim.scenario import Scenario
+
+__all__ = ["Comparison", "RunsFailed", "compare", "seeds_of"]
+SEEDS = 5
+
+
+class RunsFailed(NumasimError, RuntimeError):
+    """Some runs of a comparison failed; the others finished.
+
+    Parameters
+    ----------
+    failures : list of Outcome
+    comparison : Comparison or None
+        Of the seeds for which every policy finished; None if there is no such seed.
+    total : int
+        Runs asked for.
+    """
+
+    def __init__(
+        self, failures: Sequence[Outcome], comparison: Comparison | None, total: int
+    ) -> None:
+        self.failures, self.comparison, self.total = tuple(failures), comparison, total
+        lines = [f"{f.key[0]}, seed {f.key[1]}: {f.error}" for f in failures]
+        nr = f"{len(failures)} of {total} runs failed"
+        super().__init__("\n  ".join([nr, *lines]))
+
+
+def compare(
+    topology: Any = None,
+    workload: Any = None,
+    policies: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    scenario: Any = None,
+    duration: str | None = None,
+    seeds: int | Sequence[int] | None = None,
+    events: Sequence[Mapping[str, Any]] | None = None,
+    set: Sequence[str] = (),
+    workers: int | None = None,
+    out: str | Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    **more: Any,
+) -> Comparison:
+    """Simulate a workload on a machine under several policies, with the same seeds for all.
+
+    Parameters
+    ----------
+    topology, workload : str or mapping
+        As for `numasim.run`.
+    policies : sequence, or mapping of names
+        Each as for `numasim.run`; the first is what the others are compared to.
+    scenario : str, Path or mapping, optional
+        A scenario by name, path or plain data; everything else given here wins over it.
+    duration : str
+        Simulated time, such as ``"300 s"``.
+    seeds : int or sequence of int
+        How many (1, 2, …), or which; 5 unless the scenario says.
+    events : sequence of mapping, optional
+    set : sequence of str
+        ``"policy.KEY=VALUE"`` goes to the policies that have the key.
+    workers : int, optional
+        Processes; all available cores if not given. Results do not depend on it.
+    out : str or Path, optional
+        Folder in which every run is saved as soon as it is finished, in
+        ``runs/<policy>/seed-<n>``. The same call again loads what is there.
+    on_progress : callable, optional
+        Called with the number of runs done, and of all.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, before anything runs.
+    RunsFailed
+        After all runs, if some failed.
+
+    Examples
+    --------
+    >>> import numasim as ns
+    >>> c = ns.compare(scenario="demo", seeds=2, duration="60 s")  # doctest: +SKIP
+    >>> c.ratios()  # doctest: +SKIP
+    """
+    document = read_document(scenario) if scenario is not None else Document()
+    given = {
+        "topology": topology, "workload": workload, "duration": duration, "events": events, **more
+    }  # fmt: skip
+    document.data.update({key: value for key, value in given.items() if value is not None})
+    chosen = document.data.get("policies") if policies is None else policies
+    wanted = seeds if seeds is not None else document.data.get("seeds", SEEDS)
+    scenarios, numbers = _described(document, chosen, wanted, set)
+    tasks = _tasks(scenarios, numbers, None if out is None else Path(out))
+    done = None if on_progress is None else (lambda _, nr, total: on_progress(nr, total))
+    return _gathered(scenarios, numbers, tasks, run_all(tasks, workers, done))
+
+
+def _described(
+    document: Document, policies: Any, seeds: Any, overrides: Sequence[str]
+) -> tuple[dict[str, Scenario], tuple[int, ...]]:
+    """Scenario of each policy by its name, and the seeds; every mistake at once."""
+    problems: dict[Problem, None] = {}
+    numbers: tuple[int, ...] = ()
+    found: list[tuple[str, Scenario]] = []
+    try:
+        numbers = seeds_of(seeds)
+    except ConfigError as error:
+        problems.update(dict.fromkeys(error.problems))
+    for name, policy in _each_policy(policies):
+        try:
+            own = _overrides_for(policy, overrides, policies)
+            scenario = document.scenario(policy, own)
+            found.append((name or scenario.policy_name, scenario))
+        except ConfigError as error:
+            problems.update(dict.fromkeys(error.problems))
+    if problems:
+        raise ConfigError(list(problems), str(document.path or ""))
+    scenarios: dict[str, Scenario] = {}
+    for name, scenario in found:
+        scenarios[_unique(name, scenarios)] = scenario
+    return scenarios, numbers
+
+
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Seeds 1, 2, … n of a number, or those listed.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, one is negative or listed twice.
+    """
+    numbers = range(1, seeds + 1) if isinstance(seeds, int) else seeds
+    good = not isinstance(seeds, str | bool) and isinstance(numbers, Sequence)
+    good = good and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in numbers)
+    if not good or not len(numbers) or len(frozenset(numbers)) < len(numbers):
+        message = f"got {seeds!r}, expected how many, or a list of different seeds"
+        raise ConfigError(Problem("seeds", message))
+    return tuple(numbers)
+
+
+def _each_policy(policies: Any) -> list[tuple[str, Any]]:
+    if isinstance(policies, str):
+        policies = [policies]
+    if not policies:
+        known = ", ".join(registry.names())
+        raise ConfigError(Problem("policies", "expected at least one", f"known: {known}"))
+    if isinstance(policies, Mapping):
+        return [(str(name), policy) for name, policy in policies.items()]
+    return [("", policy) for policy in policies]
+
+
+def _overrides_for(policy: Any, overrides: Sequence[str], policies: Any) -> list[str]:
+    """Settings for this policy: a key that another policy has and this one lacks is not for it."""
+    everyone = [_fields(p) for _, p in _each_policy(policies)]
+    own = []
+    for text in overrides:
+        key = re.split(r"[.\[=]", text.removeprefix("policy."), maxsplit=1)[0]
+        foreign = key not in _fields(policy) and any(key in fields for fields in everyone)
+        if not (text.startswith("policy.") and foreign):
+            own.append(text)
+    return own
+
+
+def _fields(policy: Any) -> frozenset[str]:
+    try:
+        data = policy_data(policy)
+        return frozenset(registry.get(str(data.get("kind"))).__dataclass_fields__) | data.keys()
+    except ConfigError:
+        return frozenset()  # reported where the policy is built
+
+
+def _unique(name: str, taken: Mapping[str, Any]) -> str:
+    again = 2
+    unique = name
+    while unique in taken:
+        unique, again = f"{name} ({again})", again + 1
+    return unique
+
+
+def _tasks(scenarios: Mapping[str, Scenario], seeds: Sequence[int], out: Path | None) -> list[Task]:
+    """Runs in the order of seeds, so that an interrupted comparison has whole pairs."""
+    tasks = []
+    folders = {name: _unique_folder(name, list(scenarios)) for name in scenarios}
+    for seed in seeds:
+        for name, scenario in scenarios.items():
+            folder = None if out is None else out / "runs" / folders[name] / f"seed-{seed}"
+            one = replace(scenario, seed=seed, document={**scenario.document, "seed": seed})
+            tasks.append(Task(name, one, folder))
+    return tasks
+
+
+def _unique_folder(name: str, names: list[str]) -> str:
+    folders: dict[str, None] = {}
+    for each in names:
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.") or "policy"
+        folders[_unique(slug, folders).replace(" ", "-")] = None
+        if each == name:
+            break
+    return list(folders)[-1]
+
+
+def _gathered(
+    scenarios: dict[str, Scenario],
+    seeds: tuple[int, ...],
+    tasks: Sequence[Task],
+    outcomes: Mapping[tuple[str, int], Outcome],
+) -> Comparison:
+    failures = [outcome for outcome in outcomes.values() if outcome.summary is None]
+    bad = {outcome.key[1] for outcome in failures}
+    good = tuple(seed for seed in seeds if seed not in bad)
+    summaries, where = {}, {}
+    for task in tasks:
+        outcome = outcomes[task.key]
+        if outcome.summary is not None:
+            summaries[task.key] = outcome.summary
+            where[task.key] = task.folder if outcome.result is None else outcome.result
+    comparison = Comparison(scenarios, good, summaries, Results(where)) if good else None
+    if failures or comparison is None:
+        raise RunsFailed(failures, comparison, len(tasks))
+    return comparison

@@ -1,0 +1,161 @@
+"""What runs of several policies say together: means and ratios over seeds, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from numasim import __version__
+from numasim.plain import plain, to_json
+from numasim.result import Result
+from numasim.scenario import Scenario
+from numasim.statistics import LEVEL, Interval, mean_interval, method, ratio_interval
+
+
+class Results(Mapping[tuple[str, int], Result]):
+    """Finished runs by ``(policy, seed)``; those on disk are read when they are asked for."""
+
+    def __init__(self, where: Mapping[tuple[str, int], Result | Path]) -> None:
+        self._where = dict(where)
+
+    def __getitem__(self, key: tuple[str, int]) -> Result:
+        found = self._where[key]
+        return Result.load(found) if isinstance(found, Path) else found
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs of several policies on the same machine, workload and seeds.
+
+    Parameters
+    ----------
+    scenarios : dict of str to Scenario
+        By policy, the first being the one others are compared to; with the first seed.
+    seeds : tuple of int
+    summaries : dict of (str, int) to dict of str to float
+        `Result.summary` by policy and seed.
+    results : Results
+    """
+
+    scenarios: dict[str, Scenario]
+    seeds: tuple[int, ...]
+    summaries: dict[tuple[str, int], dict[str, float]]
+    results: Results
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Names, in the order given."""
+        return tuple(self.scenarios)
+
+    @property
+    def baseline(self) -> str:
+        """The policy that ratios are relative to."""
+        return self.policies[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the numbers that are compared."""
+        return tuple(self.summaries[self.baseline, self.seeds[0]])
+
+    def per_seed(self, policy: str, metric: str) -> list[float]:
+        """One value per seed, in the order of `seeds`."""
+        return [float(self.summaries[policy, seed][metric]) for seed in self.seeds]
+
+    def mean(self, policy: str, metric: str) -> Interval:
+        """Arithmetic mean over seeds; see `numasim.statistics.mean_interval`."""
+        return mean_interval(self.per_seed(policy, metric))
+
+    def ratio(self, policy: str, metric: str) -> Interval:
+        """Geometric mean over seeds of the ratio to the baseline, paired by seed."""
+        return ratio_interval(self.per_seed(policy, metric), self.per_seed(self.baseline, metric))
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def values(self) -> pd.DataFrame:
+        """Every number of every run: ``policy, seed, metric, value``."""
+        rows = [
+            (policy, seed, metric, value)
+            for policy in self.policies
+            for metric in self.metrics
+            for seed, value in zip(self.seeds, self.per_seed(policy, metric), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["policy", "seed", "metric", "value"])
+
+    def table(self) -> pd.DataFrame:
+        """Means over seeds: ``policy, metric, mean, low, high, n``."""
+        return self._tidy("mean", self.mean)
+
+    def ratios(self) -> pd.DataFrame:
+        """Ratios to the first policy: ``policy, metric, ratio, low, high, n``."""
+        return self._tidy("ratio", self.ratio)
+
+    def _tidy(self, name: str, of: Callable[[str, str], Interval]) -> pd.DataFrame:
+        rows = []
+        for policy in self.policies:
+            for metric in self.metrics:
+                found = of(policy, metric)
+                rows.append((policy, metric, found.mean, found.low, found.high, found.n))
+        return pd.DataFrame(rows, columns=["policy", "metric", name, "low", "high", "n"])
+
+    # -- disk --------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data.
+
+        Returns
+        -------
+        dict
+            ``policies.<name>.metrics.<metric>`` holds mean, low, high, n and per-seed `values` in
+            the order of `seeds`; ``policies.<name>.ratios.<metric>`` ratio, low, high, n. Numbers
+            that do not exist are null, infinite ones (a shift never followed) ``"inf"``.
+        """
+        first = self.scenarios[self.baseline]
+        document = {
+            "numasim": __version__,
+            "topology": first.topology.name,
+            "workload": first.workload.name,
+            "duration_s": first.duration_ns / 1e9,
+            "seeds": list(self.seeds),
+            "baseline": self.baseline,
+            "interval": {"level": LEVEL, "method": method(len(self.seeds))},
+            "policies": {policy: self._policy_json(policy) for policy in self.policies},
+        }
+        found: dict[str, Any] = plain(document)
+        return found
+
+    def _policy_json(self, policy: str) -> dict[str, Any]:
+        metrics, ratios = {}, {}
+        for metric in self.metrics:
+            mean, ratio = self.mean(policy, metric), self.ratio(policy, metric)
+            metrics[metric] = {
+                "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n,
+                "values": self.per_seed(policy, metric),
+            }  # fmt: skip
+            ratios[metric] = {
+                "ratio": ratio.mean, "low": ratio.low, "high": ratio.high, "n": ratio.n
+            }  # fmt: skip
+        return {"metrics": metrics, "ratios": ratios}
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the tables and `to_json`; the files written."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        ratios = self.ratios().rename(columns={"low": "ratio_low", "high": "ratio_high"})
+        table = self.table().merge(ratios.drop(columns="n"), on=["policy", "metric"], sort=False)
+        files = [folder / f"comparison.{kind}" for kind in ("parquet", "csv", "json")]
+        table.to_parquet(files[0], index=False)
+        table.to_csv(files[1], index=False)
+        files[2].write_text(to_json(self.to_json()), encoding="utf-8")
+        files.append(folder / "seeds.csv")
+        self.values().to_csv(files[-1], index=False)
+        return files
