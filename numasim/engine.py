@@ -9,44 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 
-import numpy as np
 import simpy
 
-from numasim.damon.context import ContextState, Shared
-from numasim.damon.ops import Window
+from numasim.damon.context import PausedFor, Shared
 from numasim.damon.spec import Kdamond
-from numasim.errors import SimulationError
+from numasim.errors import ConfigError, SimulationError
+from numasim.kdamond import Thread
 from numasim.machine import Machine
 from numasim.monitors import build_context, forget_context
 from numasim.recorder import Recorder
 from numasim.scenario import Event, Scenario
 from numasim.seeds import Seeds
-from numasim.timer import wake_ns
 
 SLOTS = ("TRAFFIC", "KDAMOND", "POLICY", "MIGRATE", "RECORD")
 SLOT_WIDTH = 1000
-MIGRATE_STEP_NS = 10_000_000  # a kdamond that migrates for long lets the world go on this often
-MAX_TICKS_AHEAD = 256
-
-
-@dataclass
-class Thread:
-    """A running kdamond: its context, its planned ticks, its CPU time."""
-
-    name: str
-    spec: Kdamond
-    context: ContextState
-    rank: int
-    starts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    ends: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    absorbed: int = 0
-    cpu_ns: int = 0
-    stopping: bool = False
-    ended: bool = False
-    commit: Kdamond | None = None
-    wake: simpy.Event | None = None
+MIGRATE_STEP_NS = 10_000_000  # a kdamond that works on pages for long lets the world go on this often
 
 
 class Engine:
@@ -67,8 +45,8 @@ class Engine:
         self.shared = Shared()
         self.threads: list[Thread] = []
         self._nr_threads = 0
-        self._version = 0
-        self._settled = True
+        self._processes: dict[str, simpy.Process] = {}
+        self._alarm_ns = math.inf
         self._on_progress = on_progress
         self.recorder = Recorder(scenario, self.machine, self.threads)
 
@@ -101,22 +79,28 @@ class Engine:
         return self.recorder
 
     def _changed(self) -> None:
-        """Speeds must be found anew before time goes on."""
+        """Find the speeds anew before time goes on; look again when the workload changes by itself."""
         self.machine.settle(self.env.now)
-        self._version += 1
-        self.env.process(self._await_change(self._version))
+        self._set_alarm()
 
-    def _await_change(self, version: int) -> Generator:
-        """Sleep until the workload changes by itself, unless something else did first."""
+    def _set_alarm(self) -> None:
         at = self.machine.next_change_ns()
-        if math.isfinite(at):
-            yield self._sleep(max(1, math.ceil(at) - self.env.now), "TRAFFIC")
-            if version == self._version:
-                self._absorb_all()
-                self.machine.change(self.env.now)
-                self._changed()
+        if at >= self._alarm_ns:
+            return  # the alarm that is set rings first and sets the next one
+        self._alarm_ns = max(math.ceil(at), self.env.now + 1)
+        event = self._sleep(self._alarm_ns - self.env.now, "TRAFFIC")
+        event.callbacks.append(self._ring)
+
+    def _ring(self, event: simpy.Event) -> None:
+        if self.env.now != self._alarm_ns:
+            return  # an earlier one was set meanwhile
+        self._alarm_ns = math.inf
+        if self.env.now >= self.machine.next_change_ns():
+            self._absorb_all()
+            self.machine.change(self.env.now)
+            self._changed()
         else:
-            yield self._sleep(0, "TRAFFIC")
+            self._set_alarm()
 
     def _traffic(self) -> Generator:
         """Start and stop processes at their times."""
@@ -162,9 +146,9 @@ class Engine:
         elif event.action == "stop":
             for thread in running:
                 thread.stopping = True
+                self._rouse(thread)
         elif event.action == "commit":
-            for thread, kdamond in zip(running, event.kdamonds, strict=True):
-                thread.commit = kdamond
+            self._commit(running, event.kdamonds)
         elif event.action == "sysctl":
             self.machine.memory.set_watermarks(
                 event.settings.get("vm.min_free_kbytes"), event.settings.get("vm.watermark_scale_factor")
@@ -177,17 +161,32 @@ class Engine:
     # -- kdamonds ----------------------------------------------------------------------------------------------
 
     def _start(self, kdamond: Kdamond) -> None:
+        kernel = self.scenario.topology.kernel
         for spec in kdamond.contexts:
             name = f"kdamond.{self._nr_threads}"
-            alive = self._alive
             context = build_context(
-                self.machine, spec, name, self.seeds, self.shared, alive, self.scenario.exact_ticks
+                self.machine, spec, name, self.seeds, self.shared, self._alive, self.scenario.exact_ticks
             )
-            thread = Thread(name, kdamond, context, self._nr_threads)
+            thread = Thread(name, kdamond, context, self._nr_threads, kernel)
             self._nr_threads += 1
             self.threads.append(thread)
             self.recorder.watch(thread)
-            self.env.process(self._kdamond(thread))
+            self._processes[name] = self.env.process(self._kdamond(thread))
+
+    def _commit(self, running: list[Thread], kdamonds: tuple[Kdamond, ...]) -> None:
+        """Online commit: taken up at the end of the tick in progress, as kdamond calls are."""
+        if len(running) != len(kdamonds):
+            message = f"{len(kdamonds)} kdamonds given to tune, {len(running)} are running"
+            raise SimulationError(message, self.env.now, "damo tune")
+        for thread, kdamond in zip(running, kdamonds, strict=True):
+            spec = kdamond.contexts[0]
+            thread.context.call(lambda c=thread.context, spec=spec: c.commit(spec, c.now_ns))  # type: ignore[misc]
+            thread.spec = kdamond
+            self._rouse(thread)
+
+    def _rouse(self, thread: Thread) -> None:
+        if thread.asleep:
+            self._processes[thread.name].interrupt()
 
     def _alive(self, process: int) -> bool:
         return any(a.state != "ended" for a in self.machine.actors if a.process == process)
@@ -199,65 +198,52 @@ class Engine:
         while not (thread.stopping or context.finished()):
             wait_us = context.wait_activation(env.now)
             if wait_us:
-                yield self._sleep(wait_us * 1000, "KDAMOND", thread.rank)
-                self._commit(thread)
+                yield from self._nap(thread, env.now + wait_us * 1000)
                 continue
-            self._plan(thread)
-            yield self._sleep(int(thread.ends[-1]) - env.now, "KDAMOND", thread.rank)
-            self._absorb(thread, env.now)
+            self.machine.load.cores[thread.name] = thread.plan(env.now)
+            if (yield from self._nap(thread, thread.until_ns)):
+                thread.shorten(env.now)
+                yield self._sleep(thread.until_ns - env.now, "KDAMOND", thread.rank)
+            thread.absorb(env.now)
             yield from self._due(thread)
-            work = context.source.check_ns(context.nr_regions) // 2
-            yield self._sleep(work, "KDAMOND", thread.rank)
         context.stop()
         thread.ended = True
         self.machine.load.cores.pop(thread.name, None)
         forget_context(self.machine, context)
 
-    def _plan(self, thread: Thread) -> None:
-        """True times of the ticks until the next iteration that does more than sample."""
-        context, kernel = thread.context, self.scenario.topology.kernel
-        work = context.source.check_ns(context.nr_regions)
-        nr = min(context.samples_until_due(), MAX_TICKS_AHEAD)
-        sample_us, at = context.attrs.sample_us, self.env.now
-        starts, ends = [], []
-        for _ in range(nr):
-            starts.append(at)
-            # regions are prepared one after the other and checked in the same order
-            end = wake_ns(at + work // 2, sample_us, kernel.hz, kernel.timer_slack) + work // 2
-            ends.append(end)
-            at = end + work // 2 if len(ends) < nr else end
-        thread.starts, thread.ends = np.array(starts, np.int64), np.array(ends, np.int64)
-        thread.absorbed = 0
-        span = max(1, ends[-1] - starts[0])
-        self.machine.load.cores[thread.name] = min(1.0, work * nr / span)
-
-    def _absorb(self, thread: Thread, until_ns: int) -> None:
-        """Account for the ticks that are over: their world is about to change, or is complete."""
-        done = int(np.searchsorted(thread.ends, until_ns, "right"))
-        if done > thread.absorbed:
-            part = slice(thread.absorbed, done)
-            thread.absorbed = done
-            thread.cpu_ns += thread.context.source.check_ns(thread.context.nr_regions) * (part.stop - part.start)
-            thread.context.absorb(Window(thread.starts[part], thread.ends[part]))
+    def _nap(self, thread: Thread, until_ns: int) -> Generator:
+        """Sleep until then or until roused; whether it was the latter."""
+        thread.asleep = True
+        try:
+            yield self._sleep(until_ns - self.env.now, "KDAMOND", thread.rank)
+        except simpy.Interrupt:
+            return True
+        finally:
+            thread.asleep = False
+        return False
 
     def _absorb_all(self, now_ns: int | None = None) -> None:
         for thread in self.threads:
             if not thread.ended:
-                self._absorb(thread, self.env.now if now_ns is None else now_ns)
+                thread.absorb(self.env.now if now_ns is None else now_ns)
 
     def _due(self, thread: Thread) -> Generator:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
-        pending, moved = 0, False
-        for busy_ns in thread.context.due(self.env.now):
-            pending += busy_ns
-            moved = True
-            if pending >= MIGRATE_STEP_NS:
-                yield from self._busy(thread, pending)
-                pending = 0
-        self._commit(thread)
+        pending, worked = 0, False
+        try:
+            for busy_ns in thread.context.due(self.env.now):
+                if isinstance(busy_ns, PausedFor):
+                    yield from self._nap(thread, self.env.now + busy_ns)
+                    continue
+                pending, worked = pending + busy_ns, True
+                if pending >= MIGRATE_STEP_NS:
+                    yield from self._busy(thread, pending)
+                    pending = 0
+        except ConfigError as error:
+            raise SimulationError(f"commit refused: {error}", self.env.now, thread.name) from error
         if pending:
             yield from self._busy(thread, pending)
-        elif moved:
+        elif worked:
             self._changed()
 
     def _busy(self, thread: Thread, busy_ns: int) -> Generator:
@@ -268,12 +254,3 @@ class Engine:
         yield self._sleep(busy_ns, "MIGRATE", thread.rank)
         self.machine.end_migration(thread.name)
         self._changed()
-
-    def _commit(self, thread: Thread) -> None:
-        if thread.commit is None:
-            return
-        try:
-            thread.context.commit(thread.commit.contexts[0], self.env.now)
-        except ValueError as error:
-            raise SimulationError(str(error), self.env.now, thread.name) from error
-        thread.spec, thread.commit = thread.commit, None

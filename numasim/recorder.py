@@ -18,7 +18,7 @@ from numasim.profiles import monitoring_error, truth_profile
 from numasim.scenario import Event, Scenario
 
 if TYPE_CHECKING:
-    from numasim.engine import Thread
+    from numasim.kdamond import Thread
 
 SNAPSHOTS = 240  # monitoring snapshots and truth profiles kept per kdamond
 PROFILE_BINS = 256
