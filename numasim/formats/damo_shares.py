@@ -16,6 +16,8 @@ from numasim.units import BadText, damo_count
 
 T = TypeVar("T")
 
+MOST = 10_000  # of anything; more is a slip of the pen
+
 PER_CONTEXT = (
     "--ops", "--monitoring_intervals", "--sample", "--aggr", "--updr",
     "--monitoring_nr_regions_range", "--minr", "--maxr", "--monitoring_intervals_goal",
@@ -145,6 +147,10 @@ def _listed(line: CommandLine) -> dict[str, list[int]]:
             for word in given.words:
                 try:
                     told[name].append(damo_count(word))
+                    if told[name][-1] > MOST:
+                        told[name][-1] = 0
+                        message = f'got "{word}", expected at most {MOST}'
+                        line.problems.append(Problem(given.place, message))
                 except BadText as error:
                     line.problems.append(Problem(given.place, error.message, error.hint))
     return told

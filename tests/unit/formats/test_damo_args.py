@@ -476,6 +476,7 @@ def test_shares_must_add_up():
         "--damos_filter: there is no scheme for it",
     ]
     assert "expected a number" in told_by("--nr_ctxs one")[0]
+    assert "expected at most 10000" in told_by("--nr_probes max")[0]
 
 
 @pytest.mark.parametrize(
