@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = 240  # monitoring snapshots and truth profiles kept per kdamond
 PROFILE_BINS = 256
+TRIED_ROWS = 16  # tried regions kept per scheme and row of the time series: those that moved most
 
 
 class Recorder:
@@ -41,7 +42,7 @@ class Recorder:
         self._snapshot_ns = max(scenario.record_ns, scenario.duration_ns // SNAPSHOTS)
         self._next_snapshot_ns = 0
         self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
-        self._applied: dict[tuple[str, int], list[int]] = {}
+        self._tried: dict[tuple[str, int], list[tuple[int, ...]]] = {}
 
     def append(self, table: str, **row: Any) -> None:
         """One more row."""
@@ -52,6 +53,17 @@ class Recorder:
     def watch(self, thread: Thread) -> None:
         """Follow a kdamond from now on."""
         thread.context.aggregated = self._aggregated
+        thread.context.on_apply = self._apply
+
+    def _apply(
+        self, context: ContextState, scheme: int, target: int, start: int, end: int, nr: int, age: int,
+        applied: Applied,
+    ) -> None:  # fmt: skip
+        rows = self._tried.setdefault((context.name, scheme), [])
+        rows.append((applied.applied_bytes, end - start, target, start, end, nr, age))
+        if len(rows) > 4 * TRIED_ROWS:  # keep what moved most
+            rows.sort(reverse=True)
+            del rows[TRIED_ROWS:]
 
     def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
         max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
@@ -79,6 +91,7 @@ class Recorder:
         for thread in self._threads:
             if not thread.ended:
                 self._kdamond(t, thread)
+        self._tried_regions(t)
         if now_ns >= self._next_snapshot_ns:
             self._next_snapshot_ns += self._snapshot_ns
             self._snapshots(now_ns)
@@ -176,10 +189,17 @@ class Recorder:
                 mapping=pages.mapping.name,
                 source=nodes[source].name,
                 target=nodes[target].name,
+                direction=self._direction(pages.process, source, target),
                 bytes=nr_bytes,
             )
         for cause, nr_bytes in sorted(failed.items()):
             self.append("failed_moves", t_s=t, cause=cause, bytes=nr_bytes)
+
+    def _direction(self, process: int, source: int, target: int) -> str:
+        """Promotion or demotion, by the tiers of the process's first actor."""
+        accessor = next((a.accessor for a in self.machine.actors if a.process == process), 0)
+        tiers = self.machine.topology.tiers(accessor)
+        return "promotion" if tiers.index(target) < tiers.index(source) else "demotion"
 
     def _kdamond(self, t: float, thread: Thread) -> None:
         context = thread.context
@@ -214,6 +234,16 @@ class Recorder:
                 goal_current=goals[0].current_value if goals else 0,
                 goal_target=goals[0].spec.target_value if goals else 0,
             )
+
+    def _tried_regions(self, t: float) -> None:
+        for (kdamond, scheme), rows in sorted(self._tried.items()):
+            rows.sort(reverse=True)
+            for applied, _, target, start, end, nr, age in rows[:TRIED_ROWS]:
+                self.append(
+                    "tried", t_s=t, kdamond=kdamond, scheme=scheme, target=target, start=start,
+                    end=end, nr_accesses=nr, age=age, applied_bytes=applied,
+                )  # fmt: skip
+        self._tried.clear()
 
     # -- what DAMON saw, beside the truth --------------------------------------------------------------------
 

@@ -21,11 +21,12 @@ COLUMNS: dict[str, str] = {
     "nodes": "t_s node free_bytes managed_bytes workload_bytes read_bytes written_bytes loaded_latency_ns",
     "links": "t_s link forward_bytes backward_bytes",
     "residency": "t_s process mapping node bytes",
-    "moves": "t_s cause process mapping source target bytes",
+    "moves": "t_s cause process mapping source target direction bytes",
     "failed_moves": "t_s cause bytes",
     "kdamonds": "t_s kdamond sample_us aggr_us nr_regions passed_sample_intervals cpu_ns",
     "schemes": "t_s kdamond scheme action nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed "
     "qt_exceeds nr_snapshots esz goal goal_current goal_target",
+    "tried": "t_s kdamond scheme target start end nr_accesses age applied_bytes",
     "snapshots": "t_s seen_s kdamond target start end nr_accesses max_nr_accesses age",
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 hot_bytes seen_hot_bytes both_bytes",
@@ -93,27 +94,27 @@ class Result:
         dict of str to float
             ``throughput_ops_per_s`` (geometric mean over actors), ``local_share`` and
             ``loaded_latency_ns`` (means over missing lines), ``promoted_bytes``,
-            ``demoted_bytes`` (towards or away from an accessor's nearest node), ``kdamond_cpu``
+            ``demoted_bytes`` (up or down the tiers of the process's first actor), ``kdamond_cpu``
             (CPUs), ``emd``, ``f1`` (means over snapshots), ``convergence_s`` (mean over shifts,
             infinite if one was not followed), ``op_p99_ns``.
         """
         found: dict[str, float] = {}
         speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
-        for _, rows in self.actors.groupby("actor", sort=False):
-            rows = rows[rows.state != "waiting"]
-            rows = rows[rows.operations.shift(-1, fill_value=math.inf) > 0]
-            if len(rows) < 2:
+        began = self.events[self.events.what.str.startswith("phase ")].groupby("who").t_s.min()
+        for actor, rows in self.actors.groupby("actor", sort=False):
+            last = rows.iloc[-1]
+            ended = rows[rows.state == "ended"].t_s.min()
+            until = last.t_s if math.isnan(ended) else ended
+            if actor not in began or until <= began[actor]:
                 continue
-            first, last = rows.iloc[0], rows.iloc[-1]
-            speeds.append((last.operations - first.operations) / (last.t_s - first.t_s))
-            local += last.local_lines - first.local_lines
-            lines += last.lines - first.lines
-            wait += last.line_wait_ns - first.line_wait_ns
+            speeds.append(last.operations / (until - began[actor]))
+            local, lines = local + last.local_lines, lines + last.lines
+            wait += last.line_wait_ns
             p99.append(rows.op_p99_ns.mean())
         speeds = [s for s in speeds if s > 0]
         found["throughput_ops_per_s"] = float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
-        found["local_share"] = local / lines if lines else math.nan
-        found["loaded_latency_ns"] = wait / lines if lines else math.nan
+        found["local_share"] = float(local / lines) if lines else math.nan
+        found["loaded_latency_ns"] = float(wait / lines) if lines else math.nan
         found["op_p99_ns"] = float(np.mean(p99)) if p99 else math.nan
         found |= self._moved()
         found["kdamond_cpu"] = self._kdamond_cpu()
@@ -124,8 +125,7 @@ class Result:
         return found
 
     def _moved(self) -> dict[str, float]:
-        nodes = {n: i for i, n in enumerate(dict.fromkeys(self.nodes.node))}
-        up = self.moves.target.map(nodes) < self.moves.source.map(nodes)
+        up = self.moves.direction == "promotion"
         return {
             "promoted_bytes": float(self.moves.bytes[up].sum()),
             "demoted_bytes": float(self.moves.bytes[~up].sum()),
