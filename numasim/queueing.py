@@ -29,6 +29,7 @@ import numpy as np
 
 _MAX_ITERATIONS = 60
 _MAX_HALVINGS = 12
+_PATIENCE = 16  # iterations after which a slow search gets a turn of bisection
 _TOLERANCE = 1e-13
 _ROUNDING = 4e-16
 _STALLED = 1e-12
@@ -192,8 +193,8 @@ def settle(
     iterations = 0
     while iterations < _MAX_ITERATIONS and not point.settled:
         iterations += 1
-        nearer = _newton(point)
-        if nearer is None and np.abs(point.gap).max() <= _STALLED:
+        nearer = None if iterations % _PATIENCE == 0 else _newton(point)
+        if nearer is None and np.abs(point.gap).max(initial=0.0) <= _STALLED:
             break  # only rounding is left
         point = nearer or _one_by_one(point)
     return Answer(
