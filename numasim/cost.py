@@ -193,7 +193,7 @@ class CostModel:
         Notes
         -----
         Assumption: a line waits once for everything it occupies, a written-back one also for its
-        way back. Threads beyond the free cores share them evenly.
+        way back. Where threads and what takes cores exceed the cores, all share them evenly.
         """
         for demand in demands:
             _check(demand, len(self.topology.nodes))
@@ -235,10 +235,10 @@ class CostModel:
         for a, accessor in enumerate(self.topology.accessors):
             mine = [k for k, demand in enumerate(demands) if demand.accessor == a]
             taken = 0.0 if cores_taken is None else float(cores_taken[a])
-            free = max(accessor.nr_cores - taken, 0.0)
             wanted = float(threads[mine].sum())
-            if wanted > free:
-                threads[mine] *= free / wanted
+            crowd = wanted + taken
+            if crowd > accessor.nr_cores:  # a fair scheduler: everybody gets the same part of a core
+                threads[mine] *= accessor.nr_cores / crowd
         return threads
 
     def _parallelism_cap(self, accessor: int, threads: float) -> float:
