@@ -235,7 +235,7 @@ def _filters(words: Sequence[Word], arity: Mapping[str, int]) -> list[_Found]:
 
 def _old_filter(words: Sequence[Word], arity: Mapping[str, int]) -> _Found:
     """``TYPE matching|nomatching [ARGS] [allow|reject]``, the grammar before 'allow TYPE'."""
-    kind, match, *rest = words
+    kind, match, rest = words[0], "".join(words[1:2]), words[2:]
     count = arity[kind]
     if match not in ("matching", "nomatching") or not count <= len(rest) <= count + 1:
         wanted = f"allow|reject [none] {kind}" + (" and its arguments" if count else "")
