@@ -31,10 +31,14 @@ class AddressSpace:
     def slots(self, start: int, end: int) -> list[tuple[int, int]]:
         """Intervals of slots that overlap ``[start, end)``, ascending."""
         found = []
-        for a, b, first in zip(self._start.tolist(), self._end.tolist(), self._first.tolist(), strict=True):
+        for a, b, first in zip(
+            self._start.tolist(), self._end.tolist(), self._first.tolist(), strict=True
+        ):
             low, high = max(a, start), min(b, end)
             if low < high:
-                found.append((first + (low - a) // self.slot_bytes, first - (a - high) // self.slot_bytes))
+                found.append(
+                    (first + (low - a) // self.slot_bytes, first - (a - high) // self.slot_bytes)
+                )
         return found
 
     def vmas(self) -> list[tuple[int, int]]:

@@ -24,7 +24,9 @@ from numasim.seeds import Seeds
 
 SLOTS = ("TRAFFIC", "KDAMOND", "POLICY", "MIGRATE", "RECORD")
 SLOT_WIDTH = 1000
-MIGRATE_STEP_NS = 10_000_000  # a kdamond that works on pages for long lets the world go on this often
+MIGRATE_STEP_NS = (
+    10_000_000  # a kdamond that works on pages for long lets the world go on this often
+)
 
 
 class Engine:
@@ -37,7 +39,9 @@ class Engine:
         Called with the share of the run that is done.
     """
 
-    def __init__(self, scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, on_progress: Callable[[float], None] | None = None
+    ) -> None:
         self.scenario = scenario
         self.env = simpy.Environment(initial_time=0)
         self.seeds = Seeds(scenario.seed)
@@ -129,7 +133,9 @@ class Engine:
 
     def _events(self) -> Generator:
         policy = self.scenario.policy
-        own = Event(policy.start, "start", policy.kdamonds(self.scenario.topology), text=policy.kind)
+        own = Event(
+            policy.start, "start", policy.kdamonds(self.scenario.topology), text=policy.kind
+        )
         events = [own] if own.kdamonds else []
         for event in sorted([*events, *self.scenario.events], key=lambda e: e.at_ns):
             yield self._sleep(max(0, event.at_ns - self.env.now), "POLICY")
@@ -151,7 +157,8 @@ class Engine:
             self._commit(running, event.kdamonds)
         elif event.action == "sysctl":
             self.machine.memory.set_watermarks(
-                event.settings.get("vm.min_free_kbytes"), event.settings.get("vm.watermark_scale_factor")
+                event.settings.get("vm.min_free_kbytes"),
+                event.settings.get("vm.watermark_scale_factor"),
             )
         elif event.action == "interleave":
             self.machine.set_interleave(event.settings)
@@ -165,7 +172,13 @@ class Engine:
         for spec in kdamond.contexts:
             name = f"kdamond.{self._nr_threads}"
             context = build_context(
-                self.machine, spec, name, self.seeds, self.shared, self._alive, self.scenario.exact_ticks
+                self.machine,
+                spec,
+                name,
+                self.seeds,
+                self.shared,
+                self._alive,
+                self.scenario.exact_ticks,
             )
             thread = Thread(name, kdamond, context, self._nr_threads, kernel)
             self._nr_threads += 1

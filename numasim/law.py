@@ -28,7 +28,9 @@ class Front:
     nr: int
     folio_pages: int
 
-    def passed(self, pages: np.ndarray, before: np.ndarray, after: np.ndarray | float) -> np.ndarray:
+    def passed(
+        self, pages: np.ndarray, before: np.ndarray, after: np.ndarray | float
+    ) -> np.ndarray:
         """bool[N]: whether the front turned to each page between two of its positions (in pages)."""
         place = pages - self.first
         inside = (place >= 0) & (place < self.nr)
@@ -199,7 +201,11 @@ class Law:
         assert self.cleared_at is not None
         stamps = self.cleared_at[heads]
         # pages checked in one pass lie side by side: one look-up for each run of equal stamps
-        run = np.flatnonzero(np.r_[True, stamps[1:] != stamps[:-1]]) if len(stamps) else np.empty(0, int)
+        run = (
+            np.flatnonzero(np.r_[True, stamps[1:] != stamps[:-1]])
+            if len(stamps)
+            else np.empty(0, int)
+        )
         length = np.diff(np.r_[run, len(stamps)])
         then = np.minimum(stamps[run].astype(np.int64) * STAMP_NS, now_ns)
         at = self.exposure.at(np.r_[then, now_ns])
@@ -211,7 +217,9 @@ class Law:
         chance[stamps == KNOWN_YOUNG] = 1.0
         return chance
 
-    def test_and_clear_young(self, heads: np.ndarray, now_ns: int, rng: np.random.Generator) -> np.ndarray:
+    def test_and_clear_young(
+        self, heads: np.ndarray, now_ns: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """bool[N]: draw whether each folio is young and make it old, as the young filter does."""
         young = rng.random(len(heads)) < self.young_chance(heads, now_ns)
         self.note_checked(heads, np.full(len(heads), now_ns), np.zeros(len(heads), bool))

@@ -44,7 +44,9 @@ def find(kind: str, name: str) -> Path:
     shipped = folder(kind) / f"{name}.yaml"
     if shipped.is_file():
         return shipped
-    raise ConfigError(Problem("", f'no {kind[:-1].replace("ie", "y")} "{name}"', did_you_mean(name, names(kind))))
+    raise ConfigError(
+        Problem("", f'no {kind[:-1].replace("ie", "y")} "{name}"', did_you_mean(name, names(kind)))
+    )
 
 
 def read(path: Path) -> Any:
@@ -69,7 +71,9 @@ def read_text(text: str, source: str = "") -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}" if mark else ""
-        raise ConfigError(Problem(place, f"not YAML: {error.problem or error.context}"), source) from None
+        raise ConfigError(
+            Problem(place, f"not YAML: {error.problem or error.context}"), source
+        ) from None
 
 
 def with_lines(error: ConfigError, path: Path) -> ConfigError:

@@ -43,7 +43,9 @@ def load_topology(name: str | Mapping[str, Any] | Topology) -> Topology:
     return _load("topologies", name, lambda data, source: Topology.from_dict(data, source))
 
 
-def load_workload(name: str | Mapping[str, Any] | Workload, overrides: Sequence[str] = ()) -> Workload:
+def load_workload(
+    name: str | Mapping[str, Any] | Workload, overrides: Sequence[str] = ()
+) -> Workload:
     """A workload by name, path (YAML, or a masim configuration ``*.cfg``) or plain data.
 
     Raises
@@ -52,7 +54,9 @@ def load_workload(name: str | Mapping[str, Any] | Workload, overrides: Sequence[
     """
     if isinstance(name, Workload):
         return name
-    return Workload.from_dict(workload_data(name, overrides), str(name) if isinstance(name, str) else "")
+    return Workload.from_dict(
+        workload_data(name, overrides), str(name) if isinstance(name, str) else ""
+    )
 
 
 def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -66,7 +70,9 @@ def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) 
     else:
         data = copy.deepcopy(dict(name))
     if not isinstance(data, Mapping):
-        raise ConfigError(Problem("", "expected a mapping", "see workloads/ for examples"), str(name))
+        raise ConfigError(
+            Problem("", "expected a mapping", "see workloads/ for examples"), str(name)
+        )
     return substitute(apply_overrides(dict(data), overrides, "workload"))
 
 
@@ -119,7 +125,9 @@ def load_scenario(
     collect = _Collector(problems)
     collect("", lambda: apply_overrides(document, _under("scenario.", overrides), "scenario"))
     problems += [
-        Problem(str(key), "unknown key", did_you_mean(str(key), KEYS)) for key in document if key not in KEYS
+        Problem(str(key), "unknown key", did_you_mean(str(key), KEYS))
+        for key in document
+        if key not in KEYS
     ]
     topology = collect("topology", lambda: _topology(document, overrides))
     given = document.get("workload")
@@ -223,7 +231,9 @@ def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) ->
     given = _needed(document, "workload")
     document["workload"] = workload_data(given, _under("workload.", overrides))
     try:
-        return Workload.from_dict(document["workload"], str(given) if isinstance(given, str) else "")
+        return Workload.from_dict(
+            document["workload"], str(given) if isinstance(given, str) else ""
+        )
     except ConfigError as error:
         if isinstance(given, str) and not given.endswith(".cfg"):
             raise library.with_lines(error, library.find("workloads", given)) from None
@@ -233,7 +243,9 @@ def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) ->
 # -- policies ------------------------------------------------------------------------------------------------
 
 
-def policy_data(given: Any, overrides: Sequence[str] = (), base: Path = Path(".")) -> dict[str, Any]:
+def policy_data(
+    given: Any, overrides: Sequence[str] = (), base: Path = Path(".")
+) -> dict[str, Any]:
     """Plain data of a policy: a registered name, a damo command, a kdamonds or policy file, a mapping.
 
     Raises
@@ -252,7 +264,9 @@ def policy_data(given: Any, overrides: Sequence[str] = (), base: Path = Path("."
     elif isinstance(given, Mapping):
         data = copy.deepcopy(dict(given))
     else:
-        raise ConfigError(Problem("", f"got {given!r}, expected a name, a damo command, a file or a mapping"))
+        raise ConfigError(
+            Problem("", f"got {given!r}, expected a name, a damo command, a file or a mapping")
+        )
     if "file" in data:
         data = {**_policy_file(base / str(data.pop("file"))), **data}
     return apply_overrides(data, _under("policy.", overrides), "policy")
@@ -332,7 +346,9 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
         raise ConfigError(Problem("", f"got {entry!r}, expected a mapping with at and an action"))
     unknown = [k for k in entry if k not in EVENT_KEYS]
     if unknown:
-        raise ConfigError([Problem(str(k), "unknown key", did_you_mean(str(k), EVENT_KEYS)) for k in unknown])
+        raise ConfigError(
+            [Problem(str(k), "unknown key", did_you_mean(str(k), EVENT_KEYS)) for k in unknown]
+        )
     what = [k for k in EVENT_KEYS[1:] if k in entry]
     if "at" not in entry or len(what) != 1:
         raise ConfigError(Problem("", "expected at and one of " + ", ".join(EVENT_KEYS[1:])))
@@ -342,7 +358,9 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
         parsed = parse_damo(str(value), topology)
         action = {"start": "start", "tune": "commit", "stop": "stop"}.get(parsed.verb or "start")
         if action is None:
-            raise ConfigError(Problem("damo", f'"{parsed.verb}" does nothing here', "use start, tune or stop"))
+            raise ConfigError(
+                Problem("damo", f'"{parsed.verb}" does nothing here', "use start, tune or stop")
+            )
         return Event(at, action, tuple(parsed.kdamonds), text=str(value))
     if key == "kdamonds":
         specs = tuple(kdamonds.from_raw(value).kdamonds)
@@ -351,19 +369,27 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
         return Event(at, "sysctl", settings=_sysctls(value), text=str(dict(value)))
     if key == "interleave":
         names = {m.name for p in workload.processes for m in p.mappings}
-        bad = [Problem(f"interleave.{m}", "no such mapping", did_you_mean(m, names)) for m in value if m not in names]
+        bad = [
+            Problem(f"interleave.{m}", "no such mapping", did_you_mean(m, names))
+            for m in value
+            if m not in names
+        ]
         if bad:
             raise ConfigError(bad)
         return Event(at, "interleave", settings=dict(value), text=str(dict(value)))
     processes = [p.name for p in workload.processes]
     if value not in processes:
-        raise ConfigError(Problem("stop_process", f'no process "{value}"', did_you_mean(str(value), processes)))
+        raise ConfigError(
+            Problem("stop_process", f'no process "{value}"', did_you_mean(str(value), processes))
+        )
     return Event(at, "stop_process", settings={"process": processes.index(value)}, text=str(value))
 
 
 def _sysctls(value: Any) -> dict[str, int]:
     problems = [
-        Problem(f"sysctl.{key}", "not simulated", did_you_mean(str(key), SYSCTLS)) for key in value if key not in SYSCTLS
+        Problem(f"sysctl.{key}", "not simulated", did_you_mean(str(key), SYSCTLS))
+        for key in value
+        if key not in SYSCTLS
     ]
     problems += [
         Problem(f"sysctl.{key}", f"got {number!r}, expected a whole number")
@@ -379,7 +405,11 @@ def _sysctls(value: Any) -> dict[str, int]:
 
 
 def _impossible(
-    topology: Topology, workload: Workload, policy: Policy, events: Sequence[Event], duration_ns: int
+    topology: Topology,
+    workload: Workload,
+    policy: Policy,
+    events: Sequence[Event],
+    duration_ns: int,
 ) -> list[Problem]:
     """Combinations refused before the first event."""
     found = []
@@ -404,7 +434,11 @@ def _impossible(
                     found += [Problem(place, q.message, q.hint) for q in error.problems]
     accessor = getattr(policy, "accessor", 0)
     if accessor >= len(topology.accessors):
-        found.append(Problem("policy.accessor", f"no accessor {accessor}", f"there are {len(topology.accessors)}"))
+        found.append(
+            Problem(
+                "policy.accessor", f"no accessor {accessor}", f"there are {len(topology.accessors)}"
+            )
+        )
     else:
         found += check_runnable(policy.kdamonds(topology), topology, workload, "policy.")
     running = bool(policy.kdamonds(topology))
@@ -412,7 +446,11 @@ def _impossible(
         found += check_runnable(event.kdamonds, topology, workload, f"events[{i}].")
         if event.at_ns >= duration_ns:
             found.append(Problem(f"events[{i}].at", "is after the end of the run"))
-        if event.action == "commit" and not running and not any(e.action == "start" for e in events):
+        if (
+            event.action == "commit"
+            and not running
+            and not any(e.action == "start" for e in events)
+        ):
             found.append(Problem(f"events[{i}].damo", "tunes kdamonds, but none is ever started"))
     return found
 

@@ -91,7 +91,11 @@ class Machine:
     """
 
     def __init__(
-        self, topology: Topology, workload: Workload, seeds: Seeds, before_change: Callable[[], None]
+        self,
+        topology: Topology,
+        workload: Workload,
+        seeds: Seeds,
+        before_change: Callable[[], None],
     ) -> None:
         self.topology, self.workload = topology, workload
         self.space = PageSpace(workload, seeds)
@@ -111,7 +115,9 @@ class Machine:
         self.migrator = Migrator(self.memory, self.space, self.law, self._migrate_ns, before_change)
         self.cost = CostModel(topology)
         self.actors = [
-            ActorState(i, p, a, actor, accessor_of(topology, actor.on), f"{process.name}/{actor.name}", {})
+            ActorState(
+                i, p, a, actor, accessor_of(topology, actor.on), f"{process.name}/{actor.name}", {}
+            )
             for i, (p, a, process, actor) in enumerate(_each_actor(workload))
         ]
         self.load = Load()
@@ -130,7 +136,9 @@ class Machine:
     def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
         compiled = self.space.patterns[key]
         extent, k = compiled.extents[0], compiled.pages.folio_pages
-        return Front(column, compiled.pages.first + extent.first * k, (extent.last - extent.first) * k, k)
+        return Front(
+            column, compiled.pages.first + extent.first * k, (extent.last - extent.first) * k, k
+        )
 
     def _migrate_ns(self, source: int, target: int, order: int) -> int:
         """Time to migrate one folio: the measured one, its copying stretched by slower memory.
@@ -139,7 +147,11 @@ class Machine:
         latency of source and target against idle near memory, where it was measured.
         """
         near = self.topology.idle_latency_ns[0].min()
-        loaded = self.topology.idle_latency_ns if self.solution is None else self.solution.loaded_latency_ns
+        loaded = (
+            self.topology.idle_latency_ns
+            if self.solution is None
+            else self.solution.loaded_latency_ns
+        )
         stretch = float(loaded[0, source] + loaded[0, target]) / (2 * near)
         return self.topology.costs.migrate_ns(order, stretch)
 
@@ -216,7 +228,9 @@ class Machine:
         else:
             actor.state = "running"
 
-    def _missing(self, compiled: CompiledPattern, work: float) -> list[tuple[MappingPages, int, int]]:
+    def _missing(
+        self, compiled: CompiledPattern, work: float
+    ) -> list[tuple[MappingPages, int, int]]:
         pages, k = compiled.pages, compiled.pages.folio_pages
         there = compiled.pattern.populated_pages(work, pages.nr // k) * k
         found = []
@@ -335,7 +349,9 @@ class Machine:
             weights = settings.get(pages.mapping.name)
             if weights is not None:
                 policy = replace(pages.mapping.policy, weights=tuple(weights))
-                self.space.mappings[i] = replace(pages, mapping=replace(pages.mapping, policy=policy))
+                self.space.mappings[i] = replace(
+                    pages, mapping=replace(pages.mapping, policy=policy)
+                )
 
     # -- migration as load -----------------------------------------------------------------------------------
 
@@ -389,11 +405,15 @@ class Machine:
         for actor in self.actors:
             if actor.state != "running":
                 actor.rate_per_ns = 0.0
-        for actor, demand, speed in zip(running, demands, self.solution.ops_per_ns.tolist(), strict=True):
+        for actor, demand, speed in zip(
+            running, demands, self.solution.ops_per_ns.tolist(), strict=True
+        ):
             actor.rate_per_ns = speed
             lines = sum((flow.lines for flow in demand.flows), np.zeros(len(self.topology.nodes)))
             actor.lines_per_ns = speed * lines
-            actor.line_wait_per_ns = float(actor.lines_per_ns @ self.solution.loaded_latency_ns[actor.accessor])
+            actor.line_wait_per_ns = float(
+                actor.lines_per_ns @ self.solution.loaded_latency_ns[actor.accessor]
+            )
             self._add_rates(actor, rates, bursts)
         self.law.bursts = bursts
         self.law.exposure.set_rates(now_ns, rates)
@@ -455,11 +475,17 @@ class Machine:
             rates[column] += speed
             bursts.append(self._burst(column, phase.burst, compiled, weights))
 
-    def _burst(self, column: int, size: int, compiled: list[CompiledPattern], weights: list[np.ndarray]) -> Burst:
+    def _burst(
+        self, column: int, size: int, compiled: list[CompiledPattern], weights: list[np.ndarray]
+    ) -> Burst:
         chances = np.array([p.pattern.visits for p in compiled])
         per_bit = self.space.pages_per_bit
-        random = np.array([w * per_bit * (not p.pattern.sweep) for p, w in zip(compiled, weights, strict=True)])
-        swept = np.array([w * per_bit * p.pattern.sweep for p, w in zip(compiled, weights, strict=True)])
+        random = np.array(
+            [w * per_bit * (not p.pattern.sweep) for p, w in zip(compiled, weights, strict=True)]
+        )
+        swept = np.array(
+            [w * per_bit * p.pattern.sweep for p, w in zip(compiled, weights, strict=True)]
+        )
         chances = chances / chances.sum()
         return Burst(column, size, chances, random, swept, chances @ (random + swept))
 
@@ -499,5 +525,9 @@ def accessor_of(topology: Topology, text: str, place: str = "on") -> int:
         number = int(match[2] or 0)
         if number < len(same):
             return same[number]
-        raise ConfigError(Problem(place, f'"{text}": the machine has {len(same)} of kind {match[1]}'))
-    raise ConfigError(Problem(place, f'no accessor "{text}"', did_you_mean(text, [*names, "CPU", "GPU"])))
+        raise ConfigError(
+            Problem(place, f'"{text}": the machine has {len(same)} of kind {match[1]}')
+        )
+    raise ConfigError(
+        Problem(place, f'no accessor "{text}"', did_you_mean(text, [*names, "CPU", "GPU"]))
+    )

@@ -93,7 +93,9 @@ class FreeFrames:
         """Coalesce freed frames: whole aligned blocks become runs again, as in the buddy allocator."""
         frames = np.concatenate(self._freed)
         order = np.argsort(frames // size, kind="stable")
-        blocks, first, count = np.unique(frames[order] // size, return_index=True, return_counts=True)
+        blocks, first, count = np.unique(
+            frames[order] // size, return_index=True, return_counts=True
+        )
         whole = np.zeros(len(frames), bool)
         for at, n in zip(first[count == size], count[count == size], strict=True):
             whole[order[at : at + n]] = True
@@ -169,7 +171,9 @@ class Memory:
     def frames_of_node(self, nid: int) -> tuple[int, int]:
         """First and last + 1 frame of a node."""
         own = np.flatnonzero(self.range_node == nid)
-        return int(self.range_first[own[0]]), int(self.range_first[own[-1]] + self.range_frames[own[-1]])
+        return int(self.range_first[own[0]]), int(
+            self.range_first[own[-1]] + self.range_frames[own[-1]]
+        )
 
     def frames_in(self, start: int, end: int) -> list[tuple[int, int]]:
         """Frame intervals of the physical bytes ``[start, end)``, holes left out."""
@@ -222,7 +226,10 @@ class Memory:
         for nid, node in enumerate(self.topology.nodes):
             other = node.other_memory
             kept = -(-other.bytes // self.frame_bytes) - other.reclaimable_bytes // self.frame_bytes
-            for nr, reclaimable in ((kept, False), (other.reclaimable_bytes // self.frame_bytes, True)):
+            for nr, reclaimable in (
+                (kept, False),
+                (other.reclaimable_bytes // self.frame_bytes, True),
+            ):
                 for zone in reversed(self.zones_of_node(nid)):
                     take = min(nr, zone.free)
                     if take <= 0:
@@ -252,7 +259,10 @@ class Memory:
             self.min_free_kbytes = min_free_kbytes
         if scale is not None:
             self.watermark_scale_factor = scale
-        per, lowmem = self.pages_per_frame, sum(z.managed for z in self.zones) * self.pages_per_frame
+        per, lowmem = (
+            self.pages_per_frame,
+            sum(z.managed for z in self.zones) * self.pages_per_frame,
+        )
         for zone in self.zones:
             marks = zone_watermarks(
                 self.min_free_kbytes,
@@ -312,7 +322,11 @@ class Memory:
                     if nr <= 0:
                         break
                     floor = getattr(zone.marks, mark) + zone.reserve
-                    part = self._take(zone, nr, floor, cpu) if size == 1 else self._take_blocks(zone, nr, floor, size)
+                    part = (
+                        self._take(zone, nr, floor, cpu)
+                        if size == 1
+                        else self._take_blocks(zone, nr, floor, size)
+                    )
                     if len(part):
                         parts.append(part)
                         nr -= len(part)
@@ -324,7 +338,9 @@ class Memory:
             zone.free += zone.in_pcp  # another CPU's list is drained before long
             zone.pcp_of, zone.in_pcp, zone.refills = cpu, 0, 0
         while zone.in_pcp < nr and zone.free > floor:
-            batch = max(1, (PCP_BATCH_PAGES << min(zone.refills, PCP_MAX_SCALE)) // self.pages_per_frame)
+            batch = max(
+                1, (PCP_BATCH_PAGES << min(zone.refills, PCP_MAX_SCALE)) // self.pages_per_frame
+            )
             moved = min(batch, zone.free)
             if zone.refills >= PCP_MAX_SCALE:  # batches have their full size: all at once
                 wanted = -(-(nr - zone.in_pcp) // batch)

@@ -72,7 +72,12 @@ class Migrator:
     """
 
     def __init__(
-        self, memory: Memory, space: PageSpace, law: Law, cost_of: CostOf, before_change: Callable[[], None]
+        self,
+        memory: Memory,
+        space: PageSpace,
+        law: Law,
+        cost_of: CostOf,
+        before_change: Callable[[], None],
     ) -> None:
         self.memory, self.space, self.law = memory, space, law
         self.cost_of, self.before_change = cost_of, before_change
@@ -98,7 +103,14 @@ class Migrator:
     # -- first touch -------------------------------------------------------------------------------------
 
     def first_touch(
-        self, pages: MappingPages, first: int, last: int, home: int, policy: Mempolicy, from_ns: int, now_ns: int
+        self,
+        pages: MappingPages,
+        first: int,
+        last: int,
+        home: int,
+        policy: Mempolicy,
+        from_ns: int,
+        now_ns: int,
     ) -> None:
         """Fault in pages ``[first, last)`` of a mapping (offsets), touched between two instants.
 
@@ -125,7 +137,9 @@ class Migrator:
             frames[rows] = self._allocate(len(rows), int(node), policy, k, pages, now_ns)
         all_frames = (frames[:, None] + np.arange(k)).reshape(-1)
         for view, physical in self.views:
-            view.arrivals.append(Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new))
+            view.arrivals.append(
+                Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new)
+            )
         self.before_change()
         self._place(new, all_frames)
         self.law.note_first_touch(folios[:, 0])
@@ -161,9 +175,12 @@ class Migrator:
         if len(frames) < nr:
             name = f"{pages.mapping.name} of process {pages.process}"
             free = ", ".join(
-                f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB" for n in order
+                f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
+                for n in order
             )
-            raise SimulationError(f"out of memory while populating {name} (free: {free})", now_ns, "allocator")
+            raise SimulationError(
+                f"out of memory while populating {name} (free: {free})", now_ns, "allocator"
+            )
         return frames
 
     def _place(self, pages: np.ndarray, frames: np.ndarray) -> None:
@@ -236,7 +253,9 @@ class Migrator:
                 moved, spent = np.r_[moved, more], spent + extra
             if len(left):
                 complete = False
-                self.ledger.failed[cause] = self.ledger.failed.get(cause, 0) + len(left) * size * memory.frame_bytes
+                self.ledger.failed[cause] = (
+                    self.ledger.failed.get(cause, 0) + len(left) * size * memory.frame_bytes
+                )
             done.append(moved)
             busy += spent
         pages = np.concatenate(done)
@@ -251,7 +270,9 @@ class Migrator:
         if len(new) < len(heads):
             if size == 1:
                 memory.wake_kswapd(target)
-            new = np.r_[new, memory.allocate(len(heads) - len(new), [target], ("min",), size, "move")]
+            new = np.r_[
+                new, memory.allocate(len(heads) - len(new), [target], ("min",), size, "move")
+            ]
         going = heads[: len(new)]
         if not len(going):
             return going, 0, heads
@@ -294,7 +315,9 @@ class Migrator:
         """Split huge folios into base pages; int64: the pages, each its own folio from now on."""
         classes = self.space.class_of[heads]
         sizes = self.space.pages_per_bit[classes]
-        pages = np.concatenate([np.arange(h, h + n) for h, n in zip(heads.tolist(), sizes.tolist(), strict=True)])
+        pages = np.concatenate(
+            [np.arange(h, h + n) for h, n in zip(heads.tolist(), sizes.tolist(), strict=True)]
+        )
         self.before_change()
         frames = self._lift(pages)
         self.space.class_of[pages] = self.space.split_class[self.space.class_of[pages]]
@@ -308,4 +331,8 @@ def coalesce(slots: Sequence[tuple[int, int]]) -> np.ndarray:
     """int64: all slots of ascending intervals."""
     if len(slots) == 1:
         return np.arange(*slots[0], dtype=np.int64)
-    return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in slots]) if slots else np.empty(0, np.int64)
+    return (
+        np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in slots])
+        if slots
+        else np.empty(0, np.int64)
+    )

@@ -48,7 +48,10 @@ class Metrics:
             return None
         space = self._machine.space
         of_class = np.array([m.process in own for m in space.mappings])[space.mapping_of_class]
-        return int(self._machine.migrator.node_counts[nid][of_class].sum()) * self._memory.pages_per_frame
+        return (
+            int(self._machine.migrator.node_counts[nid][of_class].sum())
+            * self._memory.pages_per_frame
+        )
 
     def system_pages(self) -> tuple[int, int]:
         pairs = [self.node_pages(n) or (0, 0) for n in range(len(self._memory.topology.nodes))]
@@ -72,7 +75,9 @@ class Metrics:
         return None
 
 
-def check_runnable(kdamonds: tuple[Kdamond, ...], topology: Topology, workload: Workload, place: str = "") -> list[Problem]:
+def check_runnable(
+    kdamonds: tuple[Kdamond, ...], topology: Topology, workload: Workload, place: str = ""
+) -> list[Problem]:
     """What stands in the way of running these kdamonds here; all of it."""
     found = []
     nr_nodes = len(topology.nodes)
@@ -85,7 +90,9 @@ def check_runnable(kdamonds: tuple[Kdamond, ...], topology: Topology, workload: 
                 where = f"{at}.schemes[{s}]"
                 if scheme.action not in RUNNABLE:
                     hint = f"this version runs {', '.join(RUNNABLE)}"
-                    found.append(Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint))
+                    found.append(
+                        Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
+                    )
                 nodes = [d.nid for d in scheme.dests] or (
                     [scheme.target_nid] if scheme.action.startswith("migrate") else []
                 )
@@ -93,15 +100,25 @@ def check_runnable(kdamonds: tuple[Kdamond, ...], topology: Topology, workload: 
                 for nid in nodes:
                     if not 0 <= nid < nr_nodes:
                         known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
-                        found.append(Problem(where, f"no node {nid} on {topology.name}", f"nodes are {known}"))
+                        found.append(
+                            Problem(
+                                where, f"no node {nid} on {topology.name}", f"nodes are {known}"
+                            )
+                        )
                 for goal in scheme.quota.goals:
                     if goal.metric in UNKNOWABLE_METRICS:
                         why = UNKNOWABLE_METRICS[goal.metric]
-                        found.append(Problem(f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why))
+                        found.append(
+                            Problem(
+                                f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why
+                            )
+                        )
                 for one in scheme.filters:
                     if one.type not in RUNNABLE_FILTERS:
                         hint = "this version knows " + ", ".join(RUNNABLE_FILTERS)
-                        found.append(Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint))
+                        found.append(
+                            Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint)
+                        )
     return found
 
 
@@ -110,13 +127,19 @@ def _context_problems(context: Context, at: str, pids: dict[int, str]) -> list[P
     control = context.sample_control
     if control.page_fault or control.filters or not control.page_table:
         message = "sampling by page faults and sample filters are not simulated yet"
-        found.append(Problem(f"{at}.sample_control", message, "leave page_table on and filters empty"))
+        found.append(
+            Problem(f"{at}.sample_control", message, "leave page_table on and filters empty")
+        )
     if context.ops != "paddr":
         for t, target in enumerate(context.targets):
             if target.pid not in pids:
                 known = [str(p) for p in pids]
                 found.append(
-                    Problem(f"{at}.targets[{t}].pid", f"no process {target.pid}", did_you_mean(str(target.pid), known))
+                    Problem(
+                        f"{at}.targets[{t}].pid",
+                        f"no process {target.pid}",
+                        did_you_mean(str(target.pid), known),
+                    )
                 )
     return found
 
@@ -158,7 +181,9 @@ def build_context(
     if spec.ops == "paddr":
         ranges = [
             (int(a), int(b), int(f))
-            for a, b, f in zip(memory.range_start, memory.range_end, memory.range_first, strict=True)
+            for a, b, f in zip(
+                memory.range_start, memory.range_end, memory.range_first, strict=True
+            )
         ]
         physical = AddressSpace(ranges, frame)
         views = [
@@ -175,8 +200,12 @@ def build_context(
         for number in numbers:
             own = [m for m in space.mappings if m.process == number]
             processes.append(ProcessView(own, lambda number=number: alive(number)))  # type: ignore[misc]
-            virtual = AddressSpace([(m.address, m.address + m.mapping.size, m.first) for m in own], frame)
-            views.append(View(virtual, lambda s: np.where(memory.frame_of[s] >= 0, s, -1), counts, law))
+            virtual = AddressSpace(
+                [(m.address, m.address + m.mapping.size, m.first) for m in own], frame
+            )
+            views.append(
+                View(virtual, lambda s: np.where(memory.frame_of[s] >= 0, s, -1), counts, law)
+            )
         migrator.views += [(view, False) for view in views]
         ops = Vaddr(folios, processes, memory.frame_of, frame, fixed=spec.ops == "fvaddr")
         check = costs.check_vaddr

@@ -47,13 +47,17 @@ def _write(data: Any, steps: list[Any], value: Any, text: str) -> Problem | None
     for step in steps[:-1]:
         inner = _enter(data, step)
         if inner is None:
-            return Problem(f"--set {text}", f'nothing at "{step}"', did_you_mean(str(step), _keys(data)))
+            return Problem(
+                f"--set {text}", f'nothing at "{step}"', did_you_mean(str(step), _keys(data))
+            )
         data = inner
     last = steps[-1]
     if isinstance(data, list):
         entry = _enter(data, last)
         if entry is None:
-            return Problem(f"--set {text}", f'nothing at "{last}"', did_you_mean(str(last), _keys(data)))
+            return Problem(
+                f"--set {text}", f'nothing at "{last}"', did_you_mean(str(last), _keys(data))
+            )
         data[data.index(entry)] = value
     elif isinstance(data, dict):
         data[last] = value
@@ -98,11 +102,15 @@ def substitute(data: dict[str, Any]) -> dict[str, Any]:
             if name in parameters:
                 used.add(name)
                 return parameters[name]
-            problems.append(Problem(place, f'no parameter "{name}"', did_you_mean(name, parameters)))
+            problems.append(
+                Problem(place, f'no parameter "{name}"', did_you_mean(name, parameters))
+            )
         return value
 
     filled = walk(data, "")
-    problems += [Problem(f"parameters.{name}", "is never used") for name in parameters if name not in used]
+    problems += [
+        Problem(f"parameters.{name}", "is never used") for name in parameters if name not in used
+    ]
     if problems:
         raise ConfigError(problems)
     return dict(filled)

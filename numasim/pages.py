@@ -83,6 +83,8 @@ class PageSpace:
         Pages that share one accessed bit.
     split_class : int64[C]
         Class that a page of this class has once its folio is split.
+    busy_class : dict of int to list of int
+        Process → classes of the pages that it uses all the time.
     patterns : dict
         ``(process, actor, phase, access) → CompiledPattern``.
     """
@@ -93,11 +95,14 @@ class PageSpace:
         self.nr_pages = max(m.last for m in self.mappings)
         self.class_of = np.zeros(self.nr_pages, np.uint16)
         self._classes: list[tuple[int, int, int]] = []  # mapping, pages per bit, split class
+        self.busy_class: dict[int, list[int]] = {}
         uses = _uses(workload, self.mappings)
         found: list[tuple[Key, CompiledPattern]] = []
         for index, pages in enumerate(self.mappings):
             own = [(key, pattern) for key, where, pattern in uses if where == index]
             found += self._classify(index, pages, own, seeds)
+            if pages.mapping.busy:
+                self._set_busy(index, pages)
         self.patterns: dict[Key, CompiledPattern] = {}
         for key, made in found:
             wide = np.zeros((len(made.extents), len(self._classes)))
@@ -159,7 +164,9 @@ class PageSpace:
         folios = np.arange(first, last)
         code = np.zeros(last - first, np.int64)
         for key, spread in spreads.items():
-            u = page_quantiles(pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}"))
+            u = page_quantiles(
+                pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}")
+            )
             code = code * len(spread.rates) + np.searchsorted(spread.edges[1:-1], u, "right")
         kinds, inverse = np.unique(code, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
@@ -171,6 +178,12 @@ class PageSpace:
                 kind, quantiles[key] = divmod(kind, len(spread.rates))
             found.append((quantiles, part))
         return found
+
+    def _set_busy(self, index: int, pages: MappingPages) -> None:
+        number = self._new_class(index, pages.folio_pages)
+        _paint(self.class_of, pages, np.unique(pages.mapping.busy), number)
+        own = self.busy_class.setdefault(pages.process, [])
+        own += {number, self._classes[number][2]}
 
     def _new_class(self, mapping: int, folio_pages: int) -> int:
         number = len(self._classes)
@@ -214,7 +227,9 @@ def _uses(workload: Workload, mappings: list[MappingPages]) -> list:
     ]
 
 
-def _paint(class_of: np.ndarray, pages: MappingPages, folios: np.ndarray | slice, number: int) -> int:
+def _paint(
+    class_of: np.ndarray, pages: MappingPages, folios: np.ndarray | slice, number: int
+) -> int:
     """Write a class for all pages of some folios of a mapping; the number of pages."""
     k = pages.folio_pages
     if isinstance(folios, slice):

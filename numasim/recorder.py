@@ -71,7 +71,9 @@ class Recorder:
 
     def event(self, now_ns: int, event: Event) -> None:
         """Something the experimenter did."""
-        self.append("events", t_s=now_ns / 1e9, who="experimenter", what=event.action, detail=event.text)
+        self.append(
+            "events", t_s=now_ns / 1e9, who="experimenter", what=event.action, detail=event.text
+        )
 
     # -- sampling ------------------------------------------------------------------------------------------
 
@@ -85,7 +87,9 @@ class Recorder:
         self._nodes(t)
         for i, link in enumerate(machine.topology.links):
             forward, backward = machine.link_bytes[i].tolist()
-            self.append("links", t_s=t, link=link.label, forward_bytes=forward, backward_bytes=backward)
+            self.append(
+                "links", t_s=t, link=link.label, forward_bytes=forward, backward_bytes=backward
+            )
         self._residency(t)
         self._moves(t)
         for thread in self._threads:
@@ -137,7 +141,9 @@ class Recorder:
             density += p.visits * p.lines * p.miss * w
         order = np.argsort(-density, kind="stable")
         room = machine.memory.managed_frames(near)
-        taken = np.minimum(counts[order], np.maximum(0, room - np.r_[0, np.cumsum(counts[order])[:-1]]))
+        taken = np.minimum(
+            counts[order], np.maximum(0, room - np.r_[0, np.cumsum(counts[order])[:-1]])
+        )
         return _share(float(taken @ density[order]), float(counts @ density))
 
     def _nodes(self, t: float) -> None:

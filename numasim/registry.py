@@ -36,7 +36,10 @@ class Registry(Generic[T]):
 
         def claim(cls: type[T]) -> type[T]:
             old = self._known.get(name)
-            if old is not None and (old.__module__, old.__qualname__) != (cls.__module__, cls.__qualname__):
+            if old is not None and (old.__module__, old.__qualname__) != (
+                cls.__module__,
+                cls.__qualname__,
+            ):
                 raise ConfigError(
                     f'{self.what} "{name}" is claimed twice: by {old.__module__} and {cls.__module__}'
                 )
@@ -58,7 +61,9 @@ class Registry(Generic[T]):
                 point.load()
             except Exception as error:
                 owner = point.dist.name if point.dist else "unknown distribution"
-                raise ConfigError(f"{self.what} plugin {point.name} of {owner} failed: {error}") from error
+                raise ConfigError(
+                    f"{self.what} plugin {point.name} of {owner} failed: {error}"
+                ) from error
 
     def names(self) -> list[str]:
         """All known names, sorted."""

@@ -55,10 +55,13 @@ class Result:
     provenance: dict[str, Any]
 
     @classmethod
-    def of(cls, columns: Mapping[str, Mapping[str, list[Any]]], provenance: dict[str, Any]) -> Result:
+    def of(
+        cls, columns: Mapping[str, Mapping[str, list[Any]]], provenance: dict[str, Any]
+    ) -> Result:
         """A result from recorded columns."""
         tables = {
-            name: pd.DataFrame(columns.get(name, {}), columns=wanted.split()) for name, wanted in COLUMNS.items()
+            name: pd.DataFrame(columns.get(name, {}), columns=wanted.split())
+            for name, wanted in COLUMNS.items()
         }
         tables["events"] = tables["events"].sort_values("t_s", kind="stable", ignore_index=True)
         return cls(tables, provenance)
@@ -112,7 +115,9 @@ class Result:
             wait += last.line_wait_ns
             p99.append(rows.op_p99_ns.mean())
         speeds = [s for s in speeds if s > 0]
-        found["throughput_ops_per_s"] = float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
+        found["throughput_ops_per_s"] = (
+            float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
+        )
         found["local_share"] = float(local / lines) if lines else math.nan
         found["loaded_latency_ns"] = float(wait / lines) if lines else math.nan
         found["op_p99_ns"] = float(np.mean(p99)) if p99 else math.nan
@@ -147,7 +152,9 @@ class Result:
             `CONVERGED` of the best share that any placement gives; infinite if it never did.
         """
         rows = []
-        for actor, series in self.actors[self.actors.state == "running"].groupby("actor", sort=False):
+        for actor, series in self.actors[self.actors.state == "running"].groupby(
+            "actor", sort=False
+        ):
             turn = (series.phase != series.phase.shift()).cumsum()
             for _, phase in series.groupby(turn, sort=False):
                 good = phase[phase.local_share >= CONVERGED * phase.best_local_share]
@@ -162,9 +169,13 @@ class Result:
         """Write tables as Parquet files and the provenance beside them; complete or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "manifest.json").unlink(missing_ok=True)  # what is there is incomplete from now on
+        (folder / "manifest.json").unlink(
+            missing_ok=True
+        )  # what is there is incomplete from now on
         for name, table in self.tables.items():
-            _replace(folder / f"{name}.parquet", lambda path, t=table: t.to_parquet(path, index=False))
+            _replace(
+                folder / f"{name}.parquet", lambda path, t=table: t.to_parquet(path, index=False)
+            )
         text = json.dumps({**self.provenance, "summary": self.summary()}, indent=1, default=str)
         _replace(folder / "manifest.json", lambda path: path.write_text(text))
         return folder

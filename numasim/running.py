@@ -71,7 +71,13 @@ def run(
     >>> sorted(result.tables)[:3]
     ['actors', 'events', 'failed_moves']
     """
-    document = {"topology": topology, "workload": workload, "duration": duration, "seed": seed, **more}
+    document = {
+        "topology": topology,
+        "workload": workload,
+        "duration": duration,
+        "seed": seed,
+        **more,
+    }
     if events:
         document["events"] = list(events)
     return run_scenario(load_scenario(document, policy=policy, overrides=set))

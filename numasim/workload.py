@@ -21,6 +21,7 @@ BASE_PAGE_BYTES = 4096
 PAGE_SIZES = {4 << 10: 0, 64 << 10: 4, 2 << 20: 9}
 FIRST_ADDRESS = 0x7F00_0000_0000  # where mmap places things, roughly
 GUARD_BYTES = 2 << 20
+MIN_BURST = 1000
 
 
 def _pattern(value: Any) -> Any:
@@ -61,7 +62,10 @@ class Mempolicy:
             raise ConfigError(Problem("nodes", f"is empty, {self.mode} needs at least one"))
         if self.mode == "weighted_interleave" and len(self.weights) != len(self.nodes):
             raise ConfigError(
-                Problem("weights", f"got {len(self.weights)} for {len(self.nodes)} nodes, expected one each")
+                Problem(
+                    "weights",
+                    f"got {len(self.weights)} for {len(self.nodes)} nodes, expected one each",
+                )
             )
         return self
 
@@ -84,6 +88,10 @@ class Mapping:
         Virtual address; next free one if None.
     populate : bool
         Touched in full before the first phase; otherwise each phase first touches what it visits.
+    busy : tuple of int
+        Pages, by their place in the mapping, that the program uses all the time beside its work:
+        code, globals, the top of the stack. Every look finds them accessed; they cost nothing. No
+        pattern visits such a mapping.
     """
 
     name: str
@@ -93,15 +101,25 @@ class Mapping:
     policy: Mempolicy = Mempolicy()
     address: int | None = None
     populate: bool = True
+    busy: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.page not in PAGE_SIZES:
-            raise ConfigError(Problem("page", f"got {self.page} bytes, expected 4 KiB, 64 KiB or 2 MiB"))
+            raise ConfigError(
+                Problem("page", f"got {self.page} bytes, expected 4 KiB, 64 KiB or 2 MiB")
+            )
         if self.size % self.page:
-            raise ConfigError(Problem("size", f"got {self.size} bytes, expected whole pages of {self.page}"))
+            raise ConfigError(
+                Problem("size", f"got {self.size} bytes, expected whole pages of {self.page}")
+            )
         if self.address is not None and self.address % self.page:
             raise ConfigError(Problem("address", "expected a page boundary"))
+        if self.busy and max(self.busy) >= self.size // self.page:
+            nr = self.size // self.page
+            raise ConfigError(Problem("busy", f"got page {max(self.busy)}, the mapping has {nr}"))
+        if self.busy and not self.populate:
+            raise ConfigError(Problem("busy", "needs pages that exist", "leave populate on"))
         return self
 
     @property
@@ -126,7 +144,10 @@ class Phase:
     pace : float or None
         Operations per second the actor is asked for; None means as many as it can.
     burst : int
-        Operations that go to one pattern before the next is drawn, by visits (masim); 0: all mixed.
+        Operations that go to one pattern before the next is drawn (masim); 0: all mixed.
+    chances : tuple of float
+        With bursts: the chance of each pattern to be drawn, in proportion; by their visits if empty.
+        Visits stay those of a mean operation, so in a pattern's own bursts they are visits / chance.
     access : tuple of Pattern
     """
 
@@ -136,12 +157,25 @@ class Phase:
     compute: DurationNs = 0
     pace: RatePerS | None = None
     burst: Annotated[int, Field(ge=0)] = 0
+    chances: tuple[Annotated[float, Field(gt=0)], ...] = ()
     access: tuple[AnyPattern, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if 0 < self.burst < MIN_BURST:
+            hint = "shorter ones cannot be told from a mix: leave burst out"
+            raise ConfigError(Problem("burst", f"expected at least {MIN_BURST} operations", hint))
+        if self.burst and not self.access:
+            raise ConfigError(Problem("burst", "has no pattern to go to", "give access"))
+        if self.chances and not self.burst:
+            raise ConfigError(Problem("chances", "are for bursts", "give burst, or leave them out"))
+        if self.chances and len(self.chances) != len(self.access):
+            message = f"got {len(self.chances)} for {len(self.access)} patterns, expected one each"
+            raise ConfigError(Problem("chances", message))
         if self.duration is not None and self.operations is not None:
-            raise ConfigError(Problem("operations", "is given beside duration, expected one of them"))
+            raise ConfigError(
+                Problem("operations", "is given beside duration, expected one of them")
+            )
         if not self.compute and not any(p.visits > 0 for p in self.access) and self.pace is None:
             raise ConfigError(
                 Problem("", "an operation that takes no time", "give compute, access or pace")
@@ -204,14 +238,29 @@ class Process:
     def _check(self) -> Self:
         names = [m.name for m in self.mappings]
         wrong = [
-            Problem(f"mappings[{i}].name", f'"{name}" is taken') for i, name in enumerate(names) if name in names[:i]
+            Problem(f"mappings[{i}].name", f'"{name}" is taken')
+            for i, name in enumerate(names)
+            if name in names[:i]
         ]
         for a, actor in enumerate(self.actors):
             for p, phase in enumerate(actor.phases):
                 for k, access in enumerate(phase.access):
                     if access.mapping not in names:
                         place = f"actors[{a}].phases[{p}].access[{k}].mapping"
-                        wrong.append(Problem(place, f'no mapping "{access.mapping}"', did_you_mean(access.mapping, names)))
+                        wrong.append(
+                            Problem(
+                                place,
+                                f'no mapping "{access.mapping}"',
+                                did_you_mean(access.mapping, names),
+                            )
+                        )
+                    elif self.mappings[names.index(access.mapping)].busy:
+                        place = f"actors[{a}].phases[{p}].access[{k}].mapping"
+                        wrong.append(
+                            Problem(
+                                place, f'"{access.mapping}" has busy pages, no pattern visits it'
+                            )
+                        )
         if self.stop is not None and self.stop <= self.start:
             wrong.append(Problem("stop", "expected an instant after start"))
         if wrong:
@@ -242,10 +291,14 @@ class Workload:
     def _check(self) -> Self:
         names = [p.name for p in self.processes]
         wrong = [
-            Problem(f"processes[{i}].name", f'"{name}" is taken') for i, name in enumerate(names) if name in names[:i]
+            Problem(f"processes[{i}].name", f'"{name}" is taken')
+            for i, name in enumerate(names)
+            if name in names[:i]
         ]
         for i, process in enumerate(self.processes):
-            spans = sorted(zip(process.addresses(), (m.size for m in process.mappings), strict=True))
+            spans = sorted(
+                zip(process.addresses(), (m.size for m in process.mappings), strict=True)
+            )
             for (a, size), (b, _) in zip(spans, spans[1:], strict=False):
                 if a + size > b:
                     wrong.append(Problem(f"processes[{i}].mappings", f"overlap at {b:#x}"))
@@ -278,4 +331,3 @@ class Workload:
     def frame_bytes(self) -> int:
         """Smallest page in use: the granule of the simulated machine."""
         return min(m.page for p in self.processes for m in p.mappings)
-

@@ -32,7 +32,11 @@ class Gamma(Pattern):
 
     def extents(self, nr_pages: int) -> list[Extent]:
         # half of the classes share the tail of the hottest tenth, where the visits are
-        edges = np.r_[np.linspace(0, 0.9, NR_CLASSES // 2, endpoint=False), 1 - 0.1 * 0.6 ** np.arange(NR_CLASSES // 2), 1.0]
+        edges = np.r_[
+            np.linspace(0, 0.9, NR_CLASSES // 2, endpoint=False),
+            1 - 0.1 * 0.6 ** np.arange(NR_CLASSES // 2),
+            1.0,
+        ]
         bounds = np.r_[gammaincinv(self.shape, edges[:-1]), np.inf]
         share = np.diff(np.r_[gammainc(self.shape + 1, bounds[:-1]), 1.0])
         rates = share / np.diff(edges)

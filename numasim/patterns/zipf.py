@@ -35,7 +35,9 @@ class Zipf(Pattern):
 
     def extents(self, nr_pages: int) -> list[Extent]:
         edges = np.unique(np.round(np.geomspace(1, nr_pages + 1, NR_CLASSES + 1))) - 1
-        rates = [_mass(a, b, self.exponent) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+        rates = [
+            _mass(a, b, self.exponent) / (b - a) for a, b in zip(edges, edges[1:], strict=False)
+        ]
         key = f"zipf/{self.shuffle}/{nr_pages}"
         scaled = tuple((edges / nr_pages).tolist())
         return [Extent(0, nr_pages, Spread(key, scaled, tuple(rates)))]
@@ -51,5 +53,9 @@ def _mass(first: float, last: float, exponent: float) -> float:
     a, b = first + 64, last
     if b <= a:
         return total
-    area = np.log(b / a) if exponent == 1 else (b ** (1 - exponent) - a ** (1 - exponent)) / (1 - exponent)
+    area = (
+        np.log(b / a)
+        if exponent == 1
+        else (b ** (1 - exponent) - a ** (1 - exponent)) / (1 - exponent)
+    )
     return total + float(area + (b**-exponent - a**-exponent) / 2)

@@ -64,14 +64,18 @@ class TppDamon(Policy):
     accessor: Annotated[int, Field(ge=0)] = 0
 
     observes: ClassVar[str] = "page-table accessed bits of sampled regions"
-    moves: ClassVar[str] = "cold folios one tier down, hot ones one tier up, under goal-tuned quotas"
+    moves: ClassVar[str] = (
+        "cold folios one tier down, hot ones one tier up, under goal-tuned quotas"
+    )
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         threads = []
         for fast, slow in pairwise(topology.tiers(self.accessor)):
             goal = QuotaGoal("node_mem_free_bp", round(self.free * 10_000), nid=fast)
             cold = AccessPattern(max_nr_accesses=0)
-            threads.append(self._thread(topology, fast, "migrate_cold", slow, cold, goal, allow=False))
+            threads.append(
+                self._thread(topology, fast, "migrate_cold", slow, cold, goal, allow=False)
+            )
             goal = QuotaGoal("node_mem_used_bp", round(self.used * 10_000), nid=fast)
             samples = Attrs().aggr_us // Attrs().sample_us
             hot = AccessPattern(min_nr_accesses=int(self.hot * samples))

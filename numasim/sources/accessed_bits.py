@@ -99,7 +99,9 @@ class AccessedBits:
             outer = (high - low) - inner
             rest = np.maximum(size - inner, 1)
             nr_outer = self.rng.binomial(nr - nr_inner, outer / rest)
-            hits += self._outer_hits(view, low, high, first * block, last * block, nr_outer, g, ticks)
+            hits += self._outer_hits(
+                view, low, high, first * block, last * block, nr_outer, g, ticks
+            )
         return hits
 
     def _outer_hits(self, view, low, high, inner_low, inner_high, nr, group, ticks):  # type: ignore[no-untyped-def]
@@ -121,7 +123,13 @@ class AccessedBits:
     # -- twin: every tick's page -----------------------------------------------------------------------
 
     def _by_page(
-        self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, ticks: Ticks, window: Ticking
+        self,
+        view: View,
+        low: np.ndarray,
+        high: np.ndarray,
+        size: np.ndarray,
+        ticks: Ticks,
+        window: Ticking,
     ) -> np.ndarray:
         nr_ticks, nr_regions = len(ticks.group), len(size)
         offset = (self.rng.random((nr_ticks, nr_regions)) * size).astype(np.int64)
