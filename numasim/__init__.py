@@ -11,7 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numasim.compare import Comparison, compare
+    from numasim.comparing import compare
+    from numasim.comparison import Comparison
     from numasim.errors import ConfigError, NumasimError, SimulationError
     from numasim.loader import load_scenario, load_topology, load_workload
     from numasim.policies import Policy
@@ -25,7 +26,7 @@ __version__ = "0.1.0"
 
 # public name → module; imported on first use, so that `numasim --help` stays quick
 _WHERE = {
-    "Comparison": "compare",
+    "Comparison": "comparison",
     "ConfigError": "errors",
     "NumasimError": "errors",
     "Policy": "policies",
@@ -34,7 +35,7 @@ _WHERE = {
     "SimulationError": "errors",
     "Topology": "topology",
     "Workload": "workload",
-    "compare": "compare",
+    "compare": "comparing",
     "load_scenario": "loader",
     "load_topology": "loader",
     "load_workload": "loader",

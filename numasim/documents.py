@@ -72,6 +72,22 @@ def read_document(name: str | Path | Mapping[str, Any]) -> Document:
     return Document(_anchored(dict(data), path.parent), path)
 
 
+def read_events(path: Path) -> list[Any]:
+    """Timed events of a file that lists them, as the `events` of a scenario do.
+
+    Raises
+    ------
+    ConfigError
+    """
+    data = library.read(path)
+    if isinstance(data, Mapping) and set(data) == {"events"}:
+        data = data["events"]
+    if not isinstance(data, list):
+        raise ConfigError(Problem("", "expected a list of events"), str(path))
+    found: list[Any] = _anchored({"events": data}, path.parent)["events"]
+    return found
+
+
 def _anchored(data: dict[str, Any], base: Path) -> dict[str, Any]:
     """The data with names of files beside the document made paths from here."""
 

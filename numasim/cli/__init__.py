@@ -1,1 +1,51 @@
-"""TODO-docstring"""
+"""The command line. A command imports what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from numasim.cli import compare, console, explain, listing, run, schedule, show
+
+app = typer.Typer(
+    cls=console.Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("compare")(compare.compare)
+app.command("list")(listing.list_)
+app.add_typer(show.app, name="show")
+app.command("schedule")(schedule.schedule)
+app.command("explain")(explain.explain)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from numasim import __version__
+
+        console.text(f"numasim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def numasim(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of what went wrong.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Simulate memory tiering: DAMON, DAMOS and other policies on machines with many memories.
+
+    Example: numasim compare demo --seeds 3 --out results
+    """
+
+
+def main() -> None:
+    """Entry point of the ``numasim`` command."""
+    app(prog_name="numasim")

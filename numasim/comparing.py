@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from numasim.documents import Document, read_document
 from numasim.errors import ConfigError, NumasimError, Problem
 from numasim.loader import policy_data
 from numasim.policies import registry
-from numasim.pool import Outcome, Task, run_all
+from numasim.pool import OnDone, Outcome, Task, run_all
 from numasim.scenario import Scenario
 
-__all__ = ["Comparison", "RunsFailed", "compare", "seeds_of"]
 SEEDS = 5
 
 
@@ -103,38 +102,91 @@ def compare(
         "topology": topology, "workload": workload, "duration": duration, "events": events, **more
     }  # fmt: skip
     document.data.update({key: value for key, value in given.items() if value is not None})
-    chosen = document.data.get("policies") if policies is None else policies
-    wanted = seeds if seeds is not None else document.data.get("seeds", SEEDS)
-    scenarios, numbers = _described(document, chosen, wanted, set)
-    tasks = _tasks(scenarios, numbers, None if out is None else Path(out))
     done = None if on_progress is None else (lambda _, nr, total: on_progress(nr, total))
-    return _gathered(scenarios, numbers, tasks, run_all(tasks, workers, done))
+    return carry_out(plan(document, policies, seeds, set), workers, out, done)
 
 
-def _described(
-    document: Document, policies: Any, seeds: Any, overrides: Sequence[str]
-) -> tuple[dict[str, Scenario], tuple[int, ...]]:
-    """Scenario of each policy by its name, and the seeds; every mistake at once."""
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison runs: a scenario for every policy, by its name, and seeds for all."""
+
+    scenarios: dict[str, Scenario]
+    seeds: tuple[int, ...]
+
+    def tasks(self, out: Path | None) -> list[Task]:
+        """Runs in the order of seeds, so that an interrupted comparison has whole pairs."""
+        found = []
+        folders = _folders(list(self.scenarios))
+        for seed in self.seeds:
+            for name, scenario in self.scenarios.items():
+                folder = None if out is None else out / "runs" / folders[name] / f"seed-{seed}"
+                one = replace(scenario, seed=seed, document={**scenario.document, "seed": seed})
+                found.append(Task(name, one, folder))
+        return found
+
+
+def plan(
+    document: Document, policies: Any = None, seeds: Any = None, overrides: Sequence[str] = ()
+) -> Plan:
+    """The runs that a document and what is given beside it ask for; see `compare`.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake of every policy.
+    """
+    if policies is None:
+        alone = [document.data["policy"]] if "policy" in document.data else []
+        policies = document.data.get("policies", alone)
+    seeds = document.data.get("seeds", SEEDS) if seeds is None else seeds
     problems: dict[Problem, None] = {}
     numbers: tuple[int, ...] = ()
-    found: list[tuple[str, Scenario]] = []
+    scenarios: dict[str, Scenario] = {}
     try:
         numbers = seeds_of(seeds)
     except ConfigError as error:
         problems.update(dict.fromkeys(error.problems))
-    for name, policy in _each_policy(policies):
-        try:
-            own = _overrides_for(policy, overrides, policies)
-            scenario = document.scenario(policy, own)
-            found.append((name or scenario.policy_name, scenario))
-        except ConfigError as error:
-            problems.update(dict.fromkeys(error.problems))
+    try:
+        for name, policy in _each_policy(policies):
+            try:
+                found = document.scenario(policy, _overrides_for(policy, overrides, policies))
+                scenarios[_unique(name or found.policy_name, scenarios)] = found
+            except ConfigError as error:
+                problems.update(dict.fromkeys(error.problems))
+    except ConfigError as error:
+        problems.update(dict.fromkeys(error.problems))
     if problems:
         raise ConfigError(list(problems), str(document.path or ""))
-    scenarios: dict[str, Scenario] = {}
-    for name, scenario in found:
-        scenarios[_unique(name, scenarios)] = scenario
-    return scenarios, numbers
+    return Plan(scenarios, numbers)
+
+
+def carry_out(
+    plan: Plan,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    on_done: OnDone | None = None,
+) -> Comparison:
+    """Do the runs of a plan that are not done yet; see `compare`.
+
+    Raises
+    ------
+    RunsFailed
+    """
+    tasks = plan.tasks(None if out is None else Path(out))
+    outcomes = run_all(tasks, workers, on_done)
+    failures = [outcome for outcome in outcomes.values() if outcome.summary is None]
+    bad = {outcome.key[1] for outcome in failures}
+    good = tuple(seed for seed in plan.seeds if seed not in bad)
+    summaries, where = {}, {}
+    for task in tasks:
+        outcome = outcomes[task.key]
+        if outcome.summary is not None:
+            summaries[task.key] = outcome.summary
+            where[task.key] = outcome.result or task.folder
+    comparison = Comparison(plan.scenarios, good, summaries, Results(where)) if good else None
+    if failures or comparison is None:
+        raise RunsFailed(failures, comparison, len(tasks))
+    return comparison
 
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -193,44 +245,12 @@ def _unique(name: str, taken: Mapping[str, Any]) -> str:
     return unique
 
 
-def _tasks(scenarios: Mapping[str, Scenario], seeds: Sequence[int], out: Path | None) -> list[Task]:
-    """Runs in the order of seeds, so that an interrupted comparison has whole pairs."""
-    tasks = []
-    folders = {name: _unique_folder(name, list(scenarios)) for name in scenarios}
-    for seed in seeds:
-        for name, scenario in scenarios.items():
-            folder = None if out is None else out / "runs" / folders[name] / f"seed-{seed}"
-            one = replace(scenario, seed=seed, document={**scenario.document, "seed": seed})
-            tasks.append(Task(name, one, folder))
-    return tasks
-
-
-def _unique_folder(name: str, names: list[str]) -> str:
-    folders: dict[str, None] = {}
-    for each in names:
-        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.") or "policy"
-        folders[_unique(slug, folders).replace(" ", "-")] = None
-        if each == name:
-            break
-    return list(folders)[-1]
-
-
-def _gathered(
-    scenarios: dict[str, Scenario],
-    seeds: tuple[int, ...],
-    tasks: Sequence[Task],
-    outcomes: Mapping[tuple[str, int], Outcome],
-) -> Comparison:
-    failures = [outcome for outcome in outcomes.values() if outcome.summary is None]
-    bad = {outcome.key[1] for outcome in failures}
-    good = tuple(seed for seed in seeds if seed not in bad)
-    summaries, where = {}, {}
-    for task in tasks:
-        outcome = outcomes[task.key]
-        if outcome.summary is not None:
-            summaries[task.key] = outcome.summary
-            where[task.key] = task.folder if outcome.result is None else outcome.result
-    comparison = Comparison(scenarios, good, summaries, Results(where)) if good else None
-    if failures or comparison is None:
-        raise RunsFailed(failures, comparison, len(tasks))
-    return comparison
+def _folders(names: Sequence[str]) -> dict[str, str]:
+    """A folder name of its own for each policy."""
+    found: dict[str, str] = {}
+    taken: dict[str, None] = {}
+    for name in names:
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "policy"
+        found[name] = _unique(slug, taken).replace(" ", "-")
+        taken[slug] = taken[found[name]] = None
+    return found

@@ -1,0 +1,126 @@
+"""What commands print: tables on stdout, everything else on stderr, mistakes without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from numasim.errors import ConfigError, NumasimError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+BAD_INPUT, FAILED = 2, 1
+STDOUT = "-"
+
+
+class Group(TyperGroup):
+    """Commands whose mistakes are messages; ``--debug`` shows where they come from."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; exit 2 for bad input, 1 for a run that failed."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (NumasimError, OSError) as error:
+            if ctx.params.get("debug"):
+                raise
+            print(f"numasim: {_message(error)}", file=sys.stderr)
+            raise typer.Exit(BAD_INPUT if isinstance(error, ConfigError) else FAILED) from None
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    text = str(error)
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        first = error.source or "the input"
+        lines = "".join(f"\n  {problem}" for problem in error.problems)
+        return f"{len(error.problems)} mistakes in {first}{lines}"
+    return text
+
+
+def stdout() -> Console:
+    """For tables; plain text where it is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Say on stderr what is surprising but goes on."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", numbers: int = 0
+) -> None:
+    """Print a table; its last `numbers` columns are set to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, name in enumerate(columns):
+        right = i >= len(columns) - numbers
+        made.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    stdout().print(made)
+
+
+def heading(text: str) -> None:
+    """Print a line that stands out."""
+    from rich.text import Text
+
+    stdout().print(Text(text, style="bold"), soft_wrap=True)
+
+
+def text(line: str = "") -> None:
+    """Print a line as it is: neither wrapped nor coloured, to be copied."""
+    print(line)
+
+
+def write_json(document: Any, where: str) -> None:
+    """Write one JSON document to a file, or to stdout for ``-``."""
+    from numasim.plain import to_json
+
+    if where == STDOUT:
+        sys.stdout.write(to_json(document))
+    else:
+        Path(where).write_text(to_json(document), encoding="utf-8")
+
+
+def files(paths: Iterable[Path]) -> None:
+    """Say which files were written."""
+    for path in paths:
+        print(f"wrote {path}")
+
+
+@contextmanager
+def progress(what: str, quiet: bool = False) -> Iterator[tuple[Progress, Any]]:
+    """A progress bar on stderr, if that is a terminal; with the task to update (of total 1)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    shown = console.is_terminal and not quiet
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+        yield bar, bar.add_task(what, total=1.0)

@@ -1,0 +1,109 @@
+"""Options that several commands share, and how they lie over a scenario file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from numasim.cli import console
+
+if TYPE_CHECKING:
+    from numasim.documents import Document
+    from numasim.scenario import Scenario
+
+ScenarioName = Annotated[
+    str | None,
+    typer.Argument(metavar="[SCENARIO]", help="A shipped scenario or a YAML file."),
+]
+TopologyName = Annotated[
+    str | None,
+    typer.Option("--topology", "-t", metavar="NAME", help="A shipped topology or a YAML file."),
+]
+WorkloadName = Annotated[
+    str | None,
+    typer.Option(
+        "--workload", "-w", metavar="NAME", help="A shipped workload, a YAML file or a masim *.cfg."
+    ),
+]
+Duration = Annotated[
+    str | None,
+    typer.Option("--duration", "-d", metavar="TIME", help='Simulated time, such as "300 s".'),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value: workload.hot='8 GiB', policy.used=0.98, "
+        "topology.nodes.dram0.capacity='8 GiB', scenario.record='500 ms'. Repeatable.",
+    ),
+]
+Events = Annotated[
+    Path | None,
+    typer.Option("--events", metavar="FILE", help="A YAML list of timed events."),
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write one JSON document; - is stdout."),
+]
+ExactTicks = Annotated[
+    bool,
+    typer.Option("--exact-ticks", help="Sample tick by tick: the slow twin of the default."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Take warnings about damo options for mistakes.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")]
+
+
+def document(
+    scenario: str | None,
+    topology: str | None,
+    workload: str | None,
+    duration: str | None,
+    events: Path | None,
+    exact_ticks: bool,
+) -> Document:
+    """The scenario that was named, with the options over it.
+
+    Raises
+    ------
+    ConfigError
+    """
+    from numasim.documents import Document, read_document, read_events
+
+    found = read_document(scenario) if scenario else Document()
+    given: dict[str, Any] = {
+        "topology": topology,
+        "workload": workload,
+        "duration": duration,
+        "events": read_events(events) if events else None,
+        "exact_ticks": exact_ticks or None,
+    }
+    found.data.update({key: value for key, value in given.items() if value is not None})
+    return found
+
+
+def damo_command(text: str) -> str:
+    """A damo command as policies take it: ``--numa_node 0 …`` alone gets its ``damo start``."""
+    text = text.strip()
+    return text if text.startswith("damo ") else f"damo start {text}"
+
+
+def tell_warnings(scenarios: list[Scenario], strict: bool) -> None:
+    """Print what reading damo commands made surprising.
+
+    Raises
+    ------
+    ConfigError
+        If `strict` and there is something.
+    """
+    from numasim.documents import warnings_of
+    from numasim.errors import ConfigError
+
+    found = dict.fromkeys(line for scenario in scenarios for line in warnings_of(scenario))
+    if found and strict:
+        raise ConfigError(list(found))
+    console.warn(found)
