@@ -8,11 +8,12 @@ of every phase, same quantile of every spread. So a class's rate may change, a p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from numasim.errors import ConfigError
-from numasim.patterns import Extent, Pattern, Spread
+from numasim.patterns import Extent, Pattern
 from numasim.seeds import Seeds, page_quantiles
 from numasim.workload import Mapping, Workload
 
@@ -136,9 +137,9 @@ class PageSpace:
         bounds = sorted(cuts)
         members: list[tuple[int, int, int, dict[str, int]]] = []  # class, first, last, quantiles
         sizes: list[int] = []
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             spreads = {
-                e.spread.key: e.spread
+                e.spread.key: e
                 for found in extents.values()
                 for e in found
                 if e.spread is not None and e.first <= first and last <= e.last
@@ -156,26 +157,28 @@ class PageSpace:
         return out
 
     def _split_cell(
-        self, pages: MappingPages, first: int, last: int, spreads: dict[str, Spread], seeds: Seeds
+        self, pages: MappingPages, first: int, last: int, extents: dict[str, Extent], seeds: Seeds
     ) -> list[tuple[dict[str, int], np.ndarray | slice]]:
         """Classes of one cell: every combination of the quantile classes that it has pages of."""
-        if not spreads:
+        if not extents:
             return [({}, slice(first, last))]
-        folios = np.arange(first, last)
+        sizes = {key: len(extent.spread.rates) for key, extent in extents.items() if extent.spread}
         code = np.zeros(last - first, np.int64)
-        for key, spread in spreads.items():
-            u = page_quantiles(
-                pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}")
+        for key, extent in extents.items():
+            u = _quantiles(pages, first, last, key, seeds)
+            code = code * sizes[key] + np.searchsorted(
+                _class_bounds(pages, extent, seeds), u, "right"
             )
-            code = code * len(spread.rates) + np.searchsorted(spread.edges[1:-1], u, "right")
-        kinds, inverse = np.unique(code, return_inverse=True)
-        order = np.argsort(inverse, kind="stable")
-        parts = np.split(folios[order], np.cumsum(np.bincount(inverse))[:-1])
+        counts = np.bincount(code)
+        small = code.astype(np.uint16) if len(counts) <= 1 << 16 else code  # sorted by its digits
+        parts = np.split(
+            first + np.argsort(small, kind="stable"), np.cumsum(counts[counts > 0])[:-1]
+        )
         found = []
-        for kind, part in zip(kinds.tolist(), parts, strict=True):
+        for kind, part in zip(np.flatnonzero(counts).tolist(), parts, strict=True):
             quantiles = {}
-            for key, spread in reversed(spreads.items()):
-                kind, quantiles[key] = divmod(kind, len(spread.rates))
+            for key in reversed(extents):
+                kind, quantiles[key] = divmod(kind, sizes[key])
             found.append((quantiles, part))
         return found
 
@@ -189,7 +192,8 @@ class PageSpace:
         number = len(self._classes)
         if number + 2 > MAX_CLASSES:
             raise ConfigError(
-                f"the workload needs more than {MAX_CLASSES} rate classes; use fewer different spreads on one mapping"
+                f"the workload needs more than {MAX_CLASSES} rate classes; "
+                "use fewer different spreads on one mapping"
             )
         if folio_pages == 1:
             self._classes.append((mapping, 1, number))
@@ -225,6 +229,26 @@ def _uses(workload: Workload, mappings: list[MappingPages]) -> list:
         for f, phase in enumerate(actor.phases)
         for k, pattern in enumerate(phase.access)
     ]
+
+
+def _quantiles(pages: MappingPages, first: int, last: int, key: str, seeds: Seeds) -> np.ndarray:
+    """float64[folios]: the fixed number of each folio ``[first, last)`` under a spread."""
+    folios = np.arange(first, last)
+    return page_quantiles(pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}"))
+
+
+def _class_bounds(pages: MappingPages, extent: Extent, seeds: Seeds) -> np.ndarray:
+    """Quantiles between the classes of a spread: each class has its share of folios to the folio.
+
+    Left to chance, the few hottest pages of a steep spread would be none in one run and three in the
+    next.
+    """
+    assert extent.spread is not None
+    u = _quantiles(pages, extent.first, extent.last, extent.spread.key, seeds)
+    ranks = np.rint(np.array(extent.spread.edges[1:-1]) * len(u)).astype(np.int64)
+    within = np.unique(ranks[ranks < len(u)])
+    ordered = np.partition(u, within) if len(within) else u
+    return np.where(ranks < len(u), ordered[np.minimum(ranks, len(u) - 1)], 1.0)
 
 
 def _paint(

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from numasim.errors import ConfigError, Problem
 from numasim.registry import Registry
 from numasim.units import Ratio
 
@@ -94,12 +95,32 @@ class Pattern:
         raise NotImplementedError
 
     def next_change(self, work: float) -> float:
-        """The work at which `shares` changes next."""
+        """The work at which `shares` changes next, always more than `work`."""
         return math.inf
 
     def populated_pages(self, work: float, nr_pages: int) -> int:
         """Pages of the mapping that exist after `work` operations."""
         return nr_pages
+
+
+def steps_done(work: float, every: float) -> int:
+    """How many changes that come `every` so many operations are over after `work` operations.
+
+    Work that rounding left a hair before a change counts as there, so that after
+    ``(k + 1) * every`` operations, however rounded, the next change is a new one.
+    """
+    return math.floor(work / every + 1e-9)
+
+
+def check_range(first: float, last: float) -> None:
+    """Refuse a range of a mapping that ends before it begins.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if last <= first:
+        raise ConfigError(Problem("last", f"got {last:g}, expected more than first ({first:g})"))
 
 
 def window(first: float, last: float, nr_pages: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ class Gamma(Pattern):
         Another word gives another assignment of rates to pages.
     """
 
-    shape: Annotated[float, Field(gt=0)] = 1.0
+    shape: Annotated[float, Field(ge=0.01, le=1e4)] = 1.0
     shuffle: str = ""
 
     def extents(self, nr_pages: int) -> list[Extent]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.patterns import STRICT, Extent, Pattern, register
+from numasim.patterns import STRICT, Extent, Pattern, register, steps_done
 
 
 @register("growth")
@@ -31,11 +33,11 @@ class Growth(Pattern):
         return np.unique(np.linspace(0, nr_pages, self.slices + 1).round().astype(int))
 
     def _grown(self, work: float, nr_pages: int) -> int:
-        return min(len(self._bounds(nr_pages)) - 1, int(work // self.add_every) + 1)
+        return min(len(self._bounds(nr_pages)) - 1, steps_done(work, self.add_every) + 1)
 
     def extents(self, nr_pages: int) -> list[Extent]:
         bounds = self._bounds(nr_pages).tolist()
-        return [Extent(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [Extent(a, b) for a, b in pairwise(bounds)]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         sizes = np.diff(self._bounds(nr_pages)).astype(float)
@@ -43,9 +45,8 @@ class Growth(Pattern):
         return sizes / sizes.sum()
 
     def next_change(self, work: float) -> float:
-        if work >= (self.slices - 1) * self.add_every:
-            return np.inf
-        return (work // self.add_every + 1) * self.add_every
+        done = steps_done(work, self.add_every)
+        return math.inf if done >= self.slices - 1 else (done + 1) * self.add_every
 
     def populated_pages(self, work: float, nr_pages: int) -> int:
         return int(self._bounds(nr_pages)[self._grown(work, nr_pages)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.patterns import STRICT, Extent, Pattern, register
+from numasim.patterns import STRICT, Extent, Pattern, register, steps_done
 from numasim.units import Ratio
 
 
@@ -36,15 +37,15 @@ class MovingWindow(Pattern):
 
     def extents(self, nr_pages: int) -> list[Extent]:
         bounds = np.linspace(0, nr_pages, self.cells + 1).round().astype(int).tolist()
-        return [Extent(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+        return [Extent(a, b) for a, b in pairwise(bounds) if a < b]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         n = len(self.extents(nr_pages))
         width = min(self.width, n)
-        inside = (int(work // self.hop_every) + np.arange(width)) % n
+        inside = (steps_done(work, self.hop_every) + np.arange(width)) % n
         shares = np.full(n, self.outside / (n - width) if n > width else 0.0)
         shares[inside] = (1 - self.outside if n > width else 1.0) / width
         return shares
 
     def next_change(self, work: float) -> float:
-        return (work // self.hop_every + 1) * self.hop_every
+        return (steps_done(work, self.hop_every) + 1) * self.hop_every

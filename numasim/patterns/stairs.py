@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -27,7 +28,7 @@ class Stairs(Pattern):
 
     def extents(self, nr_pages: int) -> list[Extent]:
         bounds = np.linspace(0, nr_pages, self.steps + 1).round().astype(int).tolist()
-        return [Extent(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+        return [Extent(a, b) for a, b in pairwise(bounds) if a < b]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         weights = self.ratio ** np.arange(len(self.extents(nr_pages)), dtype=float)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from numasim.patterns import STRICT, Extent, Pattern, register, window
+from numasim.patterns import STRICT, Extent, Pattern, check_range, register, window
 from numasim.units import Ratio
 
 
@@ -27,11 +28,16 @@ class Sweep(Pattern):
 
     first: Ratio = 0.0
     last: Ratio = 1.0
-    lines: float = 64.0
-    parallelism: float = 16.0
+    lines: Annotated[float, Field(gt=0)] = 64.0
+    parallelism: Annotated[float, Field(gt=0)] = 16.0
     overlap: Literal["dynamic", "barrier", "serial"] = "serial"
 
     sweep: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_range(self.first, self.last)
+        return self
 
     def extents(self, nr_pages: int) -> list[Extent]:
         return [Extent(*window(self.first, self.last, nr_pages))]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from numasim.patterns import STRICT, Extent, Pattern, register, window
+from numasim.patterns import STRICT, Extent, Pattern, check_range, register, window
 from numasim.units import Ratio
 
 
@@ -22,6 +25,11 @@ class Uniform(Pattern):
 
     first: Ratio = 0.0
     last: Ratio = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_range(self.first, self.last)
+        return self
 
     def extents(self, nr_pages: int) -> list[Extent]:
         return [Extent(*window(self.first, self.last, nr_pages))]

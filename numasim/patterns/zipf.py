@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -30,14 +31,12 @@ class Zipf(Pattern):
     Ranks are grouped in thirty classes of geometrically growing size, each at its mean rate.
     """
 
-    exponent: Annotated[float, Field(ge=0)] = 0.99
+    exponent: Annotated[float, Field(ge=0, le=10)] = 0.99
     shuffle: str = ""
 
     def extents(self, nr_pages: int) -> list[Extent]:
         edges = np.unique(np.round(np.geomspace(1, nr_pages + 1, NR_CLASSES + 1))) - 1
-        rates = [
-            _mass(a, b, self.exponent) / (b - a) for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        rates = [_mass(a, b, self.exponent) / (b - a) for a, b in pairwise(edges)]
         key = f"zipf/{self.shuffle}/{nr_pages}"
         scaled = tuple((edges / nr_pages).tolist())
         return [Extent(0, nr_pages, Spread(key, scaled, tuple(rates)))]
