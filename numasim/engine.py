@@ -54,7 +54,7 @@ class Engine:
         self._on_progress = on_progress
         self.recorder = Recorder(scenario, self.machine, self.threads)
 
-    # -- time --------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
 
     def _sleep(self, delay_ns: int, slot: str, rank: int = 0) -> simpy.Event:
         """An event after `delay_ns`, in its slot of that instant."""
@@ -129,7 +129,7 @@ class Engine:
                 self._on_progress(self.env.now / self.scenario.duration_ns)
             yield self._sleep(self.scenario.record_ns, "RECORD")
 
-    # -- what the experimenter does --------------------------------------------------------------------------
+    # -- what the experimenter does ----------------------------------------------------------------
 
     def _events(self) -> Generator:
         policy = self.scenario.policy
@@ -165,7 +165,7 @@ class Engine:
         else:
             self.machine.stop_process(event.settings["process"], self.env.now)
 
-    # -- kdamonds ----------------------------------------------------------------------------------------------
+    # -- kdamonds ----------------------------------------------------------------------------------
 
     def _start(self, kdamond: Kdamond) -> None:
         kernel = self.scenario.topology.kernel

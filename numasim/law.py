@@ -7,62 +7,17 @@ patterns, and by a computed yes or no for sweeps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from numasim.bursts import Burst
 from numasim.pages import PageSpace
-from numasim.traffic import Exposure
+from numasim.traffic import Exposure, Front
 
 STAMP_NS = 100_000  # resolution of `cleared_at`; 32 bits of it last five days
 KNOWN_YOUNG = 0
-
-
-@dataclass(frozen=True)
-class Front:
-    """A sweep: one front that passes over pages ``[first, first + nr)`` again and again."""
-
-    column: int
-    first: int
-    nr: int
-    folio_pages: int
-
-    def passed(
-        self, pages: np.ndarray, before: np.ndarray, after: np.ndarray | float
-    ) -> np.ndarray:
-        """bool[N]: whether the front turned to each page between two of its positions (in pages)."""
-        place = pages - self.first
-        inside = (place >= 0) & (place < self.nr)
-        # a folio is touched from the moment its first page is
-        place = place - place % self.folio_pages
-        crossed = np.floor((after - place) / self.nr) > np.floor((before - place) / self.nr)
-        return inside & crossed
-
-
-@dataclass(frozen=True)
-class Burst:
-    """An actor whose operations go to one pattern at a time (masim), `size` of them in a row.
-
-    Parameters
-    ----------
-    column : int
-        Column of the exposure that counts the actor's operations.
-    size : int
-    chances : float64[J]
-        Chance of each pattern to be drawn.
-    random, swept : float64[J, C]
-        Visits per operation to one page of each class by each pattern, random or in order.
-    mean : float64[C]
-        What the class columns of the exposure hold for this actor, per operation.
-    """
-
-    column: int
-    size: int
-    chances: np.ndarray
-    random: np.ndarray
-    swept: np.ndarray
-    mean: np.ndarray
+PHASES_KEPT = 64  # of an actor in bursts: ticks that began so many phases ago are still told right
 
 
 @dataclass(frozen=True)
@@ -100,10 +55,22 @@ class Law:
         self.nr_classes = space.nr_classes
         self.exposure = Exposure(self.nr_classes + nr_fronts + nr_bursts, start_ns)
         self.fronts: list[Front] = []
-        self.bursts: Sequence[Burst] = ()
+        self.bursts: dict[int, list[Burst]] = {}
+        self.burst_fronts: frozenset[int] = frozenset()
         self.cleared_at: np.ndarray | None = None
 
-    # -- what the machine tells ----------------------------------------------------------------------
+    # -- what the machine tells --------------------------------------------------------------------
+
+    def note_burst(self, burst: Burst) -> None:
+        """The phase that an actor is in: a new one ends the one before, a known one has new rates."""
+        known = self.bursts.setdefault(burst.column, [])
+        if known and known[-1].first == burst.first:
+            known[-1] = burst
+            return
+        if known:
+            known[-1] = replace(known[-1], last=burst.first)
+        known.append(burst)
+        del known[:-PHASES_KEPT]
 
     def track_bits(self) -> None:
         """From now on remember when each page's bit was cleared (4 bytes per page).
@@ -113,24 +80,24 @@ class Law:
         if self.cleared_at is None:
             self.cleared_at = np.zeros(self.space.nr_pages, np.uint32)
 
-    # -- what observers ask --------------------------------------------------------------------------
+    # -- what observers ask ------------------------------------------------------------------------
 
-    def ticks(self, starts_ns: np.ndarray, ends_ns: np.ndarray, rng: np.random.Generator) -> Ticks:
+    def ticks(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> Ticks:
         """Chance of each class to be touched in each tick ``(start, end]``.
 
         Parameters
         ----------
         starts_ns, ends_ns : int64[T]
-        rng : numpy.random.Generator
-            Draws which pattern a burst went to.
         """
         exposure, c = self.exposure, self.nr_classes
+        bursts = self._working(starts_ns, ends_ns)
         seg_a, seg_b = exposure.segment(starts_ns), exposure.segment(ends_ns)
         key = np.stack([seg_a, seg_b, ends_ns - starts_ns, np.where(seg_a == seg_b, 0, starts_ns)])
-        if self.bursts:
-            key = np.vstack([key, np.arange(len(starts_ns))])
-        _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
-        group = group.reshape(-1)
+        if bursts:
+            first = group = np.arange(len(starts_ns))  # no two ticks are alike
+        else:
+            _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
+            group = group.reshape(-1)
         visits = np.empty((len(first), c))
         for g, t in enumerate(first):
             if seg_a[t] == seg_b[t]:
@@ -138,37 +105,36 @@ class Law:
             else:
                 pair = exposure.at(np.array([starts_ns[t], ends_ns[t]]))
                 visits[g] = pair[1, :c] - pair[0, :c]
-        missed = np.exp(-visits)
-        if self.bursts:
-            order = np.empty(len(group), np.int64)
-            order[group] = np.arange(len(group))
-            missed = self._burst(missed, visits, starts_ns[order], ends_ns[order], rng)
-        return Ticks(group, 1.0 - missed, self._moving(starts_ns, ends_ns))
+        fronts = self._moving(starts_ns, ends_ns)
+        for burst, before, after in bursts:
+            more, moved = burst.during(before, after)
+            visits += more
+            fronts += moved
+        return Ticks(group, -np.expm1(-np.maximum(visits, 0.0)), fronts)
+
+    def _working(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list:
+        """Phases in bursts that did something in a window, with their actor's work at its ticks."""
+        found = []
+        for column, phases in self.bursts.items():
+            columns = np.full(len(starts_ns), column)
+            before = self.exposure.of(columns, starts_ns)
+            after = self.exposure.of(columns, ends_ns)
+            for phase in phases:
+                if phase.first < after[-1] and phase.last > before[0] and after[-1] > before[0]:
+                    found.append((phase, before, after))
+        return found
 
     def _moving(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list:
         found = []
         for front in self.fronts:
+            if front.column in self.burst_fronts:
+                continue
             column = np.full(len(starts_ns), front.column)
             before = self.exposure.of(column, starts_ns)
             after = self.exposure.of(column, ends_ns)
             if (after > before).any():
                 found.append((front, before, after))
         return found
-
-    def _burst(self, missed, visits, starts_ns, ends_ns, rng):  # type: ignore[no-untyped-def]
-        for burst in self.bursts:
-            column = np.full(len(starts_ns), burst.column)
-            operations = self.exposure.of(column, ends_ns) - self.exposure.of(column, starts_ns)
-            # whole bursts plus the one that straddles the tick's edge, by its share
-            whole, part = np.divmod(operations / burst.size, 1.0)
-            drawn = rng.multinomial(whole.astype(np.int64), burst.chances).astype(float)
-            edge = rng.choice(len(burst.chances), size=len(part), p=burst.chances)
-            drawn[np.arange(len(part)), edge] += part
-            others = np.maximum(visits - operations[:, None] * burst.mean, 0.0)
-            random = (drawn * burst.size) @ burst.random
-            swept = np.minimum((drawn * burst.size) @ burst.swept, 1.0)
-            missed = np.exp(-others - random) * (1.0 - swept)
-        return missed
 
     def touched(
         self, pages: np.ndarray, tick: np.ndarray, ticks: Ticks, rng: np.random.Generator
@@ -226,15 +192,18 @@ class Law:
         return young
 
     def visit_rates_per_ns(self) -> np.ndarray:
-        """float64[C]: rate at which one bit of each class is being set now by random patterns."""
-        return self.exposure.rates[: self.nr_classes]
+        """float64[C]: rate at which one bit of each class is being set now, sweeps by their mean."""
+        rates = self.exposure.rates[: self.nr_classes].copy()
+        for front in self.fronts:
+            rates[front.classes] += self.exposure.rates[front.column] / front.nr
+        return rates
 
     def tick_chance(self, span_ns: int) -> np.ndarray:
         """float64[C]: chance that a page of each class is touched within a span at present rates."""
-        chance = -np.expm1(-self.visit_rates_per_ns() * span_ns)
+        chance = -np.expm1(-self.exposure.rates[: self.nr_classes] * span_ns)
         for front in self.fronts:
             swept = self.exposure.rates[front.column] * span_ns / front.nr
             if swept > 0:
-                inside = np.unique(self.space.class_of[front.first : front.first + front.nr])
-                chance[inside] = 1 - (1 - chance[inside]) * max(0.0, 1 - swept)
+                missed = (1 - chance[front.classes]) * max(0.0, 1 - swept)
+                chance[front.classes] = 1 - missed
         return chance

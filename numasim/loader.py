@@ -240,7 +240,7 @@ def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) ->
         raise
 
 
-# -- policies ------------------------------------------------------------------------------------------------
+# -- policies --------------------------------------------------------------------------------------
 
 
 def policy_data(
@@ -316,7 +316,7 @@ def parse_damo(command: str, topology: Topology, strict: bool = False) -> Any:
     )
 
 
-# -- events --------------------------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 
 def _inline_kdamonds(document: dict[str, Any], base: Path) -> None:
@@ -401,7 +401,7 @@ def _sysctls(value: Any) -> dict[str, int]:
     return {str(k): int(v) for k, v in value.items()}
 
 
-# -- what cannot be --------------------------------------------------------------------------------------------
+# -- what cannot be --------------------------------------------------------------------------------
 
 
 def _impossible(

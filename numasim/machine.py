@@ -14,19 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from numasim.bursts import Burst, BurstOrder
 from numasim.cost import Background, CostModel, Demand, Flow, Solution
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.law import Burst, Front, Law
+from numasim.law import Law
 from numasim.memory import Memory
 from numasim.migration import Migrator, Traffic
 from numasim.pages import CompiledPattern, MappingPages, PageSpace
 from numasim.seeds import Seeds
 from numasim.tlb import walk_rates
 from numasim.topology import Topology
+from numasim.traffic import Front
 from numasim.workload import Actor, Phase, Process, Workload
 
 POPULATE_STEP_NS = 20_000_000
 EPSILON_WORK = 1e-9
+BUSY_PER_NS = 1e-5  # visits to a page in use all the time: enough for any sampling interval
 MIGRATE_BATCH = 512  # folios unmapped and flushed together; Linux 7.3.4 migration of a list
 
 
@@ -42,7 +45,8 @@ class Populating:
 
 @dataclass
 class ActorState:
-    """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies."""
+    """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies,
+    `entered` the phases begun; `burst_first` is the column of its operations at the present one's start."""
 
     index: int
     process: int
@@ -58,6 +62,9 @@ class ActorState:
     rate_per_ns: float = 0.0
     state: str = "waiting"  # waiting, populating, running, ended
     populating: Populating | None = None
+    entered: int = 0
+    burst_order: BurstOrder | None = None
+    burst_first: float = 0.0
     lines_per_ns: np.ndarray = field(default_factory=lambda: np.zeros(0))
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0))
     line_wait_ns: float = 0.0
@@ -97,7 +104,7 @@ class Machine:
         seeds: Seeds,
         before_change: Callable[[], None],
     ) -> None:
-        self.topology, self.workload = topology, workload
+        self.topology, self.workload, self._seeds = topology, workload, seeds
         self.space = PageSpace(workload, seeds)
         self.memory = Memory(topology, self.space.nr_pages, workload.frame_bytes)
         fronts = [k for k, p in self.space.patterns.items() if p.pattern.sweep]
@@ -112,6 +119,10 @@ class Machine:
         self._front_columns = {key: c + i for i, key in enumerate(fronts)}
         self._burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
         self.law.fronts = [self._front(key, column) for key, column in self._front_columns.items()]
+        self._fronts = {front.column: front for front in self.law.fronts}
+        self.law.burst_fronts = frozenset(
+            column for key, column in self._front_columns.items() if _phase(workload, key).burst
+        )
         self.migrator = Migrator(self.memory, self.space, self.law, self._migrate_ns, before_change)
         self.cost = CostModel(topology)
         self.actors = [
@@ -131,14 +142,13 @@ class Machine:
         for actor in self.actors:
             actor.lines = actor.lines_per_ns = np.zeros(len(topology.nodes))
 
-    # -- construction ------------------------------------------------------------------------------------
+    # -- construction ------------------------------------------------------------------------------
 
     def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
         compiled = self.space.patterns[key]
         extent, k = compiled.extents[0], compiled.pages.folio_pages
-        return Front(
-            column, compiled.pages.first + extent.first * k, (extent.last - extent.first) * k, k
-        )
+        first, nr = compiled.pages.first + extent.first * k, (extent.last - extent.first) * k
+        return Front(column, first, nr, k, np.flatnonzero(compiled.weights[0]))
 
     def _migrate_ns(self, source: int, target: int, order: int) -> int:
         """Time to migrate one folio: the measured one, its copying stretched by slower memory.
@@ -161,7 +171,7 @@ class Machine:
         nr = len(actor.current.access)
         return [found[actor.process, actor.number, actor.phase, k] for k in range(nr)]
 
-    # -- processes ---------------------------------------------------------------------------------------
+    # -- processes ---------------------------------------------------------------------------------
 
     def start_process(self, p: int, now_ns: int) -> None:
         """A process begins: it populates its mappings, then its actors run."""
@@ -212,6 +222,13 @@ class Machine:
     def _enter(self, actor: ActorState, phase: int, now_ns: int) -> None:
         actor.phase, actor.phase_start_ns, actor.phase_operations = phase, now_ns, 0.0
         self._log(now_ns, actor.name, f"phase {actor.current.name or phase}")
+        actor.entered += 1
+        if actor.current.burst:
+            column = self._burst_columns[actor.process, actor.number]
+            salt = self._seeds.salt(f"{actor.name}/bursts/{actor.entered}")
+            chances = burst_chances(actor.current)
+            actor.burst_order = BurstOrder(chances, salt, actor.current.burst)
+            actor.burst_first = float(self.law.exposure.at(np.array([now_ns]))[0, column])
         self._refresh(actor, now_ns)
 
     def _refresh(self, actor: ActorState, now_ns: int) -> None:
@@ -244,7 +261,7 @@ class Machine:
     def _log(self, now_ns: int, who: str, what: str) -> None:
         self.phase_log.append((now_ns, who, what))
 
-    # -- time --------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
         """Integrate progress up to now at the present speeds."""
@@ -353,7 +370,7 @@ class Machine:
                     pages, mapping=replace(pages.mapping, policy=policy)
                 )
 
-    # -- migration as load -----------------------------------------------------------------------------------
+    # -- migration as load -------------------------------------------------------------------------
 
     def begin_migration(self, name: str, busy_ns: int) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it."""
@@ -388,7 +405,7 @@ class Machine:
         interrupted = batches * self.topology.costs.tlb_shootdown * threads / busy_ns
         return min(waiting + interrupted, 0.9 * threads)
 
-    # -- speed -------------------------------------------------------------------------------------------
+    # -- speed -------------------------------------------------------------------------------------
 
     def settle(self, now_ns: int) -> None:
         """Find the speeds that follow from the present state and let the law run at them."""
@@ -401,7 +418,6 @@ class Machine:
         cores[0] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
         rates = np.zeros(self.law.exposure.rates.shape)
-        bursts = []
         for actor in self.actors:
             if actor.state != "running":
                 actor.rate_per_ns = 0.0
@@ -414,8 +430,8 @@ class Machine:
             actor.line_wait_per_ns = float(
                 actor.lines_per_ns @ self.solution.loaded_latency_ns[actor.accessor]
             )
-            self._add_rates(actor, rates, bursts)
-        self.law.bursts = bursts
+            self._add_rates(actor, rates)
+        self._add_busy(rates)
         self.law.exposure.set_rates(now_ns, rates)
 
     def _populate_flow(self, populating: Populating) -> Background:
@@ -449,45 +465,69 @@ class Machine:
             pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
         )
 
-    def _add_rates(self, actor: ActorState, rates: np.ndarray, bursts: list[Burst]) -> None:
+    def _add_rates(self, actor: ActorState, rates: np.ndarray) -> None:
         """Add one actor's visits to the law's columns: walks of classes, fronts, bursts."""
         c, speed = self.space.nr_classes, actor.rate_per_ns
-        random, swept = np.zeros(c), np.zeros(c)
-        phase = actor.current
         weights = self.weights[actor.process, actor.number]
         compiled = self.patterns_of(actor)
-        per_bit = self.space.pages_per_bit
+        random = np.zeros((len(compiled), c))
         for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
-            if pattern.pattern.sweep and not phase.burst:
+            if pattern.pattern.sweep:
                 key = (actor.process, actor.number, actor.phase, k)
                 rates[self._front_columns[key]] += speed * pattern.pattern.visits
-            elif pattern.pattern.sweep:
-                swept += pattern.pattern.visits * w
             else:
-                random += pattern.pattern.visits * w
-        accessor = self.topology.accessors[actor.accessor]
+                random[k] = pattern.pattern.visits * w
+        if actor.current.burst:
+            self._add_burst(actor, compiled, random, rates)
+        else:
+            rates[:c] += self._walks(actor, speed * random.sum(axis=0))
+
+    def _walks(self, actor: ActorState, visit_rates: np.ndarray) -> np.ndarray:
+        """float64[C]: rates of visits to one page of a class → rates at which its bit is set."""
+        accessor, per_bit = self.topology.accessors[actor.accessor], self.space.pages_per_bit
         cores = min(actor.actor.threads, accessor.nr_cores)
         counts = self.migrator.node_counts.sum(axis=0) / per_bit
-        rates[:c] += walk_rates(speed * random * per_bit, counts, cores, accessor.tlb)
-        if phase.burst:
-            rates[:c] += speed * swept * per_bit
-            column = self._burst_columns[actor.process, actor.number]
-            rates[column] += speed
-            bursts.append(self._burst(column, phase.burst, compiled, weights))
+        return walk_rates(visit_rates * per_bit, counts, cores, accessor.tlb)
 
-    def _burst(
-        self, column: int, size: int, compiled: list[CompiledPattern], weights: list[np.ndarray]
-    ) -> Burst:
-        chances = np.array([p.pattern.visits for p in compiled])
-        per_bit = self.space.pages_per_bit
-        random = np.array(
-            [w * per_bit * (not p.pattern.sweep) for p, w in zip(compiled, weights, strict=True)]
-        )
-        swept = np.array(
-            [w * per_bit * p.pattern.sweep for p, w in zip(compiled, weights, strict=True)]
-        )
-        chances = chances / chances.sum()
-        return Burst(column, size, chances, random, swept, chances @ (random + swept))
+    def _add_burst(
+        self, actor: ActorState, compiled: list[CompiledPattern], random: np.ndarray, rates: np.ndarray
+    ) -> None:
+        """Tell the law of an actor in bursts. A burst outlasts what a TLB remembers of the others."""
+        assert actor.burst_order is not None
+        speed, column = actor.rate_per_ns, self._burst_columns[actor.process, actor.number]
+        chances = burst_chances(actor.current)
+        share = np.divide(1.0, chances, where=chances > 0, out=np.zeros_like(chances))
+        own = np.zeros_like(random)
+        if speed > 0:
+            for k in np.flatnonzero(random.any(axis=1)):
+                own[k] = self._walks(actor, speed * share[k] * random[k]) / speed
+        fronts = [
+            (k, self._fronts[self._front_columns[actor.process, actor.number, actor.phase, k]])
+            for k, one in enumerate(compiled)
+            if one.pattern.sweep
+        ]
+        turning = tuple((k, f, compiled[k].pattern.visits * float(share[k])) for k, f in fronts)
+        mean = chances @ own
+        rates[: self.space.nr_classes] += speed * mean
+        rates[column] += speed
+        self.law.note_burst(Burst(column, actor.burst_first, actor.burst_order, own, turning, mean))
+
+    def _add_busy(self, rates: np.ndarray) -> None:
+        """Pages that programs use all the time beside their work."""
+        for process, classes in self.space.busy_class.items():
+            if any(a.state in ("populating", "running") for a in self._actors_of(process)):
+                rates[classes] = BUSY_PER_NS
+
+
+def burst_chances(phase: Phase) -> np.ndarray:
+    """float64[J]: chance of each pattern of a phase to be drawn for a burst."""
+    chances = np.array(phase.chances or [p.visits for p in phase.access])
+    return chances / chances.sum()
+
+
+def _phase(workload: Workload, key: tuple[int, int, int, int]) -> Phase:
+    process, actor, phase, _ = key
+    return workload.processes[process].actors[actor].phases[phase]
 
 
 def _each_actor(workload: Workload) -> list[tuple[int, int, Process, Actor]]:

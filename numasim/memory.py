@@ -288,7 +288,7 @@ class Memory:
         """Free frames of a node (MemFree)."""
         return sum(zone.free for zone in self.zones_of_node(nid))
 
-    # -- allocation (for the migrator only) ----------------------------------------------------------
+    # -- allocation (for the migrator only) --------------------------------------------------------
 
     def allocate(
         self, nr: int, nodes: Sequence[int], marks: Sequence[str], size: int = 1, cpu: str = "touch"

@@ -90,7 +90,7 @@ class Migrator:
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
         self._cursor: dict[int, int] = {}
 
-    # -- views -------------------------------------------------------------------------------------------
+    # -- views -------------------------------------------------------------------------------------
 
     def watch_pages(self) -> BlockCounts:
         """Counts by virtual page, kept from the first call on."""
@@ -100,7 +100,7 @@ class Migrator:
             self.page_counts.add(present, self.space.class_of[present].astype(np.int64))
         return self.page_counts
 
-    # -- first touch -------------------------------------------------------------------------------------
+    # -- first touch -------------------------------------------------------------------------------
 
     def first_touch(
         self,
@@ -138,7 +138,7 @@ class Migrator:
         all_frames = (frames[:, None] + np.arange(k)).reshape(-1)
         for view, physical in self.views:
             view.arrivals.append(
-                Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new)
+                Arrivals(from_ns, now_ns, _ascending(all_frames) if physical else new)
             )
         self.before_change()
         self._place(new, all_frames)
@@ -211,7 +211,7 @@ class Migrator:
             self.before_change()
             self.memory.release(self._lift(own))
 
-    # -- migration -----------------------------------------------------------------------------------------
+    # -- migration ---------------------------------------------------------------------------------
 
     def migrate(self, heads: np.ndarray, target: int, cause: str) -> Moved:
         """Move folios to a node, as the kernel does for DAMON: no reclaim, stop at the first refusal.
@@ -336,3 +336,8 @@ def coalesce(slots: Sequence[tuple[int, int]]) -> np.ndarray:
         if slots
         else np.empty(0, np.int64)
     )
+
+
+def _ascending(frames: np.ndarray) -> np.ndarray:
+    """Sorted; fresh memory comes sorted already, which is cheap to see."""
+    return frames if (frames[1:] > frames[:-1]).all() else np.sort(frames)

@@ -75,7 +75,7 @@ class Recorder:
             "events", t_s=now_ns / 1e9, who="experimenter", what=event.action, detail=event.text
         )
 
-    # -- sampling ------------------------------------------------------------------------------------------
+    # -- sampling ----------------------------------------------------------------------------------
 
     def sample(self, now_ns: int) -> None:
         """A row of every time series."""
@@ -251,7 +251,7 @@ class Recorder:
                 )  # fmt: skip
         self._tried.clear()
 
-    # -- what DAMON saw, beside the truth --------------------------------------------------------------------
+    # -- what DAMON saw, beside the truth ----------------------------------------------------------
 
     def _snapshots(self, now_ns: int) -> None:
         t = now_ns / 1e9

@@ -87,7 +87,7 @@ class Result:
 
         return load_scenario(self.provenance["scenario"])
 
-    # -- summary -------------------------------------------------------------------------------------------
+    # -- summary -----------------------------------------------------------------------------------
 
     def summary(self) -> dict[str, float]:
         """Numbers of the run by name, over the time since every actor's first phase began.
@@ -163,7 +163,7 @@ class Result:
                 rows.append((actor, phase.phase.iloc[0], began, took))
         return pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
 
-    # -- disk ------------------------------------------------------------------------------------------------
+    # -- disk --------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
         """Write tables as Parquet files and the provenance beside them; complete or not at all."""

@@ -62,7 +62,7 @@ class AccessedBits:
     ) -> np.ndarray:
         found = np.zeros(len(start), np.int64)
         start, end = start * self.addr_unit, end * self.addr_unit
-        ticks = self.law.ticks(window.starts_ns, window.ends_ns, self.rng)
+        ticks = self.law.ticks(window.starts_ns, window.ends_ns)
         for t, view in enumerate(self.views):
             own = np.flatnonzero(target == t) if len(self.views) > 1 else slice(None)
             size = end[own] - start[own]
@@ -80,7 +80,7 @@ class AccessedBits:
         many = 4 * len(ticks.probability) > len(ticks.group) > 4
         return self.exact_ticks or self.law.cleared_at is not None or bool(ticks.fronts) or many
 
-    # -- shortcut: class counts ----------------------------------------------------------------------
+    # -- shortcut: class counts --------------------------------------------------------------------
 
     def _by_class(
         self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, ticks: Ticks
@@ -120,7 +120,7 @@ class AccessedBits:
         hit = self.rng.random(int(present.sum())) < q
         return np.bincount(region[present][hit], minlength=len(nr))
 
-    # -- twin: every tick's page -----------------------------------------------------------------------
+    # -- twin: every tick's page -------------------------------------------------------------------
 
     def _by_page(
         self,
@@ -145,7 +145,7 @@ class AccessedBits:
             self.law.note_checked(heads, window.ends_ns[tick], hit)
         return np.bincount(region[hit], minlength=nr_regions)
 
-    # -- first touches within a tick ---------------------------------------------------------------------
+    # -- first touches within a tick ---------------------------------------------------------------
 
     def _arrived(
         self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, window: Ticking
