@@ -9,6 +9,8 @@ share of positive samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from numasim.damon.context import ContextState
@@ -50,43 +52,47 @@ def monitoring_error(
         if not len(found):
             continue
         chance = view.law.tick_chance(span_ns)
-        blocks = view.counts.by_block() * float(view.addresses.slot_bytes)
         unit = getattr(context.source, "addr_unit", 1)
         low, high = (view.addresses.linear(a * unit) for a in (found.start, found.end))
-        truth = _between(blocks @ chance, view, low, high)
-        warm = _between(blocks @ (chance >= hot_ratio), view, low, high)
-        ours = found.nr_accesses / max_nr * (high - low)
+        warm, touched = _cumulated(view, low, high, [(chance >= hot_ratio).astype(float), chance])
+        is_warm = np.diff(warm(np.r_[low, high]).reshape(2, -1), axis=0)[0]
         called = found.nr_accesses >= max(1.0, hot_ratio * max_nr)
-        hot, both = hot + warm.sum(), both + warm[called].sum()
+        hot, both = hot + is_warm.sum(), both + is_warm[called].sum()
         seen += float((high - low)[called].sum())
-        emds.append(_emd(blocks @ chance, view, found.nr_accesses / max_nr, low, high))
-        weights.append(truth.sum() + ours.sum())
+        rate = found.nr_accesses / max_nr
+        emds.append(_emd(touched, rate, low, high, BLOCK_SLOTS * view.addresses.slot_bytes))
+        weights.append(float(touched(high[-1:])[0] + (rate * (high - low)).sum()))
     total = sum(weights)
     emd = float(np.dot(emds, weights) / total) if total > 0 else 0.0
     f1 = 2 * both / (hot + seen) if hot + seen > 0 else 1.0
     return {"emd": emd, "f1": f1, "hot_bytes": hot, "seen_hot_bytes": seen, "both_bytes": both}
 
 
-def _between(per_block: np.ndarray, view: View, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """float64[R]: sum of a block quantity over each region."""
-    total = np.r_[0.0, np.cumsum(per_block)]
+Cumulated = Callable[[np.ndarray], np.ndarray]
+"""Places on the line of slots (bytes) → what lies before each, from the first region on."""
+
+
+def _cumulated(view: View, low: np.ndarray, high: np.ndarray, per_page: list[np.ndarray]) -> list[Cumulated]:
+    """Cumulated bytes, weighted by class, over the blocks that the regions span."""
     block = BLOCK_SLOTS * view.addresses.slot_bytes
-    at = np.arange(len(total))
-    return np.interp(high / block, at, total) - np.interp(low / block, at, total)
+    first, last = int(low[0]) // block, -(-int(high[-1]) // block)
+    counts = view.counts.by_block()[first:last]
+    edges = np.arange(first, last + 1) * block
+    found: list[Cumulated] = []
+    for weights in per_page:
+        sums = np.r_[0.0, np.cumsum(counts @ weights)] * view.addresses.slot_bytes
+        start = np.interp(low[0], edges, sums)
+        found.append(lambda at, sums=sums, start=start: np.interp(at, edges, sums) - start)  # type: ignore[misc]
+    return found
 
 
-def _emd(
-    per_block: np.ndarray, view: View, rate: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> float:
+def _emd(truth_at: Cumulated, rate: np.ndarray, low: np.ndarray, high: np.ndarray, block: int) -> float:
     """Earth mover's distance of the two profiles, scaled to the monitored length."""
     start, end = int(low[0]), int(high[-1])
-    block = BLOCK_SLOTS * view.addresses.slot_bytes
-    edges = np.union1d(np.arange(start // block, -(-end // block) + 1) * block, np.r_[low, high])
-    edges = edges[(edges >= start) & (edges <= end)]
-    total = np.r_[0.0, np.cumsum(per_block)]
-    truth = np.interp(edges / block, np.arange(len(total)), total)
+    inner = np.arange(start // block + 1, -(-end // block)) * block
+    edges = np.sort(np.concatenate([inner, low, high[-1:]]))
+    truth = truth_at(edges)
     ours = np.interp(edges, np.r_[low, high[-1]], np.r_[0.0, np.cumsum(rate * (high - low))])
-    truth, ours = truth - truth[0], ours - ours[0]
     if truth[-1] <= 0 or ours[-1] <= 0:
         return 0.0 if truth[-1] <= 0 and ours[-1] <= 0 else 1.0
     gap = np.abs(truth / truth[-1] - ours / ours[-1])

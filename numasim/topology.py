@@ -23,7 +23,7 @@ from numasim.hardware import (
     Zone,
 )
 from numasim.kernel import CostSettings, KernelSettings
-from numasim.layout import lay_out, merge_ranges, min_free_kbytes, overlaps
+from numasim.layout import lay_out, min_free_kbytes, overlaps
 from numasim.units import Bandwidth, DurationNs
 
 
@@ -247,15 +247,14 @@ class Topology:
         return sorted(given) if given else [(z.start, z.end_addr) for z in self.zones[nid]]
 
     def default_range(self) -> tuple[int, int]:
-        """The biggest contiguous memory of the machine: what DAMON monitors physically if not told.
+        """First to last byte of memory, holes included: what damo monitors physically if not told.
 
         Notes
         -----
-        Source: damo 3.4.3 and DAMON's modules take the biggest "System RAM" resource, which may
-        hold several nodes.
+        Source: damo 3.4.3 without ``--numa_node`` and ``--regions``.
         """
-        ranges = merge_ranges(r for nid in range(len(self.nodes)) for r in self.node_ranges(nid))
-        return max(ranges, key=lambda r: r[1] - r[0])
+        ranges = [r for nid in range(len(self.nodes)) for r in self.node_ranges(nid)]
+        return min(start for start, _ in ranges), max(end for _, end in ranges)
 
     def managed_pages(self, node: str | int) -> int:
         """Pages of a node that its allocator hands out."""

@@ -170,7 +170,7 @@ def test_the_recorded_guest_has_its_zones():
     ]
     assert guest.managed_pages(1) == 1031435
     assert guest.node_ranges(1) == guest.node_ranges("node1") == [(4 * GIB, 8 * GIB)]
-    assert guest.default_range() == (4 * GIB, 8 * GIB)
+    assert guest.default_range() == (0x1000, 8 * GIB)
     # MemTotal of /sys/devices/system/node/nodeN/meminfo, kB
     assert [guest.managed_pages(n) * 4 for n in range(2)] == [1952212, 4125740]
     # recorded default watermarks: min of the three zones add up to 42 + 5364 + 11489 pages
