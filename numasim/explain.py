@@ -1,4 +1,4 @@
-"""Why a page or a mapping is where it is: a timeline, read from a result or watched in a second run.
+"""Why a page or a mapping is where it is: read from a result, or watched in a second run.
 
 A mapping's story is in the tables of a run. A single page's is not; but a run is deterministic, so
 it is run once more with somebody watching that page.
@@ -126,14 +126,12 @@ def _burst(result: Result, cause: str, source: str, target: str, rows: pd.DataFr
 def _reason(result: Result, cause: str, t: float, until: float) -> str:
     """Scheme, heat of the regions it tried, quota and goal over a stretch of time."""
     name = cause.split("/")[0]
-    schemes = result.schemes[
-        (result.schemes.kdamond == name) & result.schemes.t_s.between(t, until)
-    ]
+    schemes = _during(result.schemes, name, t, until)
     if not len(schemes):
         return cause
     last = schemes.iloc[-1]
     words = [f"{cause} {last.action}"]
-    tried = result.tried[(result.tried.kdamond == name) & result.tried.t_s.between(t, until)]
+    tried = _during(result.tried, name, t, until)
     tried = tried[tried.applied_bytes > 0]
     if len(tried):
         words.append(
@@ -141,6 +139,10 @@ def _reason(result: Result, cause: str, t: float, until: float) -> str:
         )
     words.append(quota_text(last))
     return "; ".join(words)
+
+
+def _during(table: pd.DataFrame, kdamond: str, t: float, until: float) -> pd.DataFrame:
+    return table[(table.kdamond == kdamond) & table.t_s.between(t, until)]
 
 
 def _span(column: pd.Series) -> str:

@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 LEVEL = 0.95
 BOOTSTRAP_FROM = 20
-"""Seeds from which intervals are bootstrapped; fewer tell too little of the distribution's shape."""
+"""Seeds from which intervals are bootstrapped; fewer tell too little of a distribution's shape."""
 RESAMPLES = 9_999
 RESAMPLE_SEED = 1987
 

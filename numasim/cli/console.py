@@ -1,4 +1,4 @@
-"""What commands print: tables on stdout, everything else on stderr, mistakes without a traceback."""
+"""What commands print: tables on stdout, the rest on stderr, mistakes without a traceback."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 BAD_INPUT, FAILED = 2, 1
+ESTIMATE_S = 3600.0  # the rest is estimated from what was done in this time; runs may take minutes
 STDOUT = "-"
 
 
@@ -68,13 +69,16 @@ def table(
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=any(columns))
     for i, name in enumerate(columns):
         right = i >= len(columns) - numbers
         made.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
+    if title:
+        heading(title)
     stdout().print(made)
+    print()
 
 
 def heading(text: str) -> None:
@@ -109,18 +113,12 @@ def files(paths: Iterable[Path]) -> None:
 def progress(what: str, quiet: bool = False) -> Iterator[tuple[Progress, Any]]:
     """A progress bar on stderr, if that is a terminal; with the task to update (of total 1)."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    )  # fmt: skip
     shown = console.is_terminal and not quiet
-    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+    bar = Progress(
+        console=console, disable=not shown, transient=True, speed_estimate_period=ESTIMATE_S
+    )
+    with bar:
         yield bar, bar.add_task(what, total=1.0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def explain(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a saved run.")],
     mapping: Annotated[
-        str | None, typer.Option("--mapping", "-m", metavar="NAME", help="All of them if not given.")
+        str | None, typer.Option("--mapping", "-m", metavar="NAME", help="By default all.")
     ] = None,
     page: Annotated[
         int | None,

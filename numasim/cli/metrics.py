@@ -32,6 +32,11 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{decimals}f}" if decimals < 8 else f"{value:.{digits - 1}g}"
 
 
+def seconds(value: float) -> str:
+    """A time that may never come."""
+    return "-" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.1f}"
+
+
 METRICS = (
     Metric("throughput_ops_per_s", "throughput (operations/s)", significant),
     Metric("local_share", "local access share (%)", _plain(1, 100)),

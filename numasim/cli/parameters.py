@@ -1,4 +1,4 @@
-"""A policy's parameters: fields of a frozen description, their values and what its docstring says."""
+"""A policy's parameters: its fields, their values, and what its docstring says of them."""
 
 from __future__ import annotations
 

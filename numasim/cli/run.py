@@ -113,7 +113,7 @@ def as_json(result: Result, out: Path | None) -> dict[str, Any]:
 
 def show(result: Result) -> None:
     """Print what a run came to."""
-    from numasim.cli.metrics import metrics_of, written
+    from numasim.cli.metrics import metrics_of, seconds, written
 
     scenario = result.provenance["scenario"]
     names = (scenario["topology"]["name"], scenario["workload"]["name"], result.policy)
@@ -121,10 +121,9 @@ def show(result: Result) -> None:
     rows = [(m.title, written(m, summary[m.key])) for m in metrics_of(list(summary))]
     title = f"{', '.join(names)}; {scenario['duration']}, seed {result.seed}"
     console.table(("metric", "value"), rows, title, numbers=1)
-    shifts = result.convergence().itertuples()
     rows = [
-        (s.actor, s.phase, f"{s.began_s:.1f}", "never" if s.converged_s == float("inf") else f"{s.converged_s:.1f}")
-        for s in shifts
-    ]  # fmt: skip
+        (s.actor, s.phase, f"{s.began_s:.1f}", seconds(s.converged_s))
+        for s in result.convergence().itertuples()
+    ]
     if rows:
         console.table(("actor", "phase", "began (s)", "followed after (s)"), rows, numbers=2)

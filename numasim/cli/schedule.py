@@ -97,7 +97,7 @@ def _kdamonds(scenario: Scenario) -> list[Row]:
 
 
 def _contexts(kdamond: Kdamond, scenario: Scenario) -> list[str]:
-    """Intervals of each context: as asked for, and the period that the kernel's timers make of it."""
+    """Intervals of each context: as asked for, and what the kernel's timers make of them."""
     from numasim.timer import wake_ns
     from numasim.units import format_duration
 

@@ -101,21 +101,24 @@ def _process(process: Process, pid: int) -> None:
     stop = "" if process.stop is None else f", stops at {format_duration(process.stop)}"
     start = format_duration(process.start)
     title = f"process {process.name} (pid {pid}, cgroup {process.cgroup}), starts at {start}{stop}"
-    rows = [
-        (m.name, format_bytes(m.size), m.kind, format_bytes(m.page), _mempolicy(m.policy), f"{at:#x}")
-        for m, at in zip(process.mappings, process.addresses(), strict=True)
-    ]  # fmt: skip
+    rows = []
+    for m, at in zip(process.mappings, process.addresses(), strict=True):
+        size, page = format_bytes(m.size), format_bytes(m.page)
+        rows.append((m.name, size, m.kind, page, _mempolicy(m.policy), f"{at:#x}"))
     console.table(("mapping", "size", "kind", "page", "policy", "address"), rows, title)
     for actor in process.actors:
         again = ", then again" if actor.repeat else ""
         title = f"actor {actor.name}: {actor.threads} threads on {actor.on}{again}"
         rows = [
-            (_phase(phase) if not k else "", *_access(access))
-            for phase in actor.phases
-            for k, access in enumerate(phase.access)
+            (phase.name or str(f), *_access(access))
+            for f, phase in enumerate(actor.phases)
+            for access in phase.access
         ]
+        console.heading(title)
+        for f, phase in enumerate(actor.phases):
+            console.text(f"  phase {phase.name or f}: {_phase(phase)}")
         columns = ("phase", "access", "visits", "lines", "miss", "write", "parallel")
-        console.table(columns, rows, title, numbers=5)
+        console.table(columns, rows, numbers=5)
 
 
 def _mempolicy(policy: Any) -> str:
@@ -133,7 +136,7 @@ def _phase(phase: Phase) -> str:
     elif phase.operations is not None:
         length = f"{phase.operations:g} operations"
     pace = "" if phase.pace is None else f", {phase.pace:g}/s asked for"
-    return f"{phase.name or 'phase'}: {length}, {format_duration(phase.compute)} each{pace}"
+    return f"{length}, {format_duration(phase.compute)} of computing per operation{pace}"
 
 
 def _access(access: Pattern) -> tuple[str, ...]:
