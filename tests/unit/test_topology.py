@@ -191,7 +191,7 @@ def test_a_node_after_an_explicit_one_starts_behind_it():
     topology = Topology.from_dict(data)
     assert topology.node_ranges("dram1")[0][0] == 0x9000000000
     assert topology.zones[1][0].managed_pages == 256 * GIB // 4096
-    assert topology.default_range() == (0x6000000000, 0x9000000000 + 64 * GIB)
+    assert topology.default_range() == (4 * GIB, 0x9000000000 + 64 * GIB)
 
 
 # ------------------------------------------------------------------------------- complaints
