@@ -7,10 +7,44 @@ had by any instant. Every observer's answer is made of these two.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 BLOCK_SLOTS = 512  # 2 MiB of 4 KiB pages: a move touches two blocks
 GROUP_BLOCKS = 64
+
+
+@dataclass(frozen=True)
+class Front:
+    """A sweep: one front that passes over pages ``[first, first + nr)`` again and again.
+
+    Parameters
+    ----------
+    column : int
+        Column of the exposure that counts the pages it has turned to.
+    first, nr : int
+    folio_pages : int
+    classes : int64[K]
+        Rate classes of those pages.
+    """
+
+    column: int
+    first: int
+    nr: int
+    folio_pages: int
+    classes: np.ndarray
+
+    def passed(
+        self, pages: np.ndarray, before: np.ndarray | float, after: np.ndarray | float
+    ) -> np.ndarray:
+        """bool[N]: whether the front turned to each page between two positions (in pages)."""
+        place = pages - self.first
+        inside = (place >= 0) & (place < self.nr)
+        # a folio is touched from the moment its first page is
+        place = place - place % self.folio_pages
+        crossed = np.floor((after - place) / self.nr) > np.floor((before - place) / self.nr)
+        return inside & crossed
 
 
 class BlockCounts:
@@ -24,8 +58,8 @@ class BlockCounts:
 
     Notes
     -----
-    A query costs two gathers per bound whatever the range; a move dirties the groups that it touches
-    and only those are summed again.
+    A query costs two gathers per bound whatever the range; a move dirties the groups that it
+    touches and only those are summed again.
     """
 
     def __init__(self, nr_slots: int, nr_classes: int) -> None:
@@ -41,7 +75,7 @@ class BlockCounts:
         self._any_dirty = False
 
     def add(self, slots: np.ndarray, classes: np.ndarray, sign: int = 1) -> None:
-        """Pages of `classes` now occupy `slots` (int64[N], distinct); ``sign=-1`` takes them away."""
+        """Pages of `classes` now occupy `slots` (int64[N], distinct); ``sign=-1``: no more."""
         if not len(slots):
             return
         blocks = slots // BLOCK_SLOTS
@@ -91,8 +125,8 @@ class Exposure:
     """Cumulative counts that grow linearly between changes of speed, readable at any past instant.
 
     Columns are rate classes (expected visits per page that would set an accessed bit) followed by
-    sweep fronts (pages swept). Old breakpoints are thinned, so memory stays bounded; what is lost is
-    only the exact course of rates far in the past.
+    sweep fronts (pages swept) and actors in bursts (operations). Old breakpoints are thinned, so
+    memory stays bounded; what is lost is only the exact course of rates far in the past.
 
     Parameters
     ----------
