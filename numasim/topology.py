@@ -246,6 +246,11 @@ class Topology:
         given = self.nodes[nid].ranges
         return sorted(given) if given else [(z.start, z.end_addr) for z in self.zones[nid]]
 
+    def node_of_ranges(self, ranges: Sequence[tuple[int, int]]) -> int | None:
+        """The node whose memory is exactly these ranges, if there is one."""
+        wanted = sorted(tuple(r) for r in ranges)
+        return next((n for n in range(len(self.nodes)) if self.node_ranges(n) == wanted), None)
+
     def default_range(self) -> tuple[int, int]:
         """First to last byte of memory, holes included: what damo monitors physically if not told.
 

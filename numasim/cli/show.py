@@ -175,7 +175,7 @@ def policy(
         console.text(f"moves    {made.moves}")
         _parameters(made)
     if only != Form.KDAMONDS and (threads or only):
-        _only_or_under("the same on a real machine", only, _damo(threads, only))
+        _only_or_under("the same on a real machine", only, _damo(threads, machine, only))
     if only != Form.DAMO and (threads or only):
         text = kdamonds.dumps(threads, "yaml").rstrip()
         _only_or_under(f"kdamonds on {machine.name}", only, text)
@@ -187,12 +187,12 @@ def _only_or_under(title: str, only: Form | None, text: str) -> None:
     console.text(text)
 
 
-def _damo(threads: tuple[Kdamond, ...], only: Form | None) -> str:
+def _damo(threads: tuple[Kdamond, ...], machine: Topology, only: Form | None) -> str:
     from numasim.errors import ConfigError
     from numasim.formats.damo_command import to_damo_args
 
     try:
-        return to_damo_args(threads)
+        return to_damo_args(threads, node_of=machine.node_of_ranges)
     except ConfigError as error:
         if only is not None:
             raise

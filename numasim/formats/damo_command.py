@@ -8,7 +8,7 @@ several filters per scheme are accepted.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from numasim.damon import spec
@@ -19,8 +19,22 @@ from numasim.units import ULONG_MAX, format_damo_share, format_damo_time, format
 NO_QUOTA = ("0ns", "0", "max", "0%", "0%", "0%")
 
 
-def to_damo_args(kdamonds: Iterable[spec.Kdamond], verb: str = "start") -> str:
+NodeOf = Callable[[tuple[tuple[int, int], ...]], int | None]
+"""Ranges of a target → the node whose memory exactly these are."""
+
+
+def to_damo_args(
+    kdamonds: Iterable[spec.Kdamond], verb: str = "start", node_of: NodeOf | None = None
+) -> str:
     """The damo command line of kdamonds, quoted for a shell.
+
+    Parameters
+    ----------
+    kdamonds : iterable of Kdamond
+    verb : str
+    node_of : callable, optional
+        See `NodeOf`. Where it knows every target's node, targets are named by node, so that the
+        command fits any machine with such nodes; otherwise by address.
 
     Raises
     ------
@@ -31,7 +45,8 @@ def to_damo_args(kdamonds: Iterable[spec.Kdamond], verb: str = "start") -> str:
     contexts = [context for kdamond in kdamonds for context in kdamond.contexts]
     if problems := _unsayable(kdamonds):
         raise ConfigError(problems, "damo command line")
-    words = ["damo", verb, *_of_targets(contexts), *_of_contexts(contexts), *_of_probes(contexts)]
+    words = ["damo", verb, *_of_targets(contexts, node_of), *_of_contexts(contexts)]
+    words += _of_probes(contexts)
     words += _of_schemes(contexts)
     if len(contexts) > 1:
         words += _list("--nr_targets", [len(context.targets) for context in contexts])
@@ -65,7 +80,7 @@ def percent_of(samples: int, attrs: spec.Attrs) -> str:
 # ---------------------------------------------------------------------------- groups of options
 
 
-def _of_targets(contexts: Sequence[spec.Context]) -> list[str]:
+def _of_targets(contexts: Sequence[spec.Context], node_of: NodeOf | None) -> list[str]:
     regions, pids = [], []
     for context in contexts:
         for target in context.targets:
@@ -73,8 +88,12 @@ def _of_targets(contexts: Sequence[spec.Context]) -> list[str]:
             regions.append((" ".join(f"{start}-{end}" for start, end in target.regions),))
     words = _each("--ops", [(context.ops,) for context in contexts], ("paddr",))
     words += _each("--target_pid", pids, ("0",))
+    nodes = [node_of(t.regions) if node_of else None for c in contexts for t in c.targets]
     counted = len(regions) == len(contexts)  # else some option must tell how many there are
-    words += _each("--regions", regions, ("",) if counted else ())
+    if nodes and None not in nodes:
+        words += [word for node in nodes for word in ("--numa_node", str(node))]
+    else:
+        words += _each("--regions", regions, ("",) if counted else ())
     targets = [target for context in contexts for target in context.targets]
     obsolete = [i for i, target in enumerate(targets) if target.obsolete]
     return words + (_list("--obsolete_targets", obsolete) if obsolete else [])
