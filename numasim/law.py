@@ -62,7 +62,7 @@ class Law:
     # -- what the machine tells --------------------------------------------------------------------
 
     def note_burst(self, burst: Burst) -> None:
-        """The phase that an actor is in: a new one ends the one before, a known one has new rates."""
+        """The phase that an actor is in: a new one ends the last, a known one has new rates."""
         known = self.bursts.setdefault(burst.column, [])
         if known and known[-1].first == burst.first:
             known[-1] = burst
@@ -119,9 +119,9 @@ class Law:
             columns = np.full(len(starts_ns), column)
             before = self.exposure.of(columns, starts_ns)
             after = self.exposure.of(columns, ends_ns)
-            for phase in phases:
-                if phase.first < after[-1] and phase.last > before[0] and after[-1] > before[0]:
-                    found.append((phase, before, after))
+            if after[-1] > before[0]:
+                own = [p for p in phases if p.first < after[-1] and p.last > before[0]]
+                found += [(phase, before, after) for phase in own]
         return found
 
     def _moving(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list:
@@ -192,14 +192,14 @@ class Law:
         return young
 
     def visit_rates_per_ns(self) -> np.ndarray:
-        """float64[C]: rate at which one bit of each class is being set now, sweeps by their mean."""
+        """float64[C]: rate at which one bit of each class is set now, sweeps by their mean."""
         rates = self.exposure.rates[: self.nr_classes].copy()
         for front in self.fronts:
             rates[front.classes] += self.exposure.rates[front.column] / front.nr
         return rates
 
     def tick_chance(self, span_ns: int) -> np.ndarray:
-        """float64[C]: chance that a page of each class is touched within a span at present rates."""
+        """float64[C]: chance that a page of each class is touched in a span at present rates."""
         chance = -np.expm1(-self.exposure.rates[: self.nr_classes] * span_ns)
         for front in self.fronts:
             swept = self.exposure.rates[front.column] * span_ns / front.nr

@@ -46,7 +46,8 @@ class Populating:
 @dataclass
 class ActorState:
     """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies,
-    `entered` the phases begun; `burst_first` is the column of its operations at the present one's start."""
+    `entered` the phases begun; `burst_first` is the column of its operations when the last one began.
+    """
 
     index: int
     process: int
@@ -490,9 +491,13 @@ class Machine:
         return walk_rates(visit_rates * per_bit, counts, cores, accessor.tlb)
 
     def _add_burst(
-        self, actor: ActorState, compiled: list[CompiledPattern], random: np.ndarray, rates: np.ndarray
+        self,
+        actor: ActorState,
+        compiled: list[CompiledPattern],
+        random: np.ndarray,
+        rates: np.ndarray,
     ) -> None:
-        """Tell the law of an actor in bursts. A burst outlasts what a TLB remembers of the others."""
+        """Tell the law of an actor in bursts; each outlasts what a TLB remembers of the last."""
         assert actor.burst_order is not None
         speed, column = actor.rate_per_ns, self._burst_columns[actor.process, actor.number]
         chances = burst_chances(actor.current)

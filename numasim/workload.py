@@ -146,8 +146,8 @@ class Phase:
     burst : int
         Operations that go to one pattern before the next is drawn (masim); 0: all mixed.
     chances : tuple of float
-        With bursts: the chance of each pattern to be drawn, in proportion; by their visits if empty.
-        Visits stay those of a mean operation, so in a pattern's own bursts they are visits / chance.
+        With bursts: the chance of each pattern to be drawn, in proportion; by visits if empty.
+        Visits stay those of a mean operation: in a pattern's own bursts they are visits / chance.
     access : tuple of Pattern
     """
 
