@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numasim.errors import ConfigError
+from numasim.errors import ConfigError, Problem
 from numasim.topology import Topology
 from numasim.watermarks import Watermark, zone_watermarks
 
@@ -44,7 +44,7 @@ class FreeFrames:
 
     def take(self, nr: int) -> np.ndarray:
         """int64[nr]: frames, which the caller knows to be there."""
-        parts = []
+        parts = [np.empty(0, np.int64)]
         while nr and self._freed:
             chunk = self._freed.pop()
             if len(chunk) > nr:
@@ -60,7 +60,7 @@ class FreeFrames:
             run[0] = last
             if run[0] == run[1]:
                 self._runs.pop()
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+        return np.concatenate(parts)
 
     def take_aligned(self, nr: int, size: int) -> np.ndarray:
         """int64[<=nr]: first frames of aligned blocks of `size` frames, fewer if there are no more."""
@@ -145,7 +145,6 @@ class Memory:
         nr_frames = int(self.range_first[-1] + self.range_frames[-1])
         self.page_of = np.full(nr_frames, FREE, np.int32)
         self.frame_of = np.full(nr_pages, ABSENT, np.int32)
-        self.node_first = np.array([self.frames_of_node(n)[0] for n in range(len(topology.nodes))])
         self.zones = [zone for n in range(len(topology.nodes)) for zone in self._zones_of(n)]
         self.min_free_kbytes = topology.min_free_kbytes()
         self.watermark_scale_factor = topology.kernel.watermark_scale_factor
@@ -155,39 +154,43 @@ class Memory:
     # -- layout ------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        starts, ends, nodes = [], [], []
+        """Number the frames in the order of their addresses, ranges without a whole frame left out."""
+        found = []
         for n in range(len(self.topology.nodes)):
             for start, end in self.topology.node_ranges(n):
-                starts.append(-(-start // self.frame_bytes))
-                ends.append(end // self.frame_bytes)
-                nodes.append(n)
-        pfns, ends_ = np.array(starts), np.array(ends)
+                first, last = -(-start // self.frame_bytes), end // self.frame_bytes
+                if first < last:
+                    found.append((first, last, n))
+        table = np.array(sorted(found), np.int64).reshape(-1, 3)
+        pfns, ends, self.range_node = table.T.copy()
         self.range_start = pfns * self.frame_bytes  # byte addresses, int64[K]
-        self.range_frames = ends_ - pfns
-        self.range_end = ends_ * self.frame_bytes
-        self.range_node = np.array(nodes)
+        self.range_end = ends * self.frame_bytes
+        self.range_frames = ends - pfns
         self.range_first = np.r_[0, np.cumsum(self.range_frames)[:-1]]
+        for n, node in enumerate(self.topology.nodes):
+            if not (self.range_node == n).any():
+                size = f"a page of {self.frame_bytes >> 10} KiB"
+                raise ConfigError(Problem(f"nodes[{n}]", f"{node.name} has no room for {size}"))
 
-    def frames_of_node(self, nid: int) -> tuple[int, int]:
-        """First and last + 1 frame of a node."""
+    def node_runs(self, nid: int) -> list[tuple[int, int]]:
+        """Frames of a node as intervals, ascending; several where its memory has holes."""
         own = np.flatnonzero(self.range_node == nid)
-        return int(self.range_first[own[0]]), int(
-            self.range_first[own[-1]] + self.range_frames[own[-1]]
-        )
+        ends = self.range_first[own] + self.range_frames[own]
+        return list(zip(self.range_first[own].tolist(), ends.tolist(), strict=True))
 
     def frames_in(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Frame intervals of the physical bytes ``[start, end)``, holes left out."""
+        """Frame intervals that begin in the physical bytes ``[start, end)``, holes left out."""
         found = []
         for at, stop, first in zip(self.range_start, self.range_end, self.range_first, strict=True):
             a, b = max(start, int(at)), min(end, int(stop))
-            if a < b:
-                found.append((int(first) + (a - int(at)) // self.frame_bytes,
-                              int(first) + -(-(b - int(at)) // self.frame_bytes)))  # fmt: skip
+            low, high = -(-(a - int(at)) // self.frame_bytes), -(-(b - int(at)) // self.frame_bytes)
+            if low < high:
+                found.append((int(first) + low, int(first) + high))
         return found
 
     def node_of(self, frames: np.ndarray) -> np.ndarray:
         """int64[N]: node of each frame."""
-        return np.searchsorted(self.node_first, frames, "right") - 1
+        return self.range_node[np.searchsorted(self.range_first, frames, "right") - 1]
 
     def addresses_of(self, frames: np.ndarray) -> np.ndarray:
         """int64[N]: physical byte address of each frame."""
@@ -197,10 +200,12 @@ class Memory:
     def _zones_of(self, nid: int) -> list[ZoneState]:
         zones = []
         for zone in self.topology.zones[nid]:
+            own = self.node_runs(nid)
             runs = [
-                run
-                for start, end in self.topology.node_ranges(nid)
-                for run in self.frames_in(max(zone.start, start), min(zone.end_addr, end))
+                (max(first, a), min(last, b))
+                for first, last in self.frames_in(zone.start, zone.end_addr)
+                for a, b in own
+                if max(first, a) < min(last, b)
             ]
             present = sum(last - first for first, last in runs)
             usable = min(present, zone.managed_pages // self.pages_per_frame)
@@ -241,7 +246,9 @@ class Memory:
                     if reclaimable:
                         self._reclaimable.setdefault(nid, []).append(frames)
                 if nr > 0:
-                    raise ConfigError(f"nodes[{nid}].other_memory is larger than the node")
+                    raise ConfigError(
+                        Problem(f"nodes[{nid}].other_memory", "is larger than the node")
+                    )
 
     # -- watermarks --------------------------------------------------------------------------------
 
@@ -259,10 +266,8 @@ class Memory:
             self.min_free_kbytes = min_free_kbytes
         if scale is not None:
             self.watermark_scale_factor = scale
-        per, lowmem = (
-            self.pages_per_frame,
-            sum(z.managed for z in self.zones) * self.pages_per_frame,
-        )
+        per = self.pages_per_frame
+        lowmem = sum(z.managed for z in self.zones if z.name != "Movable") * per
         for zone in self.zones:
             marks = zone_watermarks(
                 self.min_free_kbytes,
@@ -355,8 +360,8 @@ class Memory:
         return zone.frames.take(take)
 
     def _take_blocks(self, zone: ZoneState, nr: int, floor: int, size: int) -> np.ndarray:
-        allowed = max(0, -(-(zone.free - floor) // size))
-        heads = zone.frames.take_aligned(min(nr, allowed, zone.free // size), size)
+        allowed = max(0, (zone.free - floor) // size)  # what is left must reach the floor
+        heads = zone.frames.take_aligned(min(nr, allowed), size)
         zone.free -= len(heads) * size
         return heads
 

@@ -130,19 +130,21 @@ class Migrator:
             return
         k = pages.folio_pages
         folios = new.reshape(-1, k)
-        frames = np.empty(len(folios), np.int64)
+        frames = np.full(folios.shape, ABSENT, np.int64)
         wanted = self._wanted_nodes(policy, home, (folios[:, 0] - pages.first) // k)
-        for node in np.flatnonzero(np.bincount(wanted)):
+        for node in np.flatnonzero(np.bincount(wanted)).tolist():
             rows = np.flatnonzero(wanted == node)
-            frames[rows] = self._allocate(len(rows), int(node), policy, k, pages, now_ns)
-        all_frames = (frames[:, None] + np.arange(k)).reshape(-1)
+            if not self._fault_in(folios, frames, rows, node, policy):
+                self.memory.release(frames[frames >= 0])
+                raise SimulationError(self._out_of_memory(pages, node, policy), now_ns, "allocator")
+        all_frames = frames.reshape(-1)
         for view, physical in self.views:
             view.arrivals.append(
-                Arrivals(from_ns, now_ns, _ascending(all_frames) if physical else new)
+                Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new)
             )
         self.before_change()
         self._place(new, all_frames)
-        self.law.note_first_touch(folios[:, 0])
+        self.law.note_first_touch(new)
         if self.watch is not None:
             self.watch(new, all_frames, "first touch")
 
@@ -159,29 +161,52 @@ class Migrator:
             return np.full(len(folio), min(ids.tolist(), key=order.index))
         return np.full(len(folio), home)
 
-    def _allocate(
-        self, nr: int, node: int, policy: Mempolicy, size: int, pages: MappingPages, now_ns: int
-    ) -> np.ndarray:
-        memory = self.memory
-        order = list(memory.topology.fallback_order(node))
-        if policy.mode == "bind":
-            allowed = {memory.topology.node_id(n) for n in policy.nodes}
-            order = [n for n in order if n in allowed]
+    def _fault_in(
+        self, folios: np.ndarray, frames: np.ndarray, rows: np.ndarray, node: int, policy: Mempolicy
+    ) -> bool:
+        """Find frames for some rows of `folios` (int64[N, K] pages); whether there was room."""
+        k = folios.shape[1]
+        heads = self._allocate(len(rows), node, policy, k)
+        frames[rows[: len(heads)]] = heads[:, None] + np.arange(k)
+        rest = rows[len(heads) :]
+        if not len(rest) or k == 1:
+            return not len(rest)
+        # no block of frames is left: base pages take its place, as when a huge page fault falls back
+        bases = self._allocate(len(rest) * k, node, policy, 1)
+        if len(bases) < len(rest) * k:
+            self.memory.release(bases)
+            return False
+        frames[rest] = bases.reshape(-1, k)
+        self.space.class_of[folios[rest]] = self.space.split_class[
+            self.space.class_of[folios[rest]]
+        ]
+        return True
+
+    def _allocate(self, nr: int, node: int, policy: Mempolicy, size: int) -> np.ndarray:
+        """int64[<=nr]: frames (of folios the first), as first touch gets them."""
+        memory, order = self.memory, self._allowed_nodes(node, policy)
         frames = memory.allocate(nr, order, ("low",), size)
         if len(frames) < nr:
             for n in order:  # the slow path wakes kswapd everywhere before it digs deeper
                 memory.wake_kswapd(n)
             frames = np.r_[frames, memory.allocate(nr - len(frames), order, ("low", "min"), size)]
-        if len(frames) < nr:
-            name = f"{pages.mapping.name} of process {pages.process}"
-            free = ", ".join(
-                f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
-                for n in order
-            )
-            raise SimulationError(
-                f"out of memory while populating {name} (free: {free})", now_ns, "allocator"
-            )
         return frames
+
+    def _allowed_nodes(self, node: int, policy: Mempolicy) -> list[int]:
+        order = list(self.memory.topology.fallback_order(node))
+        if policy.mode != "bind":
+            return order
+        allowed = {self.memory.topology.node_id(n) for n in policy.nodes}
+        return [n for n in order if n in allowed]
+
+    def _out_of_memory(self, pages: MappingPages, node: int, policy: Mempolicy) -> str:
+        memory = self.memory
+        free = ", ".join(
+            f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
+            for n in self._allowed_nodes(node, policy)
+        )
+        name = f"{pages.mapping.name} of process {pages.process}"
+        return f"out of memory while populating {name} (free: {free})"
 
     def _place(self, pages: np.ndarray, frames: np.ndarray) -> None:
         memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
@@ -245,17 +270,16 @@ class Migrator:
         busy = 0
         complete = True
         for size in np.flatnonzero(np.bincount(sizes))[::-1].tolist():
-            batch = heads[sizes == size]
+            batch, left_size = heads[sizes == size], size
             moved, spent, left = self._migrate_batch(batch, size, target, cause)
             if len(left) and size > 1:
-                bases = self.split(left)
+                bases, left_size = self.split(left), 1
                 more, extra, left = self._migrate_batch(bases, 1, target, cause)
                 moved, spent = np.r_[moved, more], spent + extra
             if len(left):
                 complete = False
-                self.ledger.failed[cause] = (
-                    self.ledger.failed.get(cause, 0) + len(left) * size * memory.frame_bytes
-                )
+                nr_bytes = len(left) * left_size * memory.frame_bytes
+                self.ledger.failed[cause] = self.ledger.failed.get(cause, 0) + nr_bytes
             done.append(moved)
             busy += spent
         pages = np.concatenate(done)

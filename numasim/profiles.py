@@ -22,12 +22,22 @@ from numasim.view import View
 
 def truth_profile(machine: Machine, node: int, bins: int) -> np.ndarray:
     """float64[bins]: visits per second (to accessed bits) in equal parts of a node's frames."""
-    first, last = machine.memory.frames_of_node(node)
     blocks = machine.migrator.frame_counts.by_block()
-    per_block = blocks @ machine.law.visit_rates_per_ns() * 1e9
-    edges = np.linspace(first, last, bins + 1) / BLOCK_SLOTS
-    total = np.r_[0.0, np.cumsum(per_block)]
-    return np.diff(np.interp(edges, np.arange(len(total)), total))
+    per_frame = machine.law.visit_rates_per_ns() * 1e9 / machine.space.pages_per_bit
+    total = np.r_[0.0, np.cumsum(blocks @ per_frame)]
+    first, last = np.array(machine.memory.node_runs(node)).T
+    before = np.r_[0, np.cumsum(last - first)]
+    # a node with holes: its runs one after the other
+    at = np.linspace(0, before[-1], bins + 1)
+    run = np.clip(np.searchsorted(before, at, "right") - 1, 0, len(first) - 1)
+    heat = _up_to(total, first[run] + at - before[run]) - _up_to(total, first[run])
+    whole = _up_to(total, last) - _up_to(total, first)
+    return np.diff(np.r_[0.0, np.cumsum(whole)][run] + heat)
+
+
+def _up_to(total: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Cumulative heat of blocks, read at frames."""
+    return np.interp(frames / BLOCK_SLOTS, np.arange(len(total)), total)
 
 
 def monitoring_error(
@@ -72,7 +82,9 @@ Cumulated = Callable[[np.ndarray], np.ndarray]
 """Places on the line of slots (bytes) → what lies before each, from the first region on."""
 
 
-def _cumulated(view: View, low: np.ndarray, high: np.ndarray, per_page: list[np.ndarray]) -> list[Cumulated]:
+def _cumulated(
+    view: View, low: np.ndarray, high: np.ndarray, per_page: list[np.ndarray]
+) -> list[Cumulated]:
     """Cumulated bytes, weighted by class, over the blocks that the regions span."""
     block = BLOCK_SLOTS * view.addresses.slot_bytes
     first, last = int(low[0]) // block, -(-int(high[-1]) // block)
@@ -86,7 +98,9 @@ def _cumulated(view: View, low: np.ndarray, high: np.ndarray, per_page: list[np.
     return found
 
 
-def _emd(truth_at: Cumulated, rate: np.ndarray, low: np.ndarray, high: np.ndarray, block: int) -> float:
+def _emd(
+    truth_at: Cumulated, rate: np.ndarray, low: np.ndarray, high: np.ndarray, block: int
+) -> float:
     """Earth mover's distance of the two profiles, scaled to the monitored length."""
     start, end = int(low[0]), int(high[-1])
     inner = np.arange(start // block + 1, -(-end // block)) * block
