@@ -44,6 +44,18 @@ class Populating:
 
 
 @dataclass
+class PhaseRun:
+    """One run of an actor through a phase, and the operations it had done by then."""
+
+    actor: str
+    phase: str
+    began_ns: int
+    before: float
+    ended_ns: int | None = None
+    after: float = 0.0
+
+
+@dataclass
 class ActorState:
     """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies,
     `entered` the phases begun; `burst_first` is the column of its operations when the last one began.
@@ -138,6 +150,8 @@ class Machine:
         self.now_ns = 0
         self.weights: dict[tuple[int, int], list[np.ndarray]] = {}
         self.phase_log: list[tuple[int, str, str]] = []
+        self.phase_runs: list[PhaseRun] = []
+        self._present: dict[int, PhaseRun] = {}
         self.node_bytes = np.zeros((len(topology.nodes), 2))  # read, written
         self.link_bytes = np.zeros((len(topology.links), 2))  # forward, backward
         for actor in self.actors:
@@ -191,9 +205,11 @@ class Machine:
 
     def stop_process(self, p: int, now_ns: int) -> None:
         """A process ends and gives its memory back."""
+        self.advance(now_ns)
         self.populators.pop(p, None)
         for actor in self._actors_of(p):
             actor.state, actor.rate_per_ns = "ended", 0.0
+            self._end_phase(actor, now_ns)
         for pages in self.space.mappings:
             if pages.process == p:
                 self.migrator.unmap(pages)
@@ -221,7 +237,11 @@ class Machine:
             self._enter(actor, 0, now_ns)
 
     def _enter(self, actor: ActorState, phase: int, now_ns: int) -> None:
+        self._end_phase(actor, now_ns)
         actor.phase, actor.phase_start_ns, actor.phase_operations = phase, now_ns, 0.0
+        run = PhaseRun(actor.name, actor.current.name or str(phase), now_ns, actor.operations)
+        self.phase_runs.append(run)
+        self._present[actor.index] = run
         self._log(now_ns, actor.name, f"phase {actor.current.name or phase}")
         actor.entered += 1
         if actor.current.burst:
@@ -231,6 +251,17 @@ class Machine:
             actor.burst_order = BurstOrder(chances, salt, actor.current.burst)
             actor.burst_first = float(self.law.exposure.at(np.array([now_ns]))[0, column])
         self._refresh(actor, now_ns)
+
+    def _end_phase(self, actor: ActorState, now_ns: int) -> None:
+        run = self._present.pop(actor.index, None)
+        if run is not None:
+            run.ended_ns, run.after = now_ns, actor.operations
+
+    def end_phases(self, now_ns: int) -> None:
+        """The run is over, in the midst of what is going on."""
+        self.advance(now_ns)
+        for actor in self.actors:
+            self._end_phase(actor, now_ns)
 
     def _refresh(self, actor: ActorState, now_ns: int) -> None:
         """Take up the patterns' present shares; first touch what is not there yet."""

@@ -1,7 +1,7 @@
 """Columns of a run as it goes. Appends what it is shown; what it computes is only how well DAMON sees.
 
 Every series is sampled at a fixed interval that the duration bounds, so memory is bounded however
-long the run.
+long the run; only who asks for all snapshots gets them at the pace of monitoring.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ class Recorder:
 
     def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
         max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
-        self._latest[context.name] = (now_ns, max_nr, [r.copy() for r in regions])
+        seen = (now_ns, max_nr, [r.copy() for r in regions])
+        self._latest[context.name] = seen
+        if self.scenario.all_snapshots:
+            self._regions(now_ns / 1e9, context.name, *seen)
 
     def event(self, now_ns: int, event: Event) -> None:
         """Something the experimenter did."""
@@ -263,22 +266,36 @@ class Recorder:
             if thread.ended or thread.name not in self._latest:
                 continue
             seen_ns, max_nr, regions = self._latest[thread.name]
-            for target, found in enumerate(regions):
-                rows = zip(
-                    found.start.tolist(), found.end.tolist(), found.nr_accesses.tolist(),
-                    found.age.tolist(), strict=True,
-                )  # fmt: skip
-                for start, end, nr, age in rows:
-                    self.append(
-                        "snapshots", t_s=t, seen_s=seen_ns / 1e9, kdamond=thread.name, target=target,
-                        start=start, end=end, nr_accesses=nr, max_nr_accesses=max_nr, age=age,
-                    )  # fmt: skip
+            if not self.scenario.all_snapshots:
+                self._regions(t, thread.name, seen_ns, max_nr, regions)
             error = monitoring_error(thread.context, regions, max_nr, self.scenario.hot_ratio)
             self.append("monitoring", t_s=t, kdamond=thread.name, **error)
+
+    def _regions(
+        self, t: float, name: str, seen_ns: int, max_nr: int, regions: list[Regions]
+    ) -> None:
+        """Rows of one monitoring snapshot."""
+        for target, found in enumerate(regions):
+            rows = zip(
+                found.start.tolist(), found.end.tolist(), found.nr_accesses.tolist(),
+                found.age.tolist(), strict=True,
+            )  # fmt: skip
+            for start, end, nr, age in rows:
+                self.append(
+                    "snapshots", t_s=t, seen_s=seen_ns / 1e9, kdamond=name, target=target,
+                    start=start, end=end, nr_accesses=nr, max_nr_accesses=max_nr, age=age,
+                )  # fmt: skip
 
     def finish(self, now_ns: int) -> None:
         """The last row, at the end of the run."""
         self.sample(now_ns)
+        self.machine.end_phases(now_ns)
+        for run in self.machine.phase_runs:
+            assert run.ended_ns is not None
+            self.append(
+                "phases", actor=run.actor, phase=run.phase, began_s=run.began_ns / 1e9,
+                ended_s=run.ended_ns / 1e9, operations=run.after - run.before,
+            )  # fmt: skip
         for at, who, what in self.machine.phase_log:
             self.append("events", t_s=at / 1e9, who=who, what=what, detail="")
 

@@ -18,6 +18,7 @@ from numasim.scenario import Scenario
 COLUMNS: dict[str, str] = {
     "actors": "t_s actor state phase operations ops_per_s op_mean_ns op_p50_ns op_p99_ns lines "
     "local_lines line_wait_ns local_share best_local_share",
+    "phases": "actor phase began_s ended_s operations",
     "nodes": "t_s node free_bytes managed_bytes workload_bytes read_bytes written_bytes loaded_latency_ns",
     "links": "t_s link forward_bytes backward_bytes",
     "residency": "t_s process mapping node bytes",
@@ -33,7 +34,8 @@ COLUMNS: dict[str, str] = {
     "events": "t_s who what detail",
 }
 """Tables and their columns. Bytes and counts are cumulative where the name is a total of traffic
-(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row."""
+(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row, `phases.operations` what was done in that phase.
+`snapshots` are a sample unless the scenario says ``snapshots: all``."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""
@@ -162,6 +164,23 @@ class Result:
                 took = float(good.t_s.iloc[0]) - began if len(good) else math.inf
                 rows.append((actor, phase.phase.iloc[0], began, took))
         return pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
+
+    def working_set(self) -> pd.DataFrame:
+        """Working set as DAMON saw it: bytes of regions with at least one access.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``seen_s, kdamond, target, bytes``, a row for each snapshot recorded.
+
+        Notes
+        -----
+        Source: damo 3.4.3, ``report wss``, which leaves out the first 20 snapshots.
+        """
+        rows = self.snapshots
+        size = (rows.end - rows.start).where(rows.nr_accesses > 0, 0)
+        keys = ["seen_s", "kdamond", "target"]
+        return rows[keys].assign(bytes=size).groupby(keys, as_index=False, sort=False).sum()
 
     # -- disk --------------------------------------------------------------------------------------
 

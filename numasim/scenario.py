@@ -58,6 +58,8 @@ class Scenario:
         Access rate, as a share of samples, from which the monitoring error calls a page hot.
     exact_ticks : bool
         Force the tick-by-tick twin of sampling.
+    all_snapshots : bool
+        Keep every monitoring snapshot, one per aggregation interval, instead of a sample.
     document : dict
         The plain data it was built from; running that again gives the same tables.
     """
@@ -72,4 +74,5 @@ class Scenario:
     record_ns: int = 1_000_000_000
     hot_ratio: float = 0.05
     exact_ticks: bool = False
+    all_snapshots: bool = False
     document: dict[str, Any] = field(default_factory=dict, compare=False)
