@@ -11,7 +11,7 @@ from numasim import library
 from numasim.checking import build
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.formats import damo_args, kdamonds
+from numasim.formats import damo_args, kdamonds, masim
 from numasim.machine import accessor_of
 from numasim.monitors import check_runnable
 from numasim.overrides import apply_overrides, substitute
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration", "seed",
-    "seeds", "record", "hot_ratio", "exact_ticks",
+    "seeds", "record", "hot_ratio", "exact_ticks", "snapshots",
 )  # fmt: skip
 OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 EVENT_KEYS = ("at", "damo", "kdamonds", "sysctl", "interleave", "stop_process")
@@ -46,7 +46,7 @@ def load_topology(name: str | Mapping[str, Any] | Topology) -> Topology:
 def load_workload(
     name: str | Mapping[str, Any] | Workload, overrides: Sequence[str] = ()
 ) -> Workload:
-    """A workload by name, path (YAML, or a masim configuration ``*.cfg``) or plain data.
+    """A workload by name, path (YAML), masim configuration (``*.cfg``) or plain data.
 
     Raises
     ------
@@ -62,9 +62,8 @@ def load_workload(
 def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Plain data of a workload with its parameters filled in."""
     if isinstance(name, str) and name.endswith(".cfg"):
-        from numasim.formats import masim
-
-        data = masim.to_workload(masim.read(Path(name)), Path(name).stem)
+        path = masim_path(name)
+        data = masim.to_workload(masim.read(path), path.stem)
     elif isinstance(name, str):
         data = library.read(library.find("workloads", name))
     else:
@@ -74,6 +73,12 @@ def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) 
             Problem("", "expected a mapping", "see workloads/ for examples"), str(name)
         )
     return substitute(apply_overrides(dict(data), overrides, "workload"))
+
+
+def masim_path(name: str) -> Path:
+    """The masim configuration at a path, or shipped under that file name."""
+    shipped = library.folder("workloads") / "masim" / name
+    return Path(name) if Path(name).is_file() or not shipped.is_file() else shipped
 
 
 def _load(kind: str, name: str | Mapping[str, Any], make: Callable[[Any, str], T]) -> T:
@@ -100,7 +105,7 @@ def load_scenario(
     ----------
     document : mapping
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
-        hot_ratio. Topology and workload by name, path or inline.
+        snapshots (``thinned`` or ``all``), hot_ratio. Topology and workload by name, path or inline.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
         ``scenario.``.
@@ -135,6 +140,7 @@ def load_scenario(
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
     record = collect("record", lambda: _some_time(document.get("record", "1 s")))
     seed = collect("seed", lambda: _seed(document.get("seed", 1)))
+    snapshots = collect("snapshots", lambda: _snapshots(document.get("snapshots", "thinned")))
     hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
@@ -163,8 +169,15 @@ def load_scenario(
         record,
         hot,
         bool(document.get("exact_ticks", False)),
+        snapshots == "all",
         document,
     )
+
+
+def _snapshots(value: Any) -> str:
+    if value not in ("thinned", "all"):
+        raise ConfigError(Problem("", f'got "{value}", expected "thinned" or "all"'))
+    return str(value)
 
 
 class _Collector:
