@@ -1,0 +1,152 @@
+"""How kdamonds look: sampling interval, regions, CPU time, and how well they see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from numasim.report.furniture import label_ends, percent_axis, timeline
+from numasim.report.series import Clock, contexts, marks, subtitle, thin, topology
+from numasim.report.style import KDAMONDS, note, styled
+from numasim.result import Result
+from numasim.units import format_duration
+
+INTERVALS = "How often kdamonds look, and at how many regions"
+ERROR = "How well DAMON sees"
+
+
+@styled
+def intervals(result: Result) -> Figure:
+    """Sampling interval, number of regions and CPU time of every kdamond over time.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if not len(result.kdamonds):
+        return note("No kdamond ran.", INTERVALS, subtitle(result))
+    clock = Clock.of(result)
+    fig, panels = timeline(INTERVALS, subtitle(result), [1.9, 1.9, 1.2], clock, marks(result))
+    table = result.kdamonds
+    cpu = table.groupby("kdamond").cpu_ns.diff() / table.groupby("kdamond").t_s.diff() / 1e9
+    series = {
+        "sampling interval (log)": table.sample_us * 1000.0,
+        "regions (log)": table.nr_regions.astype(float),
+        "share of one CPU": cpu,
+    }
+    titles = (
+        "Sampling interval: short where much is accessed, long where little is",
+        "Regions",
+        "CPU time",
+    )
+    for axes, (label, values), title in zip(panels[:, 0], series.items(), titles, strict=True):
+        axes.set_title(title)
+        axes.set_ylabel(label)
+        _lines(axes, table, values, clock, 120 if values is cpu else 1500)
+    _log(panels[0, 0], lambda v, _: format_duration(v))
+    _log(panels[1, 0], lambda v, _: f"{v:,.0f}")
+    panels[2, 0].set_ylim(0, None)
+    percent_axis(panels[2, 0].yaxis)
+    for axes, values in zip(panels[:2, 0], list(series.values())[:2], strict=True):
+        _label(axes, table, values, result)
+    return fig
+
+
+@styled
+def monitoring_error(result: Result) -> Figure:
+    """Earth mover's distance and F1 of the hot set over time, per kdamond.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    table = result.monitoring
+    if not len(table):
+        return note(
+            "No DAMON snapshot was recorded, so there is no monitoring error.",
+            ERROR,
+            subtitle(result),
+        )
+    clock = Clock.of(result)
+    fig, panels = timeline(ERROR, subtitle(result), [2.0, 2.0], clock, marks(result))
+    for axes, column, title, best in (
+        (panels[0, 0], "f1", "Hot set: F1 of what DAMON calls hot (1 is perfect)", 1.0),
+        (
+            panels[1, 0],
+            "emd",
+            "Distance between the heat seen and the true heat, as a share of the memory (0 is perfect)",
+            0.0,
+        ),
+    ):
+        axes.set_title(title)
+        axes.axhline(best, color="#aab2bb", lw=1.0, ls=(0, (6, 2)))
+        _lines(axes, table, table[column].astype(float), clock)
+        high = float(np.nanmax(table[column].to_numpy(float), initial=0.0))
+        axes.set_ylim(-0.03 * max(high, 0.05), 1.06 * max(high, 0.05))
+        _label(axes, table, table[column].astype(float), result)
+    panels[0, 0].set_ylabel("F1")
+    panels[1, 0].set_ylabel("earth mover's distance")
+    percent_axis(panels[1, 0].yaxis)
+    return fig
+
+
+def where(result: Result) -> dict[str, str]:
+    """What each kdamond looks at and does, in a few words: ``"kdamond.1 on cxl0"``."""
+    machine = topology(result)
+    names = {}
+    for kdamond, context in contexts(result).items():
+        spans = [r for target in context.targets for r in target.regions]
+        touched = [
+            node.name
+            for n, node in enumerate(machine.nodes)
+            if any(a < end and start < b for a, b in spans for start, end in machine.node_ranges(n))
+        ]
+        names[kdamond] = (
+            f"{kdamond}\non {', '.join(touched)}" if context.ops == "paddr" and touched else kdamond
+        )
+    return names
+
+
+def _each(table: pd.DataFrame) -> list[str]:
+    return sorted(set(table.kdamond), key=lambda k: (len(k), k))
+
+
+def _lines(
+    axes: Axes, table: pd.DataFrame, values: pd.Series, clock: Clock, most: int = 1500
+) -> None:
+    for i, kdamond in enumerate(_each(table)):
+        own = table.kdamond == kdamond
+        t, y = thin(table.t_s[own].to_numpy(float), values[own].to_numpy(float), most)
+        axes.step(t * clock.scale, y, where="post", lw=1.4, color=KDAMONDS[i % len(KDAMONDS)])
+
+
+def _label(axes: Axes, table: pd.DataFrame, values: pd.Series, result: Result) -> None:
+    names, labels = where(result), []
+    for i, kdamond in enumerate(_each(table)):
+        known = values[table.kdamond == kdamond].dropna()
+        if len(known):
+            recent = float(known.iloc[-max(1, len(known) // 12) :].median())
+            labels.append((recent, names.get(kdamond, kdamond), KDAMONDS[i % len(KDAMONDS)]))
+    label_ends(axes, labels)
+
+
+def _log(axes: Axes, form) -> None:  # type: ignore[no-untyped-def]
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / 1.3, high * 1.3)
+    axes.yaxis.set_major_locator(
+        LogLocator(10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,))
+    )
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(form))

@@ -1,0 +1,236 @@
+"""A comparison at a glance: who was faster, how sure that is, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from numasim.comparison import Comparison
+from numasim.report.furniture import byte_ticks, halo, short_number
+from numasim.report.style import DEMOTION, INK, LIMIT, MUTED, PROMOTION, line_of, page, styled
+from numasim.units import format_bytes
+
+ROW_IN = 0.42
+HEADLINE = "throughput_ops_per_s"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One narrow panel: the title over it, the metrics in it, how values are written."""
+
+    title: str
+    metrics: tuple[str, ...]
+    form: Callable[[float], str]
+    good: str
+    top: float = math.nan
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %"
+
+
+REASONS = (
+    Reason("Local accesses", ("local_share",), _percent, "more is better", 1.0),
+    Reason("Loaded latency", ("loaded_latency_ns",), lambda v: f"{v:.3g} ns", "less is better"),
+    Reason("Bytes moved", ("promoted_bytes", "demoted_bytes"), format_bytes, "up and down"),
+    Reason("Monitoring error", ("emd",), _percent, "less is better"),
+    Reason("kdamond CPU", ("kdamond_cpu",), _percent, "of one CPU"),
+    Reason("Time to follow a shift", ("convergence_s",), lambda v: f"{v:.3g} s", "less is better"),
+)
+
+
+@styled
+def comparison_overview(comparison: Comparison) -> Figure:
+    """Throughput against the first policy with confidence intervals, and the reasons beside it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One row per policy. Left the ratio (a point per seed, the mean, its interval), then a narrow
+        panel for each reason.
+    """
+    policies = comparison.policies
+    reasons = [r for r in REASONS if _known(comparison, r)]
+    first = comparison.scenarios[comparison.baseline]
+    seeds = len(comparison.seeds)
+    about = f"{first.topology.name} · {first.workload.name} · {first.duration_ns / 1e9:g} s · "
+    about += f"{seeds} seed{'s' * (seeds != 1)}" + (", 95 % intervals" if seeds > 1 else "")
+    fig = page(
+        ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=13.0
+    )
+    grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[2.6] + [1.0] * len(reasons))
+    _forest(fig.add_subplot(grid[0, 0]), comparison)
+    for i, reason in enumerate(reasons):
+        _reason(fig.add_subplot(grid[0, 1 + i]), comparison, reason)
+    return fig
+
+
+def _known(comparison: Comparison, reason: Reason) -> bool:
+    """Whether any policy has anything to show here."""
+    values = [
+        v for m in reason.metrics if m in comparison.metrics for p in comparison.policies
+        for v in comparison.per_seed(p, m)
+    ]  # fmt: skip
+    return any(not math.isnan(v) and v != 0 for v in values)
+
+
+def _rows(axes: Axes, comparison: Comparison, named: bool) -> np.ndarray:
+    """One line of the picture per policy, first on top."""
+    nr = len(comparison.policies)
+    at = np.arange(nr)[::-1].astype(float)
+    axes.set_ylim(-0.6, nr - 0.4)
+    axes.yaxis.set_major_locator(FixedLocator(at.tolist()))
+    axes.tick_params(axis="y", length=0, labelleft=named)
+    axes.grid(False)
+    axes.spines["left"].set_visible(False)
+    if named:
+        axes.set_yticklabels(comparison.policies, size=9.5)
+        for i, label in enumerate(axes.get_yticklabels()):
+            label.set(color=line_of(i)["color"], fontweight="bold")
+    for y in at[::2]:
+        axes.axhspan(y - 0.5, y + 0.5, color="#f5f6f8", lw=0, zorder=0)
+    return at
+
+
+def _forest(axes: Axes, comparison: Comparison) -> None:
+    at = _rows(axes, comparison, named=True)
+    axes.set_title(f"Throughput, as a multiple of {comparison.baseline}'s")
+    base = comparison.per_seed(comparison.baseline, HEADLINE)
+    span = [1.0]
+    for i, (policy, y) in enumerate(zip(comparison.policies, at, strict=True)):
+        colour = line_of(i)["color"]
+        if policy == comparison.baseline:
+            mean = comparison.mean(policy, HEADLINE).mean
+            axes.annotate(f"1 = {short_number(mean)} operations/s", (1.0, y), (7, 0), textcoords="offset points",
+                          va="center", size=8, color=MUTED)  # fmt: skip
+            axes.plot([1.0], [y], "D", color=colour, ms=6)
+            continue
+        found = comparison.ratio(policy, HEADLINE)
+        each = [
+            a / b for a, b in zip(comparison.per_seed(policy, HEADLINE), base, strict=True) if b > 0
+        ]
+        known = [
+            v for v in (found.mean, found.low, found.high, *each) if math.isfinite(v) and v > 0
+        ]
+        if not math.isfinite(found.mean):
+            axes.text(
+                0.5,
+                y,
+                "not known",
+                transform=axes.get_yaxis_transform(),
+                size=8,
+                color=MUTED,
+                va="center",
+            )
+            continue
+        span += known
+        axes.plot(each, [y] * len(each), "|", color=colour, ms=9, mew=1.1, alpha=0.5)
+        axes.plot([found.low, found.high], [y, y], color=colour, lw=3, solid_capstyle="butt")
+        axes.plot([found.mean], [y], "o", color=colour, ms=7.5, mec="white", mew=1.0)
+        text = axes.annotate(
+            _times(found.mean, found.low, found.high), (found.mean, y), (0, 8), textcoords="offset points",
+            ha="center", va="bottom", size=8.5, color=INK, fontweight="bold",
+        )  # fmt: skip
+        halo(text)
+    _ratio_axis(axes, min(span), max(span))
+
+
+def _times(mean: float, low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
+        return f"×{mean:.3g}"
+    return f"×{mean:.3f}  [{low:.3f}, {high:.3f}]"
+
+
+def _ratio_axis(axes: Axes, low: float, high: float) -> None:
+    """Ratios on a logarithmic axis, so that half and double are equally far from 1."""
+    axes.axvline(1.0, color=LIMIT, lw=1.0, ls=(0, (6, 2)), zorder=1)
+    axes.set_xscale("log")
+    reach = max(math.log(high), -math.log(low), 0.02)
+    left = -reach if low < 0.98 else -0.25 * reach
+    right = reach if high > 1.02 else 0.6 * reach
+    axes.set_xlim(math.exp(left * 1.25), math.exp(right * 1.45))
+    axes.xaxis.set_minor_locator(NullLocator())
+    ticks = MaxNLocator(6).tick_values(math.exp(left * 1.2), math.exp(right * 1.4))
+    axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t > 0]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"×{v:.3g}"))
+    axes.set_xlabel("slower  ◄     ►  faster")
+
+
+def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
+    at = _rows(axes, comparison, named=False)
+    axes.set_title(reason.title)
+    axes.set_xlabel(reason.good)
+    top = 0.0
+    for i, (policy, y) in enumerate(zip(comparison.policies, at, strict=True)):
+        for k, metric in enumerate(reason.metrics):
+            two = len(reason.metrics) == 2
+            colour = (PROMOTION, DEMOTION)[k] if two else line_of(i)["color"]
+            place = y + (0.16, -0.16)[k] if two else y
+            top = max(
+                top,
+                _bar(
+                    axes, comparison, policy, metric, place, colour, reason, 0.26 if two else 0.44
+                ),
+            )
+    limit = reason.top if math.isfinite(reason.top) else top
+    axes.set_xlim(0, max(limit, 1e-12) * 1.55)
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(reason, limit)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: reason.form(v) if v else "0"))
+
+
+def _ticks(reason: Reason, limit: float) -> list[float]:
+    if reason.form is format_bytes:
+        return byte_ticks(limit, most=2).tolist()
+    return [t for t in MaxNLocator(2).tick_values(0, limit) if 0 <= t <= limit * 1.01]
+
+
+def _bar(
+    axes: Axes,
+    comparison: Comparison,
+    policy: str,
+    metric: str,
+    y: float,
+    colour: str,
+    reason: Reason,
+    height: float,
+) -> float:
+    """A bar to the mean with a whisker; the number written at its end. Gives how far it reaches."""
+    found = comparison.mean(policy, metric)
+    size = 7.5 if height > 0.3 else 6.5
+    if not math.isfinite(found.mean):
+        words = "never" if found.mean == math.inf else "–"
+        axes.text(
+            0.02,
+            y,
+            words,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            size=size,
+            color=MUTED,
+        )
+        return 0.0
+    axes.barh(y, found.mean, height=height, color=colour, lw=0)
+    reach = found.mean
+    if math.isfinite(found.high) and found.high > found.low:
+        axes.plot([found.low, found.high], [y, y], color=INK, lw=1.0)
+        reach = max(reach, found.high)
+    axes.annotate(
+        reason.form(found.mean),
+        (reach, y),
+        (3, 0),
+        textcoords="offset points",
+        va="center",
+        size=size,
+        color=INK,
+    )
+    return reach
