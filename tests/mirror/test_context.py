@@ -38,6 +38,9 @@ RANKING = {"migrate_hot": "hot", "migrate_cold": "cold", "pageout": "cold"}
 
 @st.composite
 def patterns(draw):
+    if draw(st.booleans()):  # open, or only for what another scheme has just acted upon
+        size = draw(st.sampled_from([ULONG_MAX, 12 * PAGE]))
+        return AccessPattern(max_sz=size, max_age=draw(st.sampled_from([UINT_MAX, UINT_MAX, 0])))
     nr, ages, sz = draw(st.integers(0, 6)), draw(st.integers(0, 3)), draw(st.integers(0, 8)) * PAGE
     return AccessPattern(
         min_sz=sz,

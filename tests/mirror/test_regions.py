@@ -26,7 +26,7 @@ from tests.mirror import damon_twin as twin
 from tests.mirror.strategies import draws, ranges, tables
 from tests.vectors.runs import cycled
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=80, deadline=None)
 sizes = st.sampled_from([0, 1, 50, 5_000, 100_000, 10**7, 2**63])
 
 
