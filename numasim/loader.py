@@ -144,17 +144,19 @@ def load_scenario(
     hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
-    if topology is None or workload is None or data is None or problems:
-        raise ConfigError(problems, source)
-    made = collect("policy", lambda: build_policy(data, topology))
-    collect("events", lambda: _inline_kdamonds(document, base))
-    events = collect("events", lambda: _events(document.get("events") or [], topology, workload))
-    if made is not None and events is not None and duration is not None:
-        problems += _impossible(topology, workload, made, events, duration)
+    made = events = None
+    if topology is not None and data is not None:
+        made = collect("policy", lambda: build_policy(data, topology))
+    if topology is not None and workload is not None:
+        collect("events", lambda: _inline_kdamonds(document, base))
+        given_events = document.get("events") or []
+        events = collect("events", lambda: _events(given_events, topology, workload))
+        if made is not None and events is not None and duration is not None:
+            problems += _impossible(topology, workload, made, events, duration)
     if problems:
         raise ConfigError(problems, source)
-    assert made is not None and duration is not None and record is not None
-    assert hot is not None and seed is not None
+    assert topology is not None and workload is not None and data is not None and made is not None
+    assert duration is not None and record is not None and hot is not None and seed is not None
     for plural in ("policies", "seeds"):  # what a comparison runs; this is one run
         document.pop(plural, None)
     document["policy"] = data
@@ -192,7 +194,8 @@ class _Collector:
         except ConfigError as error:
             source = f" ({error.source})" if error.source else ""
             for p in error.problems:
-                own = f"{place}.{p.place}" if p.place else place
+                joint = "" if p.place.startswith("[") else "."
+                own = f"{place}{joint}{p.place}" if p.place else place
                 where = p.place if p.place.startswith("--set") else own
                 self._problems.append(Problem(where + source, p.message, p.hint))
         except ValueError as error:

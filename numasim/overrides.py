@@ -32,10 +32,12 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], root: str) -
         if isinstance(parameters, dict) and path in parameters:
             parameters[path] = parsed
             continue
-        problem = _write(data, [a or int(b) for a, b in STEP.findall(path)], parsed, text)
-        if problem is None and root == "workload" and "." not in path and path not in data:
+        if root == "workload" and "." not in path and path not in data:
             known = [*(parameters or {}), *data]
-            problem = Problem(f"--set {text}", "no such parameter", did_you_mean(path, known))
+            hint = did_you_mean(path, known)
+            problems.append(Problem(f"--set {text}", "no such parameter", hint))
+            continue
+        problem = _write(data, [a or int(b) for a, b in STEP.findall(path)], parsed, text)
         if problem:
             problems.append(problem)
     if problems:
