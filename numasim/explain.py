@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from numasim.damon.context import ContextState
-from numasim.damon.ops import Applied
+from numasim.damon.ops import PAGE_SIZE, Applied
 from numasim.engine import Engine
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.kdamond import Thread
@@ -156,6 +156,16 @@ def quota_text(scheme: Any) -> str:
     if not scheme.goal:
         return quota
     return f"{quota}, {scheme.goal} {scheme.goal_current} of {scheme.goal_target}"
+
+
+def verdict(scheme: Any) -> str:
+    """Where the last row of a scheme leaves it: its quota, its goal, and what that means."""
+    text = f"at the end, {quota_text(scheme)}"
+    if scheme.goal and scheme.esz < PAGE_SIZE:
+        text += "; a quota below one page moves nothing"
+    elif not scheme.sz_tried:
+        text += "; no region ever matched its access pattern"
+    return text
 
 
 def final_schemes(result: Result) -> pd.DataFrame:

@@ -85,7 +85,14 @@ def heading(text: str) -> None:
     """Print a line that stands out."""
     from rich.text import Text
 
-    stdout().print(Text(text, style="bold"), soft_wrap=True)
+    stdout().print(Text(text, style="bold"))
+
+
+def say(text: str) -> None:
+    """Print a sentence, wrapped."""
+    from rich.text import Text
+
+    stdout().print(Text(text))
 
 
 def text(line: str = "") -> None:

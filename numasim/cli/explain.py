@@ -69,23 +69,26 @@ def _when(start: float, end: float) -> str:
 
 def _schemes(result: Result) -> None:
     """What every scheme came to, which also tells why what stayed stayed."""
-    from numasim.explain import final_schemes, quota_text
+    from numasim.explain import final_schemes, verdict
     from numasim.units import format_bytes
 
+    last = final_schemes(result)
+    if not len(last):
+        return
+    no_room = result.failed_moves.groupby("cause").bytes.sum()
     rows = [
         (
             f"{s.kdamond} {s.action}",
             format_bytes(s.sz_tried),
             format_bytes(s.sz_ops_filter_passed),
             format_bytes(s.sz_applied),
-            s.qt_exceeds,
-            quota_text(s),
+            format_bytes(int(no_room.get(s.kdamond, 0))),
         )
-        for s in final_schemes(result).itertuples()
+        for s in last.itertuples()
     ]
-    columns = ("scheme", "tried", "passed filters", "moved", "quota exceeded", "at the end")
-    if rows:
-        console.table(columns, rows, "schemes")
+    console.table(("scheme", "tried", "passed filters", "moved", "found no room"), rows, numbers=4)
+    for s in last.itertuples():
+        console.say(f"{s.kdamond} {s.action}: {verdict(s)}")
 
 
 def _page(result: Result, process: str, mapping: str, page: int, quiet: bool) -> None:

@@ -90,7 +90,7 @@ def workload(name: Name) -> None:
 
     found = load_workload(name)
     _head(found.name, found.description)
-    console.text(f"footprint {format_bytes(found.footprint_bytes)}")
+    console.say(f"footprint {format_bytes(found.footprint_bytes)}")
     for p, process in enumerate(found.processes):
         _process(process, found.pid(p))
 
@@ -116,7 +116,7 @@ def _process(process: Process, pid: int) -> None:
         ]
         console.heading(title)
         for f, phase in enumerate(actor.phases):
-            console.text(f"  phase {phase.name or f}: {_phase(phase)}")
+            console.say(f"  phase {phase.name or f}: {_phase(phase)}")
         columns = ("phase", "access", "visits", "lines", "miss", "write", "parallel")
         console.table(columns, rows, numbers=5)
 
@@ -171,8 +171,8 @@ def policy(
     if only is None:
         cls = registry.get(str(data["kind"]))
         _head(str(data["kind"]), (cls.__doc__ or "").strip().split("\n")[0])
-        console.text(f"observes {made.observes}")
-        console.text(f"moves    {made.moves}")
+        console.say(f"observes {made.observes}")
+        console.say(f"moves    {made.moves}")
         _parameters(made)
     if only != Form.KDAMONDS and (threads or only):
         _only_or_under("the same on a real machine", only, _damo(threads, machine, only))
