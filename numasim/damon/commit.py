@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 
 def context_problems(spec: Context, min_region_sz: int, place: str = "") -> list[Problem]:
-    """Everything for which the kernel would refuse to start or commit this context."""
+    """Everything for which the kernel would refuse this context, and what we cannot run."""
     prefix = f"{place}." if place else ""
     problems = attrs_problems(spec.attrs, f"{prefix}attrs")
     if min_region_sz <= 0 or min_region_sz & (min_region_sz - 1):
         problems.append(Problem(f"{prefix}min_region_sz", f"{min_region_sz} is not a power of two"))
+    if spec.probes:
+        problems.append(Problem(f"{prefix}probes", "data-attribute probes are not simulated yet"))
     for i, scheme in enumerate(spec.schemes):
         for j, goal in enumerate(scheme.quota.goals):
             where = f"{prefix}schemes[{i}].quota.goals[{j}]"

@@ -148,20 +148,20 @@ def feed_loop_seq(given: Json, expected: Json) -> Json:
 @adapter
 def feed_loop_relation(given: Json, expected: Json) -> Json:
     """The expectation is a sentence; it is given back if it is true."""
-    signs = {">": operator.gt, "<": operator.lt, "==": operator.eq, "=": operator.eq}
-    words = {"greater than": operator.gt, "less than": operator.lt, "equal to": operator.eq}
+    signs = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+    words = {"greater": operator.gt, "larger": operator.gt, "less": operator.lt}
+    words |= {"smaller": operator.lt, "equal": operator.eq}
     last = given["last_input"]
-    if "relation" in expected:
-        sentence = expected["relation"]
+    ((key, sentence),) = expected.items()
+    if key == "relation":
         match = re.fullmatch(r"next\((\d+)\)\s*(\S+)\s*next\((\d+)\)", sentence)
         assert match, sentence
         true = signs[match[2]](feed(last, int(match[1])), feed(last, int(match[3])))
-        return {"relation": sentence if true else f"not {sentence}"}
-    sentence = expected["next"]
-    match = re.fullmatch(r"(greater than|less than|equal to) (\d+)", sentence)
-    assert match, sentence
-    true = words[match[1]](feed(last, given["score"]), int(match[2]))
-    return {"next": sentence if true else f"not {sentence}"}
+    else:
+        match = re.fullmatch(r"(\w+) (?:than|to) (\d+)", sentence)
+        assert match, sentence
+        true = words[match[1]](feed(last, given["score"]), int(match[2]))
+    return {key: sentence if true else f"not {sentence}"}
 
 
 @adapter
@@ -558,7 +558,9 @@ def ctx_targets(given: Json, expected: Json) -> Json:
 def commit_goal(given: Json, expected: Json) -> Json:
     def spec(goal: Json) -> QuotaGoal:
         path = f"/memcg{goal['memcg_id']}" if "memcg_id" in goal else None
-        return QuotaGoal(goal["metric"], goal["target"], goal["current"], goal.get("nid"), path)
+        return QuotaGoal(
+            goal["metric"], goal["target"], goal.get("current", 0), goal.get("nid"), path
+        )
 
     goal = GoalState.of(spec(given["dst"]))
     goal.last_psi_total = 1
