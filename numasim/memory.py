@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numasim.errors import ConfigError, Problem
+from numasim.layout import merge_ranges
 from numasim.topology import Topology
 from numasim.watermarks import Watermark, zone_watermarks
 
@@ -41,6 +42,10 @@ class FreeFrames:
     def give(self, frames: np.ndarray) -> None:
         """Free `frames` (int64[N]); the last of them is the first to be taken again."""
         self._freed.append(frames)
+
+    def all(self) -> list[np.ndarray]:
+        """Everything on the list, in parts of no order."""
+        return [*self._freed, *(np.arange(*run) for run in self._runs)]
 
     def take(self, nr: int) -> np.ndarray:
         """int64[nr]: frames, which the caller knows to be there."""
@@ -157,7 +162,7 @@ class Memory:
         """Number the frames in the order of their addresses, ranges without a whole frame left out."""
         found = []
         for n in range(len(self.topology.nodes)):
-            for start, end in self.topology.node_ranges(n):
+            for start, end in merge_ranges(self.topology.node_ranges(n)):
                 first, last = -(-start // self.frame_bytes), end // self.frame_bytes
                 if first < last:
                     found.append((first, last, n))
@@ -343,9 +348,7 @@ class Memory:
             zone.free += zone.in_pcp  # another CPU's list is drained before long
             zone.pcp_of, zone.in_pcp, zone.refills = cpu, 0, 0
         while zone.in_pcp < nr and zone.free > floor:
-            batch = max(
-                1, (PCP_BATCH_PAGES << min(zone.refills, PCP_MAX_SCALE)) // self.pages_per_frame
-            )
+            batch = self._refill_frames(zone)
             moved = min(batch, zone.free)
             if zone.refills >= PCP_MAX_SCALE:  # batches have their full size: all at once
                 wanted = -(-(nr - zone.in_pcp) // batch)
@@ -358,6 +361,16 @@ class Memory:
             return np.empty(0, np.int64)
         zone.in_pcp -= take
         return zone.frames.take(take)
+
+    def _refill_frames(self, zone: ZoneState) -> int:
+        """Frames of the next refill of a per-CPU list; small zones (DMA) refill page by page.
+
+        Source: recorded guests: zone DMA stops at its mark, DMA32 up to 63 * 32 pages below.
+        Assumption: a batch is at most 1/4096 of the zone.
+        """
+        pages = zone.managed * self.pages_per_frame
+        batch = min(PCP_BATCH_PAGES, max(1, pages >> 12)) << min(zone.refills, PCP_MAX_SCALE)
+        return max(1, batch // self.pages_per_frame)
 
     def _take_blocks(self, zone: ZoneState, nr: int, floor: int, size: int) -> np.ndarray:
         allowed = max(0, (zone.free - floor) // size)  # what is left must reach the floor
