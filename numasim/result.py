@@ -100,8 +100,9 @@ class Result:
             ``throughput_ops_per_s`` (geometric mean over actors), ``local_share`` and
             ``loaded_latency_ns`` (means over missing lines), ``promoted_bytes``,
             ``demoted_bytes`` (up or down the tiers of the process's first actor), ``kdamond_cpu``
-            (CPUs), ``emd``, ``f1`` (means over snapshots), ``convergence_s`` (mean over shifts,
-            infinite if one was not followed), ``op_p99_ns``.
+            (CPUs), ``emd``, ``f1`` (means over snapshots), ``shifts_followed`` (share of phases
+            whose accesses became local), ``convergence_s`` (how long that took, mean over those),
+            ``op_p99_ns``.
         """
         found: dict[str, float] = {}
         speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
@@ -128,7 +129,9 @@ class Result:
         found["emd"] = float(self.monitoring.emd.mean()) if len(self.monitoring) else math.nan
         found["f1"] = float(self.monitoring.f1.mean()) if len(self.monitoring) else math.nan
         shifts = self.convergence()
-        found["convergence_s"] = float(shifts.converged_s.mean()) if len(shifts) else math.nan
+        followed = shifts[np.isfinite(shifts.converged_s)]
+        found["shifts_followed"] = len(followed) / len(shifts) if len(shifts) else math.nan
+        found["convergence_s"] = float(followed.converged_s.mean()) if len(followed) else math.nan
         return found
 
     def _moved(self) -> dict[str, float]:
