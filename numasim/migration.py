@@ -186,10 +186,13 @@ class Migrator:
         """int64[<=nr]: frames (of folios the first), as first touch gets them."""
         memory, order = self.memory, self._allowed_nodes(node, policy)
         frames = memory.allocate(nr, order, ("low",), size)
-        if len(frames) < nr:
-            for n in order:  # the slow path wakes kswapd everywhere before it digs deeper
-                memory.wake_kswapd(n)
-            frames = np.r_[frames, memory.allocate(nr - len(frames), order, ("low", "min"), size)]
+        while len(frames) < nr:
+            # the slow path wakes kswapd everywhere before it digs deeper, and reclaims while it can
+            freed = sum(memory.wake_kswapd(n) for n in order)
+            more = memory.allocate(nr - len(frames), order, ("low", "min"), size)
+            if not freed and not len(more):
+                break
+            frames = np.r_[frames, more]
         return frames
 
     def _allowed_nodes(self, node: int, policy: Mempolicy) -> list[int]:

@@ -18,16 +18,18 @@ from numasim.workload import Workload
 
 PAGE = 4096
 MIB = 1 << 20
+SPEED = {"bandwidth": "50 GB/s", "at": "socket0"}
 
 
-def topology(*sizes: str, **more: Any) -> Topology:
-    """Nodes n0, n1, … of these sizes on one CPU, each slower than the one before."""
+def topology(*sizes: Any, **more: Any) -> Topology:
+    """Nodes n0, n1, … of these sizes (or as given) on one CPU, each slower than the one before."""
     sizes = sizes or ("32 MiB", "64 MiB")
     nodes = [
-        {"name": f"n{i}", "capacity": size, "latency": f"{100 * (i + 1)} ns",
-         "bandwidth": "50 GB/s", "at": "socket0"}
+        size
+        if isinstance(size, dict)
+        else {"name": f"n{i}", "capacity": size, "latency": f"{100 * (i + 1)} ns", **SPEED}
         for i, size in enumerate(sizes)
-    ]  # fmt: skip
+    ]
     accessors = [{"name": "cpu0", "cpus": "0-3", "at": "socket0"}]
     data = {"name": "small", "nodes": nodes, "accessors": accessors}
     data["kernel"] = {"min_free_kbytes": 256, "transparent_hugepage": "never"}
@@ -88,7 +90,7 @@ def check(hand: Migrator) -> None:
     for zone in memory.zones:
         inside = np.concatenate([memory.page_of[a:b] for a, b in zone.runs])
         assert (inside == -1).sum() == zone.available, "a zone's free count is wrong"
-        assert 0 <= zone.free and 0 <= zone.in_pcp, "a zone is overfilled"
+        assert zone.free >= 0 and zone.in_pcp >= 0, "a zone is overfilled"
         free = np.concatenate([np.empty(0, np.int64), *zone.frames.all()])
         assert len(np.unique(free)) == len(free) == zone.available, (
             "a free frame is lost or doubled"

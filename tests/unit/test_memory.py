@@ -86,7 +86,7 @@ def test_other_memory_takes_frames_and_is_not_the_workloads():
 
 def test_other_memory_larger_than_what_is_managed_is_refused():
     zone = {"name": "Normal", "start": 0, "size": "4 MiB", "managed": 100}
-    with pytest.raises(ConfigError, match="other_memory.*larger"):
+    with pytest.raises(ConfigError, match=r"other_memory.*larger"):
         memory({"capacity": "4 MiB", "zones": [zone], "other_memory": {"bytes": "1 MiB"}})
 
 
