@@ -202,7 +202,7 @@ class Engine:
             self._processes[thread.name].interrupt()
 
     def _alive(self, process: int) -> bool:
-        return any(a.state != "ended" for a in self.machine.actors if a.process == process)
+        return self.machine.alive[process]
 
     def _kdamond(self, thread: Thread) -> Generator:
         """The kernel's loop, many sampling intervals at a time."""

@@ -18,29 +18,19 @@ from numasim.bursts import Burst, BurstOrder
 from numasim.cost import Background, CostModel, Demand, Flow, Solution
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.law import Law
+from numasim.load import Load
 from numasim.memory import Memory
-from numasim.migration import Migrator, Traffic
-from numasim.pages import CompiledPattern, MappingPages, PageSpace
+from numasim.migration import Migrator
+from numasim.pages import CompiledPattern, PageSpace
+from numasim.populate import Populating, Populator
 from numasim.seeds import Seeds
 from numasim.tlb import walk_rates
 from numasim.topology import Topology
 from numasim.traffic import Front
 from numasim.workload import Actor, Phase, Process, Workload
 
-POPULATE_STEP_NS = 20_000_000
 EPSILON_WORK = 1e-9
 BUSY_PER_NS = 1e-5  # visits to a page in use all the time: enough for any sampling interval
-MIGRATE_BATCH = 512  # folios unmapped and flushed together; Linux 7.3.4 migration of a list
-
-
-@dataclass
-class Populating:
-    """Pages an actor or a process still has to touch for the first time, in order."""
-
-    tasks: list[tuple[MappingPages, int, int]]
-    home: int
-    pages_per_ns: float
-    since_ns: int
 
 
 @dataclass
@@ -89,15 +79,6 @@ class ActorState:
         return self.actor.phases[self.phase]
 
 
-@dataclass
-class Load:
-    """What kdamonds and populating add to the load, by name."""
-
-    flows: dict[str, list[Background]] = field(default_factory=dict)
-    cores: dict[str, float] = field(default_factory=dict)
-    lost_threads: dict[str, float] = field(default_factory=dict)
-
-
 class Machine:
     """Memory, law, actors and speed of one run.
 
@@ -144,7 +125,10 @@ class Machine:
             )
             for i, (p, a, process, actor) in enumerate(_each_actor(workload))
         ]
-        self.load = Load()
+        self.load = Load(topology.costs.tlb_shootdown, self.space.pages_per_bit)
+        self.policies = {m.first: m.mapping.policy for m in self.space.mappings}
+        self.populator = Populator(self.migrator, topology.costs, self.policies)
+        self.alive = [False] * len(workload.processes)
         self.populators: dict[int, Populating] = {}
         self.solution: Solution | None = None
         self.now_ns = 0
@@ -191,24 +175,26 @@ class Machine:
     def start_process(self, p: int, now_ns: int) -> None:
         """A process begins: it populates its mappings, then its actors run."""
         process = self.workload.processes[p]
+        self.alive[p] = True
         own = [m for m in self.space.mappings if m.process == p and m.mapping.populate]
-        tasks = [(m, 0, m.nr) for m in own]
         for actor in self._actors_of(p):
             actor.state = "populating"
-        home = self._home(p)
-        if tasks:
-            rate = self._populate_rate(process.populate_threads, tasks)
-            self.populators[p] = Populating(tasks, home, rate, now_ns)
+        if own:
+            tasks = [(m, 0, m.nr) for m in own]
+            self.populators[p] = Populating(tasks, self._home(p), process.populate_threads, now_ns)
             self._log(now_ns, process.name, "populates")
         else:
             self._begin(p, now_ns)
 
     def stop_process(self, p: int, now_ns: int) -> None:
         """A process ends and gives its memory back."""
+        if not self.alive[p]:
+            return
         self.advance(now_ns)
+        self.alive[p] = False
         self.populators.pop(p, None)
         for actor in self._actors_of(p):
-            actor.state, actor.rate_per_ns = "ended", 0.0
+            actor.state, actor.populating = "ended", None
             self._end_phase(actor, now_ns)
         for pages in self.space.mappings:
             if pages.process == p:
@@ -221,16 +207,6 @@ class Machine:
     def _home(self, p: int) -> int:
         actors = self._actors_of(p)
         return self.topology.tiers(actors[0].accessor if actors else 0)[0]
-
-    def _populate_rate(self, threads: int, tasks: list[tuple[MappingPages, int, int]]) -> float:
-        """Frames per ns that first touch can fault in: the fault's own cost, zeroing included."""
-        costs, frame = self.topology.costs, self.memory.frame_bytes
-        folio = tasks[0][0].mapping.page
-        if folio >= 2 << 20:
-            per_frame = costs.minor_fault_huge * frame / folio
-        else:
-            per_frame = costs.minor_fault * frame / folio
-        return threads / per_frame
 
     def _begin(self, p: int, now_ns: int) -> None:
         for actor in self._actors_of(p):
@@ -268,27 +244,11 @@ class Machine:
         compiled = self.patterns_of(actor)
         work = actor.phase_operations
         self.weights[actor.process, actor.number] = [p.page_weights(work) for p in compiled]
-        tasks = [task for p in compiled for task in self._missing(p, work)]
+        tasks = self.populator.missing((p, work) for p in compiled)
+        actor.state = "populating" if tasks else "running"
         if tasks:
             home = self.topology.tiers(actor.accessor)[0]
-            rate = self._populate_rate(actor.actor.threads, tasks)
-            actor.populating = Populating(tasks, home, rate, now_ns)
-            actor.state = "populating"
-        else:
-            actor.state = "running"
-
-    def _missing(
-        self, compiled: CompiledPattern, work: float
-    ) -> list[tuple[MappingPages, int, int]]:
-        pages, k = compiled.pages, compiled.pages.folio_pages
-        there = compiled.pattern.populated_pages(work, pages.nr // k) * k
-        found = []
-        for extent in compiled.extents:
-            first, last = extent.first * k, min(extent.last * k, there)
-            frames = self.memory.frame_of[pages.first + first : pages.first + max(first, last)]
-            if (frames < 0).any():
-                found.append((pages, first, last))
-        return found
+            actor.populating = Populating(tasks, home, actor.actor.threads, now_ns)
 
     def _log(self, now_ns: int, who: str, what: str) -> None:
         self.phase_log.append((now_ns, who, what))
@@ -316,20 +276,13 @@ class Machine:
 
     def next_change_ns(self) -> float:
         """The next instant at which the workload changes by itself."""
-        found = [math.inf]
-        for populating in self._all_populating():
-            found.append(populating.since_ns + self._step_ns(populating))
-        for actor in self.actors:
-            if actor.state == "running":
-                found.append(self._actor_change_ns(actor))
+        found: list[float] = [math.inf]
+        found += [self.populator.due_ns(one) for one in self._all_populating()]
+        found += [self._actor_change_ns(a) for a in self.actors if a.state == "running"]
         return min(found)
 
     def _all_populating(self) -> list[Populating]:
         return [*self.populators.values(), *(a.populating for a in self.actors if a.populating)]
-
-    def _step_ns(self, populating: Populating) -> int:
-        left = sum(last - first for _, first, last in populating.tasks)
-        return max(1, min(POPULATE_STEP_NS, math.ceil(left / populating.pages_per_ns)))
 
     def _actor_change_ns(self, actor: ActorState) -> float:
         phase = actor.current
@@ -349,13 +302,13 @@ class Machine:
         """Do what was due by now: populate a step, enter the next phase, move a window on."""
         self.advance(now_ns)
         for p, populating in list(self.populators.items()):
-            if self._populate(populating, now_ns):
+            if self.populator.step(populating, now_ns):
                 del self.populators[p]
                 self._log(now_ns, self.workload.processes[p].name, "is populated")
                 self._begin(p, now_ns)
         for actor in self.actors:
             if actor.populating is not None:
-                if self._populate(actor.populating, now_ns):
+                if self.populator.step(actor.populating, now_ns):
                     actor.populating, actor.state = None, "running"
             elif actor.state == "running":
                 self._change_actor(actor, now_ns)
@@ -371,71 +324,24 @@ class Machine:
             actor.phase_operations = _snapped(actor, phase)
             self._refresh(actor, now_ns)
 
-    def _populate(self, populating: Populating, now_ns: int) -> bool:
-        """First touch what fits into the time since the last step; whether all is there."""
-        if now_ns < populating.since_ns + self._step_ns(populating):
-            return False
-        budget = math.ceil((now_ns - populating.since_ns) * populating.pages_per_ns)
-        while populating.tasks and budget > 0:
-            pages, first, last = populating.tasks[0]
-            k = pages.folio_pages
-            stop = min(last, first + -(-budget // k) * k)
-            policy = pages.mapping.policy
-            self.migrator.first_touch(
-                pages, first, stop, populating.home, policy, populating.since_ns, now_ns
-            )
-            budget -= stop - first
-            if stop == last:
-                populating.tasks.pop(0)
-            else:
-                populating.tasks[0] = (pages, stop, last)
-        populating.since_ns = now_ns
-        return not populating.tasks
-
     def set_interleave(self, settings: dict[str, Any]) -> None:
         """New weights of weighted interleave for pages touched from now on: ``{mapping: weights}``."""
-        for i, pages in enumerate(self.space.mappings):
+        for pages in self.space.mappings:
             weights = settings.get(pages.mapping.name)
             if weights is not None:
-                policy = replace(pages.mapping.policy, weights=tuple(weights))
-                self.space.mappings[i] = replace(
-                    pages, mapping=replace(pages.mapping, policy=policy)
-                )
+                old = self.policies[pages.first]
+                self.policies[pages.first] = replace(old, weights=tuple(weights))
 
     # -- migration as load -------------------------------------------------------------------------
 
     def begin_migration(self, name: str, busy_ns: int) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it."""
-        moved = self.migrator.take_traffic()
-        flows: list[Background] = []
-        for (source, target), nr_bytes in moved.bytes.items():
-            speed = nr_bytes / busy_ns
-            flows.append(Background(node=source, read_bytes_per_ns=speed))
-            flows.append(Background(node=target, write_bytes_per_ns=speed))
-        self.load.flows[name] = flows
-        self.load.lost_threads[name] = self._lost_threads(moved, busy_ns)
-        self.load.cores[name] = 1.0
+        rates = self.law.visit_rates_per_ns()
+        self.load.begin(name, self.migrator.take_traffic(), busy_ns, rates)
 
     def end_migration(self, name: str) -> None:
         """The kdamond sleeps again."""
-        for table in (self.load.flows, self.load.lost_threads, self.load.cores):
-            table.pop(name, None)
-
-    def _lost_threads(self, moved: Traffic, busy_ns: int) -> float:
-        """Threads that, on average, wait for pages in flight or for a TLB shootdown.
-
-        Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to one
-        of its pages waits half of that. Each batch interrupts every running thread once.
-        """
-        batches = moved.folios / MIGRATE_BATCH
-        if not batches:
-            return 0.0
-        batch_ns = busy_ns / max(batches, 1.0)
-        visits = float(moved.pages_of_class @ self.law.visit_rates_per_ns())
-        waiting = visits * batch_ns * batch_ns / 2 / busy_ns
-        threads = sum(a.actor.threads for a in self.actors if a.state == "running")
-        interrupted = batches * self.topology.costs.tlb_shootdown * threads / busy_ns
-        return min(waiting + interrupted, 0.9 * threads)
+        self.load.end(name)
 
     # -- speed -------------------------------------------------------------------------------------
 
@@ -443,9 +349,9 @@ class Machine:
         """Find the speeds that follow from the present state and let the law run at them."""
         self.advance(now_ns)
         running = [a for a in self.actors if a.state == "running"]
-        demands = [self._demand(a) for a in running]
-        flows = [flow for flows in self.load.flows.values() for flow in flows]
-        flows += [self._populate_flow(p) for p in self._all_populating()]
+        working = self.load.working_share(sum(a.actor.threads for a in running))
+        demands = [self._demand(a, working) for a in running]
+        flows = self.load.flows + [self._populate_flow(p) for p in self._all_populating()]
         cores = [0.0] * len(self.topology.accessors)
         cores[0] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
@@ -453,6 +359,7 @@ class Machine:
         for actor in self.actors:
             if actor.state != "running":
                 actor.rate_per_ns = 0.0
+                actor.lines_per_ns = np.zeros(len(self.topology.nodes))
         for actor, demand, speed in zip(
             running, demands, self.solution.ops_per_ns.tolist(), strict=True
         ):
@@ -467,8 +374,8 @@ class Machine:
         self.law.exposure.set_rates(now_ns, rates)
 
     def _populate_flow(self, populating: Populating) -> Background:
-        bytes_per_ns = populating.pages_per_ns * self.memory.frame_bytes
-        return Background(node=populating.home, write_bytes_per_ns=bytes_per_ns)
+        speed = self.populator.write_bytes_per_ns(populating)
+        return Background(node=populating.home, write_bytes_per_ns=speed)
 
     def lines_by_node(self, compiled: CompiledPattern, weights: np.ndarray) -> np.ndarray:
         """float64[N]: missing lines per operation that go to each node."""
@@ -476,7 +383,7 @@ class Machine:
         share = self.migrator.node_counts @ weights
         return pattern.visits * pattern.lines * pattern.miss * share
 
-    def _demand(self, actor: ActorState) -> Demand:
+    def _demand(self, actor: ActorState, working: float) -> Demand:
         phase = actor.current
         weights = self.weights[actor.process, actor.number]
         flows = tuple(
@@ -488,10 +395,9 @@ class Machine:
             )
             for compiled, w in zip(self.patterns_of(actor), weights, strict=True)
         )
-        lost = sum(self.load.lost_threads.values())
         return Demand(
             accessor=actor.accessor,
-            threads=max(actor.actor.threads - lost, 0.01),
+            threads=actor.actor.threads * working,
             compute_ns=float(phase.compute),
             flows=flows,
             pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
@@ -506,7 +412,8 @@ class Machine:
         for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
             if pattern.pattern.sweep:
                 key = (actor.process, actor.number, actor.phase, k)
-                rates[self._front_columns[key]] += speed * pattern.pattern.visits
+                turns = speed * pattern.pattern.visits * pattern.pages.folio_pages
+                rates[self._front_columns[key]] += turns
             else:
                 random[k] = pattern.pattern.visits * w
         if actor.current.burst:
@@ -542,7 +449,9 @@ class Machine:
             for k, one in enumerate(compiled)
             if one.pattern.sweep
         ]
-        turning = tuple((k, f, compiled[k].pattern.visits * float(share[k])) for k, f in fronts)
+        turning = tuple(
+            (k, f, compiled[k].pattern.visits * f.folio_pages * float(share[k])) for k, f in fronts
+        )
         mean = chances @ own
         rates[: self.space.nr_classes] += speed * mean
         rates[column] += speed

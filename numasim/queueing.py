@@ -213,9 +213,9 @@ class _Point:
     def __init__(self, resources: Resources, loop: Loop, delay_ns: np.ndarray) -> None:
         self.resources, self.loop, self.delay_ns = resources, loop, delay_ns
         self.time_ns, self._weights = loop.times(delay_ns)
-        free = loop.threads / self.time_ns
+        free = _over(loop.threads, self.time_ns, np.inf)  # no time at all: only a pace holds it
         self.rate = np.minimum(free, loop.pace_per_ns)
-        self._waiting = np.where(free <= loop.pace_per_ns, self.rate / self.time_ns, 0.0)
+        self._waiting = np.where(free <= loop.pace_per_ns, _over(self.rate, self.time_ns, 0.0), 0.0)
         self.used = (loop.background + self.rate @ loop.loads) / resources.capacity
         rho, self._slope = resources.utilisation(delay_ns)
         self.gap = rho - self.used
@@ -232,6 +232,13 @@ class _Point:
         matrix.flat[:: len(self._slope) + 1] += self._slope
         step: np.ndarray = np.linalg.solve(matrix, -self.gap)
         return step
+
+
+def _over(part: np.ndarray, whole: np.ndarray, otherwise: float) -> np.ndarray:
+    """The quotient, or `otherwise` where there is nothing to divide by."""
+    quotient: np.ndarray = np.full(whole.shape, otherwise)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient
 
 
 def _newton(point: _Point) -> _Point | None:

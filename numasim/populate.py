@@ -1,0 +1,110 @@
+"""First touch in the course of time: the pages a thread still has to fault in, and how fast it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from numasim.kernel import CostSettings
+from numasim.memory import ABSENT
+from numasim.migration import Migrator
+from numasim.pages import CompiledPattern, MappingPages
+from numasim.workload import Mempolicy
+
+STEP_NS = 20_000_000
+HUGE_BYTES = 2 << 20
+
+Task = tuple[MappingPages, int, int]
+"""A mapping and the pages ``[first, last)`` of it, whole folios."""
+
+
+@dataclass
+class Populating:
+    """Pages that some threads still have to touch for the first time, in order.
+
+    Parameters
+    ----------
+    tasks : list of Task
+    home : int
+        Nearest node of those who touch.
+    threads : int
+    since_ns : int
+        Faults up to that instant are done.
+    """
+
+    tasks: list[Task]
+    home: int
+    threads: int
+    since_ns: int
+
+
+class Populator:
+    """Faults pages in as time passes.
+
+    Parameters
+    ----------
+    migrator : Migrator
+    costs : CostSettings
+    policies : dict of int to Mempolicy
+        By the first page of a mapping; looked up at every step, so that new weights hold at once.
+    """
+
+    def __init__(
+        self, migrator: Migrator, costs: CostSettings, policies: dict[int, Mempolicy]
+    ) -> None:
+        self._migrator, self._costs, self._policies = migrator, costs, policies
+
+    def missing(self, patterns: Iterable[tuple[CompiledPattern, float]]) -> list[Task]:
+        """What patterns visit, after so much work of each, and is not there yet; each part once."""
+        found: dict[tuple[int, int, int], Task] = {}
+        frame_of = self._migrator.memory.frame_of
+        for compiled, work in patterns:
+            pages, k = compiled.pages, compiled.pages.folio_pages
+            there = compiled.pattern.populated_pages(work, pages.nr // k) * k
+            for extent in compiled.extents:
+                first, last = extent.first * k, min(extent.last * k, there)
+                frames = frame_of[pages.first + first : pages.first + max(first, last)]
+                if (frames == ABSENT).any():
+                    found[pages.first, first, last] = (pages, first, last)
+        return list(found.values())
+
+    def due_ns(self, populating: Populating) -> int:
+        """The instant of the next step: when all is done, a step is over, or one fault is."""
+        left = sum(
+            (last - first) / pages.folio_pages * self._fault_ns(pages, populating.threads)
+            for pages, first, last in populating.tasks
+        )
+        one = self._fault_ns(populating.tasks[0][0], populating.threads) if populating.tasks else 0
+        return populating.since_ns + max(1, math.ceil(one), math.ceil(min(STEP_NS, left)))
+
+    def write_bytes_per_ns(self, populating: Populating) -> float:
+        """Zeroing now: bytes per ns written to memory."""
+        pages = populating.tasks[0][0]
+        return pages.mapping.page / self._fault_ns(pages, populating.threads)
+
+    def step(self, populating: Populating, now_ns: int) -> bool:
+        """First touch what fits into the time since the last step; whether all is there."""
+        if now_ns < self.due_ns(populating):
+            return False
+        from_ns, left_ns = populating.since_ns, float(now_ns - populating.since_ns)
+        while populating.tasks:
+            pages, first, last = populating.tasks[0]
+            fault_ns, k = self._fault_ns(pages, populating.threads), pages.folio_pages
+            stop = min(last, first + math.floor(left_ns / fault_ns + 1e-6) * k)
+            if stop == first:
+                break
+            frames = self._migrator.memory.frame_of[pages.first + first : pages.first + stop]
+            left_ns -= np.count_nonzero(frames == ABSENT) // k * fault_ns
+            policy = self._policies[pages.first]
+            self._migrator.first_touch(pages, first, stop, populating.home, policy, from_ns, now_ns)
+            populating.tasks[:1] = [(pages, stop, last)] if stop < last else []
+        populating.since_ns = now_ns - math.floor(max(left_ns, 0.0)) if populating.tasks else now_ns
+        return not populating.tasks
+
+    def _fault_ns(self, pages: MappingPages, threads: int) -> float:
+        """Time per folio: the fault's own cost, zeroing included."""
+        huge = pages.mapping.page >= HUGE_BYTES
+        return (self._costs.minor_fault_huge if huge else self._costs.minor_fault) / threads
