@@ -213,3 +213,19 @@ def test_what_the_kernel_refuses_is_refused():
         context(Context(), min_region_sz=4095)
     with pytest.raises(ConfigError, match="min_nr_regions"):
         context(Context(attrs=Attrs(min_nr_regions=2)))
+
+
+def test_a_commit_and_tuning_in_one_iteration_do_not_lose_the_window():
+    goal = IntervalsGoal(400, 1, 5_000, 10_000_000)
+    spec = Context(targets=(TARGET,), attrs=Attrs(intervals_goal=goal))
+    hot = hot_source([[0, 10 * PAGE, 1], [500 * PAGE, 501 * PAGE, 1]])
+    bench = Bench(spec, source=hot)
+    most = []
+    bench.ctx.aggregated = lambda ctx, now_ns, regions: most.append(
+        int(regions[0].nr_accesses.max())
+    )
+    bench.step(19)
+    new = replace(spec, attrs=replace(spec.attrs, max_nr_regions=500))
+    bench.ctx.call(lambda: bench.ctx.commit(new, bench.ctx.now_ns))
+    bench.step()
+    assert most == [20]
