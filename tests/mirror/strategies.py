@@ -28,7 +28,18 @@ def tables(draw, unit=units, max_regions=24, most=20, big=False):
 
 @st.composite
 def ranges(draw, reach=1500, unit=1):
-    """Sorted disjoint ranges, not aligned; sometimes invalid on purpose."""
+    """Sorted ranges, not aligned; sometimes invalid on purpose."""
     edges = sorted(draw(st.lists(st.integers(0, reach), min_size=0, max_size=8)))
     pairs = list(zip(edges[::2], edges[1::2], strict=False))
     return [(a * unit + draw(st.integers(0, unit - 1)), b * unit) for a, b in pairs]
+
+
+@st.composite
+def covered_and_wanted(draw, unit=1):
+    """Rows, and ranges whose bounds lie at or near those of the rows; ranges may touch."""
+    rows, _ = draw(tables(unit=st.just(unit), max_regions=8))
+    bounds = [0, *(bound for row in rows for bound in row[:2])]
+    near = st.builds(lambda at, by: max(at + by, 0), st.sampled_from(bounds), st.integers(-2, 2))
+    edges = sorted(draw(st.lists(st.one_of(st.sampled_from(bounds), near), max_size=7)))
+    stride = draw(st.sampled_from([1, 2]))
+    return rows, list(zip(edges[::stride], edges[1::stride], strict=False))

@@ -23,7 +23,7 @@ from numasim.damon.scores import scores
 from numasim.damon.spec import Attrs, Quota
 from numasim.damon.splitting import Shared, split_all, split_regions
 from tests.mirror import damon_twin as twin
-from tests.mirror.strategies import draws, ranges, tables
+from tests.mirror.strategies import covered_and_wanted, draws, ranges, tables
 from tests.vectors.runs import cycled
 
 many = settings(max_examples=80, deadline=None)
@@ -96,10 +96,7 @@ def test_split_regions_twice(drawn_tables, max_nr, last, rotation, drawn):
     )
 
 
-@many
-@given(st.one_of(st.tuples(tables(unit=st.just(1)), ranges(), st.sampled_from([1, 2, 16]))))
-def test_set_regions(drawn):
-    (rows, _), wanted, unit = drawn
+def set_both(rows, wanted, unit):
     fast, plain = Regions(rows), twin.from_rows(rows)
     ok = True
     try:
@@ -111,17 +108,21 @@ def test_set_regions(drawn):
 
 
 @many
-@given(tables(unit=st.just(4096)), ranges(unit=4096))
-def test_set_regions_of_pages(table, wanted):
-    rows, unit = table
-    fast, plain = Regions(rows), twin.from_rows(rows)
-    ok = True
-    try:
-        set_regions(fast, wanted, unit)
-    except ValueError:
-        ok = False
-    assert ok == twin.set_regions(plain, wanted, unit)
-    assert fast.rows() == twin.rows(plain)
+@given(tables(unit=st.just(1)), ranges(), st.sampled_from([1, 2, 16]))
+def test_set_regions(table, wanted, unit):
+    set_both(table[0], wanted, unit)
+
+
+@many
+@given(covered_and_wanted(), st.sampled_from([1, 2, 16]))
+def test_set_regions_at_their_bounds(drawn, unit):
+    set_both(*drawn, unit)
+
+
+@many
+@given(covered_and_wanted(unit=4096))
+def test_set_regions_of_pages(drawn):
+    set_both(*drawn, 4096)
 
 
 @many
