@@ -14,6 +14,7 @@ from numasim.errors import ConfigError, NumasimError, Problem
 from numasim.loader import policy_data
 from numasim.policies import registry
 from numasim.pool import OnDone, Outcome, Task, run_all
+from numasim.result import Result
 from numasim.scenario import Scenario
 
 SEEDS = 5
@@ -177,12 +178,13 @@ def carry_out(
     failures = [outcome for outcome in outcomes.values() if outcome.summary is None]
     bad = {outcome.key[1] for outcome in failures}
     good = tuple(seed for seed in plan.seeds if seed not in bad)
-    summaries, where = {}, {}
+    summaries: dict[tuple[str, int], dict[str, float]] = {}
+    where: dict[tuple[str, int], Result | Path] = {}
     for task in tasks:
         outcome = outcomes[task.key]
-        if outcome.summary is not None:
-            summaries[task.key] = outcome.summary
-            where[task.key] = outcome.result or task.folder
+        kept = task.folder if outcome.result is None else outcome.result
+        if outcome.summary is not None and kept is not None:
+            summaries[task.key], where[task.key] = outcome.summary, kept
     comparison = Comparison(plan.scenarios, good, summaries, Results(where)) if good else None
     if failures or comparison is None:
         raise RunsFailed(failures, comparison, len(tasks))

@@ -161,8 +161,10 @@ def quota_text(scheme: Any) -> str:
 def verdict(scheme: Any) -> str:
     """Where the last row of a scheme leaves it: its quota, its goal, and what that means."""
     text = f"at the end, {quota_text(scheme)}"
+    met = scheme.goal and scheme.goal_current >= scheme.goal_target
     if scheme.goal and scheme.esz < PAGE_SIZE:
         text += "; a quota below one page moves nothing"
+        text += ", and the goal is met" if met else ", and grows the slower the nearer the goal"
     elif not scheme.sz_tried:
         text += "; no region ever matched its access pattern"
     return text
@@ -278,7 +280,7 @@ class Watcher:
         node = self._nodes[int(self._memory.node_of(frames[at])[0])]
         touched = cause == "first touch"
         source, what = ("", "first touch") if touched else (self._node, "moved")
-        self.events.append(PageEvent(self._engine.env.now, what, source, node, cause))
+        self.events.append(PageEvent(int(self._engine.env.now), what, source, node, cause))
         self._node, self._just_moved = node, not touched
 
     def _applied(
@@ -293,7 +295,7 @@ class Watcher:
         if moved:
             self.events[-1] = replace(self.events[-1], cause=cause, region=region)
             return
-        event = PageEvent(self._engine.env.now, "tried", self._node, self._node, cause, region)
+        event = PageEvent(int(self._engine.env.now), "tried", self._node, self._node, cause, region)
         last = self.events[-1] if self.events else None
         if last is not None and (last.what, last.cause) == ("tried", cause):
             self.events[-1] = replace(event, count=last.count + 1)

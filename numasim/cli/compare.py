@@ -72,8 +72,13 @@ def compare(
     planned = plan(document, policies or None, _seeds(seeds, seed_list), settings or [])
     options.tell_warnings(list(planned.scenarios.values()), strict)
     nr = len(planned.scenarios) * len(planned.seeds)
-    with _progress(nr, workers, quiet) as on_done:
-        comparison = carry_out(planned, workers, out, on_done)
+    try:
+        with _progress(nr, workers, quiet) as on_done:
+            comparison = carry_out(planned, workers, out, on_done)
+    except KeyboardInterrupt:
+        if out is not None:
+            console.warn([f"interrupted; finished runs are in {out}, the same command goes on"])
+        raise
     written = _save(comparison, out) if out else []
     if json:
         console.write_json(comparison.to_json(), json)

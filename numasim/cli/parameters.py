@@ -66,7 +66,8 @@ def documented(docstring: str) -> dict[str, str]:
     indents = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
     margin = min(indents, default=0)
     found: dict[str, list[str]] = {}
-    inside, names = False, []
+    inside = False
+    names: list[str] = []
     for line in lines:
         line = line[margin:] if line[:margin].isspace() or not margin else line
         if line in ("Parameters", "Notes", "Returns", "Raises", "Attributes", "Examples"):

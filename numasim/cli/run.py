@@ -121,9 +121,9 @@ def show(result: Result) -> None:
     rows = [(m.title, written(m, summary[m.key])) for m in metrics_of(list(summary))]
     title = f"{', '.join(names)}; {scenario['duration']}, seed {result.seed}"
     console.table(("metric", "value"), rows, title, numbers=1)
-    rows = [
+    phases = [
         (s.actor, s.phase, f"{s.began_s:.1f}", seconds(s.converged_s))
         for s in result.convergence().itertuples()
     ]
-    if rows:
-        console.table(("actor", "phase", "began (s)", "followed after (s)"), rows, numbers=2)
+    if phases:
+        console.table(("actor", "phase", "began (s)", "followed after (s)"), phases, numbers=2)

@@ -54,18 +54,15 @@ Row = tuple[str, int, str, str]
 
 
 def _processes(scenario: Scenario) -> list[Row]:
-    from numasim.machine import POPULATE_STEP_NS
     from numasim.units import format_duration
 
     rows = []
-    step = format_duration(POPULATE_STEP_NS)
     for p, process in enumerate(scenario.workload.processes):
         start = format_duration(process.start)
         stop = "" if process.stop is None else f", stops at {format_duration(process.stop)}"
         rows.append(("TRAFFIC", p, f"process {process.name}", f"starts at {start}{stop}"))
         if any(mapping.populate for mapping in process.mappings):
-            text = f"from its start, steps of at most {step}"
-            rows.append(("TRAFFIC", p, f"{process.name} populates", text))
+            rows.append(("TRAFFIC", p, f"{process.name} populates", "from its start, in steps"))
         for actor in process.actors:
             phases = ", ".join(
                 f"{phase.name or i} {format_duration(phase.duration)}"

@@ -109,7 +109,7 @@ def _process(process: Process, pid: int) -> None:
     for actor in process.actors:
         again = ", then again" if actor.repeat else ""
         title = f"actor {actor.name}: {actor.threads} threads on {actor.on}{again}"
-        rows = [
+        visits = [
             (phase.name or str(f), *_access(access))
             for f, phase in enumerate(actor.phases)
             for access in phase.access
@@ -118,7 +118,7 @@ def _process(process: Process, pid: int) -> None:
         for f, phase in enumerate(actor.phases):
             console.say(f"  phase {phase.name or f}: {_phase(phase)}")
         columns = ("phase", "access", "visits", "lines", "miss", "write", "parallel")
-        console.table(columns, rows, numbers=5)
+        console.table(columns, visits, numbers=5)
 
 
 def _mempolicy(policy: Any) -> str:

@@ -91,6 +91,13 @@ def test_json_to_a_file(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["seed"] == 1
 
 
+def test_out_keeps_tables_and_pictures(tmp_path: Path) -> None:
+    text = numasim("run", *TINY, "-d", "2 s", "--out", str(tmp_path)).output
+    written = [Path(line.removeprefix("wrote ")) for line in text.splitlines() if "wrote" in line]
+    assert {"manifest.json", "actors.parquet", "occupancy.svg"} <= {path.name for path in written}
+    assert all(path.is_file() for path in written)
+
+
 def test_quiet_says_nothing() -> None:
     assert numasim("run", *TINY, "-d", "2 s", "-q").output == ""
 
