@@ -1,7 +1,7 @@
 """Pictures of runs and comparisons. Alone in importing matplotlib.
 
-Each function takes a result or a comparison and gives a `matplotlib.figure.Figure`, which a notebook
-shows as it is; `write_run` and `write_comparison` put all of them into a folder, as PNG and SVG.
+Each function takes a result or a comparison and gives a `matplotlib.figure.Figure`, which a
+notebook shows as it is; `write_run` and `write_comparison` put all of them into a folder.
 """
 
 from numasim.report.flows import migration_rate

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numasim.report.furniture import byte_axis, halo, timeline
+from numasim.report.furniture import byte_axis, tell, timeline
 from numasim.report.series import Clock, Pair, marks, migration, rate, subtitle, times
 from numasim.report.style import DEMOTION, FAILED, MUTED, PROMOTION, note, shade, styled
 from numasim.result import Result
@@ -57,9 +57,8 @@ def _mirror(axes: Axes, at: np.ndarray, pair: Pair, clock: Clock) -> None:
         tops.append(_stack(axes, at, causes, colour, sign, clock))
         y, side = (0.97, "top") if sign > 0 else (0.03, "bottom")
         arrow = "▲" if sign > 0 else "▼"
-        text = axes.text(0.006, y, f"{arrow} {word} to {target}{_totals(at, causes)}", transform=axes.transAxes,
-                         color=colour, size=8, va=side, fontweight="bold")  # fmt: skip
-        halo(text)
+        words = f"{arrow} {word} to {target}{_totals(at, causes)}"
+        tell(axes, 0.006, y, words, color=colour, size=8, va=side, fontweight="bold")
     high = 1.25 * max(*tops, 1.0)
     axes.set_ylim(-high, high)
     axes.axhline(0, color=MUTED, lw=0.8)
@@ -92,16 +91,7 @@ def _totals(at: np.ndarray, causes: dict[str, np.ndarray]) -> str:
 def _refused(axes: Axes, at: np.ndarray, failed: dict[str, np.ndarray], clock: Clock) -> None:
     axes.set_title("Could not be migrated (no free frame at the destination)")
     top = _stack(axes, at, failed, FAILED, 1, clock)
-    text = axes.text(
-        0.006,
-        0.95,
-        _totals(at, failed)[2:],
-        transform=axes.transAxes,
-        color=MUTED,
-        size=8,
-        va="top",
-    )
-    halo(text)
+    tell(axes, 0.006, 0.95, _totals(at, failed)[2:], size=8, va="top")
     axes.set_ylim(0, 1.3 * max(top, 1.0))
     byte_axis(axes.yaxis, 1.3 * max(top, 1.0), per="/s", most=4)
     axes.set_ylabel("failed per second")

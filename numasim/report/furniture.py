@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from numasim.report.series import Clock, Mark
@@ -216,6 +217,12 @@ def short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def short_bytes(value: float) -> str:
+    """A size in three digits: ``"5.48 GiB"``."""
+    number, unit = format_bytes(value).split()
+    return f"{float(f'{float(number):.3g}'):g} {unit}"
+
+
 # -- labels ----------------------------------------------------------------------------------------
 
 
@@ -224,8 +231,8 @@ def spread(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 
 
     Notes
     -----
-    Neighbours that collide are put around their common middle (pool adjacent violators); where there
-    is not room for all, the gap shrinks.
+    Neighbours that collide are put around their common middle (pool adjacent violators); where
+    there is not room for all, the gap shrinks.
     """
     nr = len(wanted)
     if nr == 0:
@@ -271,16 +278,31 @@ def label_ends(axes: Axes, labels: Sequence[tuple[float, str, Any]], size: float
         )  # fmt: skip
 
 
+def tell(axes: Axes, x: float, y: float, text: str, **look: Any) -> Text:
+    """Write on a panel, at a place given as shares of it; readable on whatever is behind."""
+    look = {"size": LABEL_SIZE, "color": MUTED, "transform": axes.transAxes} | look
+    written = axes.text(x, y, text, **look)
+    written.set_in_layout(False)
+    return halo(written)
+
+
 def limit_line(
-    axes: Axes, y: float, text: str, colour: str = LIMIT, x: float = 0.005, below: bool = False
+    axes: Axes, y: float, text: str, colour: str = LIMIT, below_right: bool = False
 ) -> None:
     """A horizontal line with its meaning written on it."""
     axes.axhline(y, color=colour, lw=1.0, ls=(0, (6, 2)), zorder=1.5)
-    axes.annotate(
-        text, (x, y), (2, -3 if below else 3), xycoords=("axes fraction", "data"),
-        textcoords="offset points", size=LABEL_SIZE, color=colour, va="top" if below else "bottom",
-        ha="left",
-    ).set_in_layout(False)  # fmt: skip
+    written = axes.annotate(
+        text,
+        (0.99 if below_right else 0.005, y),
+        (0, -3) if below_right else (2, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        size=LABEL_SIZE,
+        color=colour,
+        va="top" if below_right else "bottom",
+        ha="right" if below_right else "left",
+    )
+    halo(written).set_in_layout(False)
 
 
 def duration(seconds: float) -> str:
@@ -291,6 +313,7 @@ def duration(seconds: float) -> str:
     return f"{short_number(seconds / 86400)} days"
 
 
-def halo(text: Any, colour: str = "white", width: float = 2.5) -> None:
+def halo(text: Text, colour: str = "white", width: float = 2.5) -> Text:
     """A soft outline, so that a label stays readable on whatever is behind it."""
     text.set_path_effects([withStroke(linewidth=width, foreground=colour)])
+    return text

@@ -71,7 +71,7 @@ def truth(result: Result, node: str) -> Grid | None:
 
 
 def _in_force(at: np.ndarray, end_s: float) -> np.ndarray:
-    """int64[columns]: index of the record in force in the middle of each column of time; -1 before."""
+    """int64[columns]: record in force amid each column of time; -1 before the first."""
     nr = min(COLUMNS, max(1, len(at)))
     middles = (np.arange(nr) + 0.5) * end_s / nr
     return np.searchsorted(at, middles, "right") - 1
@@ -197,7 +197,7 @@ def _last_row_s(result: Result, kdamond: str) -> float:
 
 
 def _column(low: np.ndarray, high: np.ndarray, heat: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """float64[rows]: mean heat over what of each row is covered by regions ``[low, high)``; NaN if none."""
+    """float64[rows]: mean heat over the part of each row that regions ``[low, high)`` cover."""
     bounds = np.stack([low, high], axis=1).reshape(-1)
     size = high - low
     covered = np.interp(edges, bounds, np.repeat(np.r_[0, np.cumsum(size)], 2)[1:-1])

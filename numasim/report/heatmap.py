@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from numasim.report.furniture import byte_axis, halo, short_number, timeline
+from numasim.report.furniture import byte_axis, short_number, tell, timeline
 from numasim.report.grids import Area, Grid, areas, seen, truth, view_of_node, watchers
 from numasim.report.series import Clock, marks, rate, subtitle, times, topology, tried
 from numasim.report.style import (
@@ -29,11 +31,12 @@ from numasim.units import format_bytes, format_duration
 
 TITLE = "Where the accesses go, and what DAMON sees of it"
 DECADES = 5
+CROP_BELOW = 0.6  # a node accessed in less than that share of its frames is shown only so far
 
 
 @dataclass(frozen=True)
 class Row:
-    """One stretch of addresses: the truth beside DAMON's view."""
+    """One stretch of addresses: the truth, and DAMON's view where a context looks there."""
 
     title: str
     unit: str
@@ -42,6 +45,19 @@ class Row:
     node: str | None
     kdamonds: tuple[str, ...] = ()
     looked: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One heat panel: a row's truth, or DAMON's view of it."""
+
+    row: Row
+    true: bool
+
+    @property
+    def grid(self) -> Grid | None:
+        """What is drawn."""
+        return self.row.truth if self.true else self.row.view
 
 
 @styled
@@ -55,37 +71,51 @@ def heatmap(result: Result) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Left the truth, right what DAMON's snapshots say (left alone if no DAMON ran), one colour
-        scale: accesses to a page per second. Beneath a node, what migration brought and took away.
+        Left the truth, right what DAMON's snapshots say; nodes at which no context looks stand side
+        by side. One colour scale: accesses to a page per second. Beneath a node's truth, what
+        migration brought and took away; beneath DAMON's view, what schemes tried and applied.
+        Nodes that are never accessed are left out, and named.
     """
-    rows = _rows(result)
+    rows, idle = _rows(result)
     if not rows:
-        return note("No heat was recorded in this run.", TITLE, subtitle(result))
-    watched = any(row.view for row in rows)
-    moved = len(result.moves) > 0
-    height = max(1.15, min(2.5, 8.5 / len(rows)))
-    heights = [h for row in rows for h in ([height, 0.45] if moved and row.node else [height])]
-    clock = Clock.of(result)
-    title = TITLE if watched else "Where the accesses go"
-    fig, panels = timeline(title, subtitle(result), heights, clock, marks(result), 1 + watched)
-    norm = _norm(rows)
-    at = 0
-    for row in rows:
-        image = _row(panels[at], row, norm, clock)
-        if moved and row.node:
-            _strips(panels[at + 1], result, row, clock)
-            at += 1
-        at += 1
-    bar = fig.colorbar(
-        image, ax=panels[:, -1].tolist(), shrink=min(1.0, 4.0 / sum(heights)), aspect=30, pad=0.01
-    )
-    _scale(bar, norm)
+        return note("No access was recorded in this run.", TITLE, subtitle(result))
+    lines = _lines(rows)
+    moved = {row.node for row in rows if row.node and _flows(result, row).any()}
+    strips = [any(cell.row.node in moved for cell in line) for line in lines]
+    height = max(1.15, min(2.5, 8.5 / len(lines)))
+    heights = [h for strip in strips for h in ([height, 0.45] if strip else [height])]
+    clock, columns = Clock.of(result), max(len(line) for line in lines)
+    title = TITLE if any(row.view for row in rows) else "Where the accesses go"
+    about = subtitle(result) + (f" · never accessed: {', '.join(idle)}" if idle else "")
+    fig, panels = timeline(title, about, heights, clock, marks(result), columns)
+    norm, at, image = _norm(rows), 0, None
+    for line, strip in zip(lines, strips, strict=True):
+        for c in range(columns):
+            if c >= len(line):
+                for axes in panels[at : at + 1 + strip, c]:
+                    axes.remove()
+                continue
+            image = _cell(panels[at, c], line[c], norm, clock) or image
+            if strip:
+                _strip(panels[at + 1, c], result, line[c], clock)
+        at += 1 + strip
+    beside = [axes for axes in panels[:, -1] if axes.figure is not None]
+    shrink = min(1.0, 4.0 / sum(heights))
+    _scale(fig.colorbar(image, ax=beside, shrink=shrink, aspect=30, pad=0.01))
     return fig
 
 
-def _rows(result: Result) -> list[Row]:
-    parts = seen(result)
-    found = []
+def _lines(rows: list[Row]) -> list[list[Cell]]:
+    """Panels of the page line by line: pairs of both views, then truths alone, two in a line."""
+    pairs = [[Cell(row, True), Cell(row, False)] for row in rows if row.view is not None]
+    alone = [Cell(row, True) for row in rows if row.view is None]
+    columns = 2 if pairs or len(alone) > 4 else 1
+    return pairs + [alone[i : i + columns] for i in range(0, len(alone), columns)]
+
+
+def _rows(result: Result) -> tuple[list[Row], list[str]]:
+    """What to draw, and names of nodes that nothing ever accessed."""
+    parts, found, idle = seen(result), [], []
     for node in topology(result).nodes:
         true = truth(result, node.name)
         if true is None:
@@ -93,19 +123,19 @@ def _rows(result: Result) -> list[Row]:
         whole = true.size_bytes
         view = view_of_node(result, node.name, parts, whole)
         used = max(true.used_bytes(), view.used_bytes() if view else 0)
-        shown, title = whole, f"{node.name}  ({format_bytes(whole)} {node.kind})"
-        if used < 0.6 * whole:
-            shown = min(whole, max(int(used * 1.12), whole // 64))
-            true = true.cropped(shown)
-            shown = true.size_bytes
-            view = view_of_node(result, node.name, parts, shown)
-            title = f"{node.name}  ({format_bytes(shown)} of {format_bytes(whole)} {node.kind}; the rest is idle)"
+        if not used:
+            idle.append(node.name)
+            continue
+        title = f"{node.name}  ({format_bytes(whole)} {node.kind})"
+        if used < CROP_BELOW * whole:
+            true = true.cropped(min(whole, max(int(used * 1.12), whole // 64)))
+            view = view_of_node(result, node.name, parts, true.size_bytes)
+            part = f"{format_bytes(true.size_bytes)} of {format_bytes(whole)}"
+            title = f"{node.name}  ({part} {node.kind}; the rest is idle)"
         own = watchers(result, node.name, parts)
-        found.append(
-            Row(title, "frames of the node", true, view, node.name, own, _looked(result, own))
-        )
-    found += [_area(result, area) for area in areas(result, parts)]
-    return found
+        row = Row(title, "frames of the node", true, view, node.name, own, _looked(result, own))
+        found.append(row)
+    return found + [_area(result, area) for area in areas(result, parts)], idle
 
 
 def _area(result: Result, area: Area) -> Row:
@@ -121,7 +151,7 @@ def _looked(result: Result, kdamonds: tuple[str, ...]) -> str:
     if not len(own):
         return ""
     low, high = (format_duration(1000 * float(f"{v:.2g}")) for v in (own.min(), own.max()))
-    return f": at most one access per {low}" + (f" … {high}" if high != low else "")
+    return f"  (a sample every {low}{f' … {high}' if high != low else ''})"
 
 
 def _norm(rows: list[Row]) -> LogNorm:
@@ -131,24 +161,24 @@ def _norm(rows: list[Row]) -> LogNorm:
     return LogNorm(hottest * 1.05 / 10**DECADES, hottest * 1.05)
 
 
-def _row(panels: np.ndarray, row: Row, norm: LogNorm, clock: Clock):  # type: ignore[no-untyped-def]
-    image = None
-    for axes, (grid, true) in zip(panels, ((row.truth, True), (row.view, False)), strict=False):
-        axes.set_title(row.title if true else f"seen by DAMON{row.looked}")
-        axes.grid(False)
-        if grid is None:
-            _nothing(axes, "the truth is not known here" if true else "no DAMON context looks here")
-            continue
-        image = _draw(axes, grid, norm, clock)
-        if true:
-            axes.set_ylabel(row.unit)
-        else:
-            axes.tick_params(axis="y", labelleft=False)
-            _tell_unseen(axes, grid, clock)
+def _cell(axes: Axes, cell: Cell, norm: LogNorm, clock: Clock) -> AxesImage | None:
+    axes.grid(False)
+    row, grid = cell.row, cell.grid
+    axes.set_title(row.title if cell.true else f"… seen by DAMON{row.looked}")
+    if grid is None:
+        axes.set_yticks([])
+        tell(axes, 0.5, 0.5, "the truth is not known here", size=9, ha="center", va="center")
+        return None
+    image = _draw(axes, grid, norm, clock)
+    if cell.true:
+        axes.set_ylabel(row.unit)
+    else:
+        axes.tick_params(axis="y", labelleft=False)
+        _tell_unseen(axes, grid, clock)
     return image
 
 
-def _draw(axes: Axes, grid: Grid, norm: LogNorm, clock: Clock):  # type: ignore[no-untyped-def]
+def _draw(axes: Axes, grid: Grid, norm: LogNorm, clock: Clock) -> AxesImage:
     heat = np.where(np.isfinite(grid.heat), np.maximum(grid.heat, norm.vmin / 2), np.nan)
     image = axes.imshow(
         heat,
@@ -167,11 +197,6 @@ def _draw(axes: Axes, grid: Grid, norm: LogNorm, clock: Clock):  # type: ignore[
     return image
 
 
-def _nothing(axes: Axes, message: str) -> None:
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", color=MUTED)
-
-
 def _tell_unseen(axes: Axes, grid: Grid, clock: Clock) -> None:
     """Write "not monitored" into the grey part, where there is room."""
     blind = np.isnan(grid.heat).all(axis=0)
@@ -186,42 +211,41 @@ def _tell_unseen(axes: Axes, grid: Grid, clock: Clock) -> None:
         )
 
 
-def _strips(panels: np.ndarray, result: Result, row: Row, clock: Clock) -> None:
-    """Beneath a node: what migration brought and took away; beneath DAMON's view: what schemes did."""
+def _flows(result: Result, row: Row) -> np.ndarray:
+    """float64[4, T]: bytes/s that came to a node, left it, were tried and applied by schemes."""
     moves = result.moves
     into, out = (rate(result, moves[moves[side] == row.node]) for side in ("target", "source"))
-    _mirror(panels[0], into, out, clock, times(result))
-    if len(panels) < 2:
-        return
-    wanted, done = tried(result, row.kdamonds)
-    x, axes = times(result) * clock.scale, panels[1]
-    axes.fill_between(x, wanted, step="pre", color=shade(FAILED, 0.35), lw=0.3)
-    axes.fill_between(x, done, step="pre", color=GOOD, lw=0.3)
-    high = max(1.0, float(wanted.max(initial=0.0)))
-    axes.set_ylim(0, 1.9 * high)
+    return np.stack([into, out, *tried(result, row.kdamonds)])
+
+
+def _strip(axes: Axes, result: Result, cell: Cell, clock: Clock) -> None:
+    """Beneath a node's truth what migration brought and took; beneath DAMON's view what it did."""
+    into, out, wanted, done = _flows(result, cell.row)
+    x = times(result) * clock.scale
     axes.grid(False)
-    axes.set_yticks([high], [f"{format_bytes(high)}/s"], size=6.5)
-    for x0, text, colour in ((0.006, "■ tried by DAMOS here", MUTED), (0.3, "■ applied", GOOD)):
-        halo(axes.text(x0, 0.95, text, transform=axes.transAxes, size=6.8, color=colour, va="top"))
+    small = {"size": 6.8, "va": "top"}
+    if cell.true:
+        high = max(1.0, float(into.max()), float(out.max()))
+        axes.fill_between(x, into, step="pre", color=PROMOTION, lw=0.3)
+        axes.fill_between(x, -out, step="pre", color=DEMOTION, lw=0.3)
+        axes.axhline(0, color=MUTED, lw=0.6)
+        axes.set_ylim(-1.5 * high, 1.5 * high)
+        tell(axes, 0.006, 0.97, "▲ migrated here", color=PROMOTION, **small)
+        tell(axes, 0.006, 0.03, "▼ migrated away", color=DEMOTION, **(small | {"va": "bottom"}))
+    else:
+        high = max(1.0, float(wanted.max()))
+        axes.fill_between(x, wanted, step="pre", color=shade(FAILED, 0.35), lw=0.3)
+        axes.fill_between(x, done, step="pre", color=GOOD, lw=0.3)
+        axes.set_ylim(0, 1.9 * high)
+        idle = high <= 1
+        tell(axes, 0.006, 0.95, "DAMOS tried nothing here" if idle else "■ tried by DAMOS", **small)
+        tell(axes, 0.31, 0.95, "" if idle else "■ applied", color=GOOD, **small)
+    told = high > 1
+    axes.set_yticks([high] * told, [f"{format_bytes(high)}/s"] * told, size=6.5)
 
 
-def _mirror(axes: Axes, into: np.ndarray, out: np.ndarray, clock: Clock, at: np.ndarray) -> None:
-    axes.fill_between(at * clock.scale, into, step="pre", color=PROMOTION, lw=0.3)
-    axes.fill_between(at * clock.scale, -out, step="pre", color=DEMOTION, lw=0.3)
-    axes.axhline(0, color=MUTED, lw=0.6)
-    high = max(1.0, float(into.max(initial=0.0)), float(out.max(initial=0.0)))
-    axes.set_ylim(-1.5 * high, 1.5 * high)
-    axes.grid(False)
-    axes.set_yticks([-high, high], ["", f"{format_bytes(high)}/s"], size=6.5)
-    for y, text, colour, side in (
-        (0.97, "▲ migrated here", PROMOTION, "top"),
-        (0.03, "▼ migrated away", DEMOTION, "bottom"),
-    ):
-        halo(axes.text(0.006, y, text, transform=axes.transAxes, size=6.8, color=colour, va=side))
-
-
-def _scale(bar, norm: LogNorm) -> None:  # type: ignore[no-untyped-def]
-    bar.set_label("accesses to a page per second", color=MUTED)
+def _scale(bar: Colorbar) -> None:
+    bar.set_label("accesses to a page per second (DAMON finds at most one per sample)", color=MUTED)
     bar.ax.yaxis.set_major_locator(LogLocator(10))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short_number(v)))
     bar.outline.set_visible(False)

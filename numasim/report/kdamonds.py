@@ -85,7 +85,7 @@ def monitoring_error(result: Result) -> Figure:
         (
             panels[1, 0],
             "emd",
-            "Distance between the heat seen and the true heat, as a share of the memory (0 is perfect)",
+            "Distance of the heat seen from the true heat, as a share of the memory (0 is perfect)",
             0.0,
         ),
     ):
@@ -102,7 +102,7 @@ def monitoring_error(result: Result) -> Figure:
 
 
 def where(result: Result) -> dict[str, str]:
-    """What each kdamond looks at and does, in a few words: ``"kdamond.1 on cxl0"``."""
+    """What each kdamond does and where it looks: ``"kdamond.1\\nmigrate_hot on cxl0"``."""
     machine = topology(result)
     names = {}
     for kdamond, context in contexts(result).items():
@@ -112,9 +112,10 @@ def where(result: Result) -> dict[str, str]:
             for n, node in enumerate(machine.nodes)
             if any(a < end and start < b for a, b in spans for start, end in machine.node_ranges(n))
         ]
-        names[kdamond] = (
-            f"{kdamond}\non {', '.join(touched)}" if context.ops == "paddr" and touched else kdamond
-        )
+        actions = ", ".join(dict.fromkeys(scheme.action for scheme in context.schemes))
+        place = f"on {', '.join(touched)}" if context.ops == "paddr" and len(touched) < 3 else ""
+        about = " ".join(part for part in (actions or "monitors", place) if part)
+        names[kdamond] = f"{kdamond}\n{about}"
     return names
 
 
@@ -125,10 +126,12 @@ def _each(table: pd.DataFrame) -> list[str]:
 def _lines(
     axes: Axes, table: pd.DataFrame, values: pd.Series, clock: Clock, most: int = 1500
 ) -> None:
-    for i, kdamond in enumerate(_each(table)):
+    names = _each(table)
+    for i, kdamond in enumerate(names):
         own = table.kdamond == kdamond
+        width = 2.6 - 1.4 * (i + 1) / len(names)  # thinner ones on top: equal lines stay visible
         t, y = thin(table.t_s[own].to_numpy(float), values[own].to_numpy(float), most)
-        axes.step(t * clock.scale, y, where="post", lw=1.4, color=KDAMONDS[i % len(KDAMONDS)])
+        axes.step(t * clock.scale, y, where="post", lw=width, color=KDAMONDS[i % len(KDAMONDS)])
 
 
 def _label(axes: Axes, table: pd.DataFrame, values: pd.Series, result: Result) -> None:
@@ -138,7 +141,7 @@ def _label(axes: Axes, table: pd.DataFrame, values: pd.Series, result: Result) -
         if len(known):
             recent = float(known.iloc[-max(1, len(known) // 12) :].median())
             labels.append((recent, names.get(kdamond, kdamond), KDAMONDS[i % len(KDAMONDS)]))
-    label_ends(axes, labels)
+    label_ends(axes, labels, size=7.5)
 
 
 def _log(axes: Axes, form) -> None:  # type: ignore[no-untyped-def]

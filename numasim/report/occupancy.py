@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numasim.report.furniture import byte_axis, halo, label_ends, timeline
+from numasim.report.furniture import byte_axis, halo, label_ends, tell, timeline
 from numasim.report.series import Clock, marks, subtitle, topology
 from numasim.report.style import (
     INK,
@@ -102,7 +102,7 @@ def _panel(axes: Axes, own: pd.DataFrame, held: dict[str, pd.Series], clock: Clo
         layers[name] = (series.reindex(at, fill_value=0).to_numpy(float), colour)
     top = float(capacity.max())
     used = float((capacity - free).max())
-    cropped = used < CROP_BELOW * top
+    cropped = 0 < used < CROP_BELOW * top
     high = used / CROPPED_TO if cropped else top
     axes.set_ylim(0, high * 1.12)
     labels, bottom = [], np.zeros(len(at))
@@ -132,13 +132,12 @@ def _panel(axes: Axes, own: pd.DataFrame, held: dict[str, pd.Series], clock: Clo
 def _capacity(axes: Axes, at: np.ndarray, capacity: np.ndarray, cropped: bool) -> None:
     """The line of what the node can hold, or where it would be."""
     top = float(capacity.max())
+    words = f"capacity {format_bytes(top)}"
     if cropped:
-        axes.text(0.995, 0.97, f"▲ capacity {format_bytes(top)}, far above", transform=axes.transAxes,
-                  ha="right", va="top", size=7.5, color=LIMIT)  # fmt: skip
+        tell(axes, 0.995, 0.97, f"▲ {words}, far above", ha="right", va="top", color=LIMIT)
         return
     axes.plot(at, capacity, color=LIMIT, lw=1.4)
-    axes.text(0.995, top * 1.015, f"capacity {format_bytes(top)}", transform=axes.get_yaxis_transform(),
-              ha="right", va="bottom", size=7.5, color=LIMIT)  # fmt: skip
+    tell(axes, 0.995, 0.905, words, ha="right", va="bottom", color=LIMIT)
 
 
 def _name(

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from numasim.comparison import Comparison
-from numasim.report.furniture import byte_ticks, halo, short_number
+from numasim.report.furniture import byte_ticks, halo, short_bytes, short_number
 from numasim.report.style import DEMOTION, INK, LIMIT, MUTED, PROMOTION, line_of, page, styled
-from numasim.units import format_bytes
 
-ROW_IN = 0.42
+ROW_IN = 0.46
+TEXT_SHARE = 0.46  # of the ratio panel, for the numbers
 HEADLINE = "throughput_ops_per_s"
 
 
@@ -38,10 +38,13 @@ def _percent(value: float) -> str:
 REASONS = (
     Reason("Local accesses", ("local_share",), _percent, "more is better", 1.0),
     Reason("Loaded latency", ("loaded_latency_ns",), lambda v: f"{v:.3g} ns", "less is better"),
-    Reason("Bytes moved", ("promoted_bytes", "demoted_bytes"), format_bytes, "up and down"),
+    Reason(
+        "Bytes moved", ("promoted_bytes", "demoted_bytes"), short_bytes, "▲ promoted, ▼ demoted"
+    ),
     Reason("Monitoring error", ("emd",), _percent, "less is better"),
     Reason("kdamond CPU", ("kdamond_cpu",), _percent, "of one CPU"),
-    Reason("Time to follow a shift", ("convergence_s",), lambda v: f"{v:.3g} s", "less is better"),
+    Reason("Shifts followed", ("shifts_followed",), _percent, "more is better", 1.0),
+    Reason("Time to follow", ("convergence_s",), lambda v: f"{v:.3g} s", "less is better"),
 )
 
 
@@ -68,7 +71,7 @@ def comparison_overview(comparison: Comparison) -> Figure:
     fig = page(
         ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=13.0
     )
-    grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[2.6] + [1.0] * len(reasons))
+    grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[3.4] + [1.0] * len(reasons))
     _forest(fig.add_subplot(grid[0, 0]), comparison)
     for i, reason in enumerate(reasons):
         _reason(fig.add_subplot(grid[0, 1 + i]), comparison, reason)
@@ -81,7 +84,7 @@ def _known(comparison: Comparison, reason: Reason) -> bool:
         v for m in reason.metrics if m in comparison.metrics for p in comparison.policies
         for v in comparison.per_seed(p, m)
     ]  # fmt: skip
-    return any(not math.isnan(v) and v != 0 for v in values)
+    return any(not math.isnan(v) and (v != 0 or reason.top == 1.0) for v in values)
 
 
 def _rows(axes: Axes, comparison: Comparison, named: bool) -> np.ndarray:
@@ -106,13 +109,15 @@ def _forest(axes: Axes, comparison: Comparison) -> None:
     at = _rows(axes, comparison, named=True)
     axes.set_title(f"Throughput, as a multiple of {comparison.baseline}'s")
     base = comparison.per_seed(comparison.baseline, HEADLINE)
-    span = [1.0]
+    span, texts = [1.0], []
     for i, (policy, y) in enumerate(zip(comparison.policies, at, strict=True)):
         colour = line_of(i)["color"]
         if policy == comparison.baseline:
             mean = comparison.mean(policy, HEADLINE).mean
-            axes.annotate(f"1 = {short_number(mean)} operations/s", (1.0, y), (7, 0), textcoords="offset points",
-                          va="center", size=8, color=MUTED)  # fmt: skip
+            axes.annotate(
+                f"1 = {short_number(mean)} operations/s", (1.0, y), (7, 0),
+                textcoords="offset points", va="center", size=8, color=MUTED,
+            )  # fmt: skip
             axes.plot([1.0], [y], "D", color=colour, ms=6)
             continue
         found = comparison.ratio(policy, HEADLINE)
@@ -137,12 +142,14 @@ def _forest(axes: Axes, comparison: Comparison) -> None:
         axes.plot(each, [y] * len(each), "|", color=colour, ms=9, mew=1.1, alpha=0.5)
         axes.plot([found.low, found.high], [y, y], color=colour, lw=3, solid_capstyle="butt")
         axes.plot([found.mean], [y], "o", color=colour, ms=7.5, mec="white", mew=1.0)
-        text = axes.annotate(
-            _times(found.mean, found.low, found.high), (found.mean, y), (0, 8), textcoords="offset points",
-            ha="center", va="bottom", size=8.5, color=INK, fontweight="bold",
-        )  # fmt: skip
-        halo(text)
+        texts.append((y, _times(found.mean, found.low, found.high)))
     _ratio_axis(axes, min(span), max(span))
+    for y, text in texts:
+        written = axes.text(
+            0.985, y, text, transform=axes.get_yaxis_transform(), ha="right", va="center",
+            size=8.5, color=INK, fontweight="bold",
+        )  # fmt: skip
+        halo(written)
 
 
 def _times(mean: float, low: float, high: float) -> str:
@@ -152,17 +159,18 @@ def _times(mean: float, low: float, high: float) -> str:
 
 
 def _ratio_axis(axes: Axes, low: float, high: float) -> None:
-    """Ratios on a logarithmic axis, so that half and double are equally far from 1."""
+    """Ratios on a logarithmic axis, so that half and double are equally far; room for the text."""
     axes.axvline(1.0, color=LIMIT, lw=1.0, ls=(0, (6, 2)), zorder=1)
     axes.set_xscale("log")
     reach = max(math.log(high), -math.log(low), 0.02)
-    left = -reach if low < 0.98 else -0.25 * reach
-    right = reach if high > 1.02 else 0.6 * reach
-    axes.set_xlim(math.exp(left * 1.25), math.exp(right * 1.45))
+    left = min(math.log(low), -0.15 * reach) - 0.1 * reach
+    right = max(math.log(high), 0.15 * reach) + 0.1 * reach
+    axes.set_xlim(math.exp(left), math.exp(right + (right - left) * TEXT_SHARE / (1 - TEXT_SHARE)))
     axes.xaxis.set_minor_locator(NullLocator())
-    ticks = MaxNLocator(6).tick_values(math.exp(left * 1.2), math.exp(right * 1.4))
-    axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t > 0]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"×{v:.3g}"))
+    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(math.exp(left), math.exp(right))
+    inside = [t for t in ticks if math.exp(left) <= t <= math.exp(right)]
+    axes.xaxis.set_major_locator(FixedLocator(inside))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"×{v:.4g}"))
     axes.set_xlabel("slower  ◄     ►  faster")
 
 
@@ -182,6 +190,7 @@ def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
                     axes, comparison, policy, metric, place, colour, reason, 0.26 if two else 0.44
                 ),
             )
+    axes.tick_params(axis="x", labelbottom=top > 0)
     limit = reason.top if math.isfinite(reason.top) else top
     axes.set_xlim(0, max(limit, 1e-12) * 1.55)
     axes.xaxis.set_major_locator(FixedLocator(_ticks(reason, limit)))
@@ -189,7 +198,7 @@ def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
 
 
 def _ticks(reason: Reason, limit: float) -> list[float]:
-    if reason.form is format_bytes:
+    if reason.form is short_bytes:
         return byte_ticks(limit, most=2).tolist()
     return [t for t in MaxNLocator(2).tick_values(0, limit) if 0 <= t <= limit * 1.01]
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from numasim.damon.spec import Scheme
 from numasim.hardware import PAGE_BYTES
-from numasim.report.furniture import duration, halo, limit_line, log_byte_axis, timeline
+from numasim.report.furniture import duration, halo, limit_line, log_byte_axis, tell, timeline
 from numasim.report.series import Clock, contexts, marks, subtitle
-from numasim.report.style import GOOD, INK, LIMIT, MUTED, OVER, STALL, note, shade, styled
+from numasim.report.style import GOOD, INK, LIMIT, OVER, STALL, note, shade, styled
 from numasim.result import Result
 from numasim.units import format_bytes
 
@@ -50,6 +50,11 @@ class Stall:
         """Seconds."""
         return self.end_s - self.begin_s
 
+    @property
+    def wound_up(self) -> bool:
+        """Whether the quota got well on its way in that time."""
+        return self.high_bytes >= 64 * max(1.0, self.low_bytes)
+
 
 def longest_stall(
     t_s: np.ndarray, esz: np.ndarray, score: np.ndarray, window_s: float
@@ -65,8 +70,8 @@ def longest_stall(
 
     Notes
     -----
-    Source: Linux 7.3.4: each window the quota grows by ``1 − score`` of itself while the goal is not
-    met (the default tuner), so below one page the wait follows from score and quota.
+    Source: Linux 7.3.4: each window the quota grows by ``1 − score`` of itself while the goal is
+    not met (the default tuner), so below one page the wait follows from score and quota.
     """
     stuck = stuck_rows(esz, score)
     edges = np.flatnonzero(np.diff(np.r_[0, stuck.astype(int), 0]))
@@ -151,19 +156,20 @@ def _quota(
     axes.step(x, shown, where="post", color=GOOD, lw=1.8)
     red = stuck | np.r_[False, stuck[:-1] & (esz[1:] < PAGE_BYTES)]
     axes.step(x, np.where(red, shown, np.nan), where="post", color=STALL, lw=2.8)
-    limit_line(axes, PAGE_BYTES, "4 KiB, one page: below this nothing can move", STALL, below=True)
+    limit_line(axes, PAGE_BYTES, "4 KiB, one page: below this nothing can move", STALL, True)
     if not len(limited):
-        axes.text(0.5, 0.6, "no limit", transform=axes.transAxes, ha="center", color=MUTED)
+        tell(axes, 0.5, 0.6, "no limit", ha="center", size=9)
     if labelled:
         axes.set_ylabel("effective quota (log)")
     stall = longest_stall(t, esz, _scores(rows), window_s)
-    if stall is not None and stall.length_s > TOLD_FROM * clock.span_s:
+    if stall is not None and stall.length_s > TOLD_FROM * clock.span_s and not stall.wound_up:
         _tell(axes, stall, clock)
 
 
 def _tell(axes: Axes, stall: Stall, clock: Clock) -> None:
     """Say in words how long the stall is, and how long it would go on."""
     low, high = format_bytes(stall.low_bytes), format_bytes(stall.high_bytes)
+    low = low.split()[0] if low != high and low.split()[1] == high.split()[1] else low
     size = f"at {low}" if low == high else f"at {low} to {high}"
     text = f"stuck {size} for {duration(stall.length_s)}"
     if stall.page_after_s == math.inf:
@@ -171,11 +177,8 @@ def _tell(axes: Axes, stall: Stall, clock: Clock) -> None:
     elif stall.page_after_s > 0:
         text += f"\nat this pace a page fits in {duration(stall.page_after_s)}"
     x = (stall.begin_s + stall.end_s) / 2 / clock.span_s
-    found = axes.text(
-        min(max(x, 0.3), 0.7), 0.21, text, transform=axes.transAxes, ha="center", va="center",
-        size=8.5, color=STALL, fontweight="bold", linespacing=1.35,
-    )  # fmt: skip
-    halo(found, width=3.0)
+    look = {"ha": "center", "va": "center", "size": 8.5, "linespacing": 1.35}
+    halo(tell(axes, min(max(x, 0.3), 0.7), 0.21, text, color=STALL, weight="bold", **look), width=3)
 
 
 def _scores(rows: pd.DataFrame) -> np.ndarray:
@@ -186,7 +189,7 @@ def _scores(rows: pd.DataFrame) -> np.ndarray:
 
 
 def near_one(score: np.ndarray) -> np.ndarray:
-    """Place of a score on an axis that magnifies what lies around 1: 0.999, 0.99, 0.9 at equal steps."""
+    """Place of a score on an axis that magnifies what is around 1: 0.99, 0.9, 0 at equal steps."""
     away = np.clip(score, 0.0, 2.0) - 1.0
     return np.sign(away) * np.log10(1 + np.abs(away) / FINEST)
 
@@ -194,8 +197,7 @@ def near_one(score: np.ndarray) -> np.ndarray:
 def _score(axes: Axes, rows: pd.DataFrame, clock: Clock, labelled: bool) -> None:
     score = _scores(rows)
     if not np.isfinite(score).any():
-        axes.text(0.5, 0.5, "no goal: the quota is fixed", transform=axes.transAxes, ha="center", va="center",
-                  color=MUTED)  # fmt: skip
+        tell(axes, 0.5, 0.5, "no goal: the quota is fixed", size=9, ha="center", va="center")
         axes.set_yticks([])
         return
     x, y = rows.t_s.to_numpy(float) * clock.scale, near_one(score)
@@ -212,9 +214,7 @@ def _score(axes: Axes, rows: pd.DataFrame, clock: Clock, labelled: bool) -> None
         (0.94, "over the goal: the quota shrinks"),
         (0.06, "under the goal: it grows"),
     ):
-        text = axes.text(0.01, place, words, transform=axes.transAxes, va="top" if place > 0.5 else "bottom",
-                         size=7, color=MUTED)  # fmt: skip
-        halo(text)
+        tell(axes, 0.01, place, words, va="top" if place > 0.5 else "bottom", size=7)
     if labelled:
         axes.set_ylabel("goal score")
 

@@ -221,7 +221,7 @@ class Pair:
 
 
 def migration(result: Result) -> list[Pair]:
-    """What moved between each two nodes, busiest pair first; rates at `times`, over the step before."""
+    """What moved between each two nodes, busiest pair first; rates at `times`."""
     machine, moves = topology(result), result.moves
     order = {node.name: i for i, node in enumerate(machine.nodes)}
     best = machine.idle_latency_ns.min(axis=0)

@@ -28,7 +28,7 @@ Runs = Comparison | Result | Iterable[Result] | Mapping[str, Result | Iterable[R
 
 @dataclass(frozen=True)
 class Band:
-    """One quantity of one actor under one policy: mean, least and greatest over seeds, float64[T]."""
+    """One quantity of an actor under a policy: mean, least and greatest over seeds, float64[T]."""
 
     t_s: np.ndarray
     mean: np.ndarray
@@ -129,7 +129,7 @@ def _panel(
         found = band(runs, actor, measure)
         if found is None or not np.isfinite(found.mean).any():
             continue
-        x, look = found.t_s * clock.scale, line_of(i)
+        x, look = found.t_s * clock.scale, line_of(i + (len(series) == 1))
         if len(runs) > 1:
             axes.fill_between(
                 x, found.low, found.high, step="pre", color=look["color"], alpha=0.22, lw=0
@@ -165,6 +165,7 @@ def _best(axes: Axes, result: Result, actor: str, clock: Clock) -> None:
     first = int(np.flatnonzero(np.isfinite(best))[0])
     low = best[first] > 0.85
     axes.annotate(
-        "best possible placement", (rows.t_s.iloc[first] * clock.scale, best[first]), (3, -3 if low else 3),
+        "best possible placement", (rows.t_s.iloc[first] * clock.scale, best[first]),
+        (3, -3 if low else 3),
         textcoords="offset points", size=7.5, color=MUTED, va="top" if low else "bottom",
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """How every picture looks: one palette, one set of fonts, one way to disk.
 
-Colours belong to roles and never change their meaning between pictures. They come from palettes made
-for colour-blind readers (Okabe and Ito 2008; Tol 2021, *light*), and no picture relies on colour
-alone: there is a direct label, a position or a line style beside it.
+Colours belong to roles and never change their meaning between pictures. They come from palettes
+made for colour-blind readers (Okabe and Ito 2008; Tol 2021, *light*), and no picture relies on
+colour alone: there is a direct label, a position or a line style beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,16 @@ OTHER_NODE = "#7f8c8d"
 PROMOTION, DEMOTION, FAILED = "#009E73", "#D55E00", "#8a939c"
 GOOD, OVER, STALL, LIMIT = "#0072B2", "#E69F00", "#C4161C", "#4a5561"
 POLICIES = ("#5b6570", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7B3294")
-DASHES = ("-", "-", "-", "-", (0, (5, 1.5)), (0, (5, 1.5)), (0, (2, 1.2)), (0, (2, 1.2)))
+DASHES = (
+    "-",
+    "-",
+    (0, (6, 2)),
+    (0, (2, 1.2)),
+    (0, (6, 1.5, 1.5, 1.5)),
+    "-",
+    (0, (6, 2)),
+    (0, (2, 1.2)),
+)
 KDAMONDS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7B3294", "#8C6D31")
 MAPPINGS = ("#77AADD", "#EE8866", "#EEDD88", "#99DDFF", "#FFAABB", "#44BB99", "#BBCC33", "#AAAA00")
 OTHER_MAPPING = "#c9ced4"
@@ -161,17 +170,15 @@ def node_colour(kind: str) -> str:
 
 
 def line_of(position: int) -> dict[str, Any]:
-    """Colour and dashes of the policy at that position of a comparison; the first is the baseline."""
+    """Colour and dashes of the policy at that position of a comparison, the baseline first."""
     turn = position % len(POLICIES)
     return {"color": POLICIES[turn], "linestyle": DASHES[turn]}
 
 
 def heat_colours() -> Colormap:
-    """Dark is idle, bright is hot; evenly spaced in lightness, so that grey prints keep the order."""
-    colours = matplotlib.colormaps["inferno"].copy()
-    colours.set_bad(UNSEEN)
-    colours.set_under(colours(0.0))
-    return colours
+    """Dark is idle, bright is hot; even steps of lightness, so that grey prints keep the order."""
+    colours = matplotlib.colormaps["inferno"]
+    return colours.with_extremes(bad=UNSEEN, under=colours(0.0))
 
 
 def shade(colour: str, towards_white: float) -> tuple[float, float, float]:
