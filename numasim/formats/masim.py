@@ -91,7 +91,7 @@ def to_workload(
     """
     regions = {r.name: r.nr_bytes for r in config.regions}
     total_ms = sum(phase.duration_ms for phase in config.phases) * repeat
-    phases = [_phase(phase, regions, llc_bytes) for phase in config.phases]
+    phases = [_phase(phase, regions, llc_bytes, page_bytes) for phase in config.phases]
     actor = {"name": "main", "on": "CPU", "threads": 1, "phases": phases, "repeat": repeat > 1}
     process = {
         "name": "masim",
@@ -205,7 +205,9 @@ def _own(name: str, address: int, nr_pages: int, busy: tuple[int, ...]) -> dict[
     return {"name": name, "size": size, "address": address, "busy": list(busy)}
 
 
-def _phase(phase: Phase, regions: dict[str, int], llc_bytes: int) -> dict[str, Any]:
+def _phase(
+    phase: Phase, regions: dict[str, int], llc_bytes: int, page_bytes: int
+) -> dict[str, Any]:
     drawn = [access for access in phase.accesses if access.weight]
     common = {"name": phase.name, "duration": f"{phase.duration_ms} ms"}
     if not drawn:
@@ -218,24 +220,26 @@ def _phase(phase: Phase, regions: dict[str, int], llc_bytes: int) -> dict[str, A
         "burst": BURST,
         "chances": chances,
         "access": [
-            _pattern(access, chance, regions[access.region], llc_bytes)
+            _pattern(access, chance, regions[access.region], llc_bytes, page_bytes)
             for access, chance in zip(drawn, chances, strict=True)
         ],
     }
 
 
-def _pattern(access: Access, chance: float, nr_bytes: int, llc_bytes: int) -> dict[str, Any]:
+def _pattern(
+    access: Access, chance: float, nr_bytes: int, llc_bytes: int, page_bytes: int
+) -> dict[str, Any]:
     found: dict[str, Any] = {"mapping": access.region, "write": 0.0 if access.mode == "ro" else 1.0}
     if access.random:
         miss = max(0.0, 1 - llc_bytes / nr_bytes)
         found |= {"visits": chance, "miss": miss, "parallelism": PARALLELISM}
         return {"pattern": "uniform", **found}
     stride = min(access.stride, nr_bytes)
-    turned = min(1.0, stride / PAGE_BYTES)
+    turned = min(1.0, stride / page_bytes)
     lines = min(1.0, stride / LINE_BYTES)
     ahead = stride < PREFETCHED_STRIDE
-    if stride > PAGE_BYTES:
-        found["last"] = PAGE_BYTES / stride
+    if stride > page_bytes:
+        found["last"] = page_bytes / stride
     return {
         "pattern": "sweep",
         **found,

@@ -83,6 +83,13 @@ def test_pages_turned_to_and_lines_used_follow_the_stride(stride, visits, lines)
     assert found["visits"] * found["lines"] == pytest.approx(lines)
 
 
+def test_strides_within_a_huge_page_turn_to_it_once():
+    (found,) = access("large, 0, 4096, 1", page_bytes=2 << 20)
+    assert found["visits"] == 1 / 512
+    assert found["visits"] * found["lines"] == 1
+    assert "last" not in found
+
+
 def test_a_stride_above_a_page_touches_part_of_the_region():
     (found,) = access("large, 0, 16384, 1")
     assert found["last"] == 0.25
