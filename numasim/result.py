@@ -155,6 +155,7 @@ class Result:
         pandas.DataFrame
             ``actor, phase, began_s, converged_s``: seconds until `local_share` first reached
             `CONVERGED` of the best share that any placement gives; infinite if it never did.
+            Phases that miss no line are left out: nothing can be followed there.
         """
         rows = []
         for actor, series in self.actors[self.actors.state == "running"].groupby(
@@ -162,11 +163,14 @@ class Result:
         ):
             turn = (series.phase != series.phase.shift()).cumsum()
             for _, phase in series.groupby(turn, sort=False):
+                if phase.best_local_share.isna().all():
+                    continue
                 good = phase[phase.local_share >= CONVERGED * phase.best_local_share]
                 began = float(phase.t_s.iloc[0])
                 took = float(good.t_s.iloc[0]) - began if len(good) else math.inf
                 rows.append((actor, phase.phase.iloc[0], began, took))
-        return pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
+        found = pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
+        return found.astype({"began_s": float, "converged_s": float})
 
     def working_set(self) -> pd.DataFrame:
         """Working set as DAMON saw it: bytes of regions with at least one access.

@@ -44,7 +44,8 @@ class Front:
         # a folio is touched from the moment its first page is
         place = place - place % self.folio_pages
         crossed = np.floor((after - place) / self.nr) > np.floor((before - place) / self.nr)
-        return inside & crossed
+        passed: np.ndarray = inside & crossed
+        return passed
 
 
 class BlockCounts:
