@@ -101,7 +101,7 @@ def _check_goal(goal: dict[str, Any], ask: Asker) -> None:
         if metric in BP_METRICS:
             goal["target_value"] = whole_parts(goal["target_value"], 10_000, warn)
         elif metric == "some_mem_psi_us":
-            goal["target_value"] = _us(goal["target_value"])
+            goal["target_value"] = read_count(_us(goal["target_value"]), warn)
         else:
             goal["target_value"] = read_count(goal["target_value"], warn)
     except BadText as error:

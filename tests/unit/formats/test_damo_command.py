@@ -173,6 +173,14 @@ def test_files_carry_the_same(asked):
         assert kdamonds.dumps(read.tree, kind) == text
 
 
+def test_a_goal_without_bound_is_written_as_max():
+    goal = spec.QuotaGoal("some_mem_psi_us", spec.ULONG_MAX)
+    scheme = spec.Scheme(quota=spec.Quota(reset_interval_ms=1000, goals=(goal,)))
+    asked = (spec.Kdamond((spec.Context("paddr", (spec.Target(),), schemes=(scheme,)),)),)
+    text = kdamonds.dumps(asked, "json")
+    assert kdamonds.dumps(kdamonds.loads(text, "json").tree, "json") == text
+
+
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.kdamonds.*")), ids=lambda file: file.name)
 def test_samples_become_commands_without_a_warning(file):
     asked = kdamonds.read(file).kdamonds
