@@ -120,7 +120,7 @@ def test_interrupt_ends_workers() -> None:
     with pytest.raises(KeyboardInterrupt):
         tiny(workers=2, seeds=3, on_progress=interrupt)
     for child in set(multiprocessing.active_children()) - before:
-        child.join(10)
+        child.join(60)
     assert set(multiprocessing.active_children()) <= before
 
 
