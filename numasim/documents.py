@@ -9,8 +9,8 @@ from typing import Any
 
 from numasim import library
 from numasim.errors import ConfigError, Problem
-from numasim.formats import kdamonds, masim
-from numasim.loader import load_scenario, masim_path, parse_damo
+from numasim.formats import kdamonds
+from numasim.loader import load_scenario, parse_damo
 from numasim.scenario import Scenario
 
 FILES = (*library.SUFFIXES, ".cfg")
@@ -120,10 +120,7 @@ def warnings_of(scenario: Scenario) -> list[str]:
     """What was surprising in its masim, damo and kdamonds texts, said once each."""
     policy = scenario.document.get("policy", {})
     sources = [policy, *(scenario.document.get("events") or [])]
-    found: dict[str, None] = {}
-    workload = scenario.document.get("workload")
-    if isinstance(workload, str) and workload.endswith(".cfg"):
-        found.update(dict.fromkeys(masim.read(masim_path(workload)).warnings))
+    found: dict[str, None] = dict.fromkeys(scenario.warnings)
     for source in sources:
         if "damo" in source:
             read = parse_damo(str(source["damo"]), scenario.topology).warnings

@@ -28,7 +28,6 @@ KEYS = (
     "seeds", "record", "hot_ratio", "exact_ticks", "snapshots",
 )  # fmt: skip
 OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
-EVENT_KEYS = ("at", "damo", "kdamonds", "sysctl", "interleave", "stop_process")
 
 
 def load_topology(name: str | Mapping[str, Any] | Topology) -> Topology:
@@ -127,7 +126,7 @@ def load_scenario(
         for o in overrides
         if not o.startswith(OVERRIDABLE) or "=" not in o
     ]
-    collect = _Collector(problems)
+    collect = Collector(problems)
     collect("", lambda: apply_overrides(document, _under("scenario.", overrides), "scenario"))
     problems += [
         Problem(str(key), "unknown key", did_you_mean(str(key), KEYS))
@@ -148,9 +147,9 @@ def load_scenario(
     if topology is not None and data is not None:
         made = collect("policy", lambda: build_policy(data, topology))
     if topology is not None and workload is not None:
-        collect("events", lambda: _inline_kdamonds(document, base))
+        collect("events", lambda: inline_kdamonds(document, base))
         given_events = document.get("events") or []
-        events = collect("events", lambda: _events(given_events, topology, workload))
+        events = collect("events", lambda: events_of(given_events, topology, workload))
         if made is not None and events is not None and duration is not None:
             problems += _impossible(topology, workload, made, events, duration)
     if problems:
@@ -172,35 +171,21 @@ def load_scenario(
         hot,
         bool(document.get("exact_ticks", False)),
         snapshots == "all",
+        _warnings(given),
         document,
     )
+
+
+def _warnings(workload: Any) -> tuple[str, ...]:
+    if isinstance(workload, str) and workload.endswith(".cfg"):
+        return masim.read(masim_path(workload)).warnings
+    return ()
 
 
 def _snapshots(value: Any) -> str:
     if value not in ("thinned", "all"):
         raise ConfigError(Problem("", f'got "{value}", expected "thinned" or "all"'))
     return str(value)
-
-
-class _Collector:
-    """Runs steps and gathers what they complain about, under the step's place."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self._problems = problems
-
-    def __call__(self, place: str, step: Callable[[], T]) -> T | None:
-        try:
-            return step()
-        except ConfigError as error:
-            source = f" ({error.source})" if error.source else ""
-            for p in error.problems:
-                joint = "" if p.place.startswith("[") else "."
-                own = f"{place}{joint}{p.place}" if p.place else place
-                where = p.place if p.place.startswith("--set") else own
-                self._problems.append(Problem(where + source, p.message, p.hint))
-        except ValueError as error:
-            self._problems.append(Problem(place, str(error)))
-        return None
 
 
 def _needed(document: Mapping[str, Any], key: str) -> Any:
@@ -256,167 +241,6 @@ def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) ->
         raise
 
 
-# -- policies --------------------------------------------------------------------------------------
-
-
-def policy_data(
-    given: Any, overrides: Sequence[str] = (), base: Path = Path(".")
-) -> dict[str, Any]:
-    """Plain data of a policy: a registered name, a damo command, a kdamonds or policy file, a mapping.
-
-    Raises
-    ------
-    ConfigError
-    """
-    if isinstance(given, str):
-        text = given.strip()
-        if text.startswith(("damo ", "--")):
-            data: dict[str, Any] = {"kind": "damos", "damo": text}
-        elif text.endswith(library.SUFFIXES):
-            data = _policy_file(base / text)
-        else:
-            registry.get(text)
-            data = {"kind": text}
-    elif isinstance(given, Mapping):
-        data = copy.deepcopy(dict(given))
-    else:
-        raise ConfigError(
-            Problem("", f"got {given!r}, expected a name, a damo command, a file or a mapping")
-        )
-    if "file" in data:
-        data = {**_policy_file(base / str(data.pop("file"))), **data}
-    return apply_overrides(data, _under("policy.", overrides), "policy")
-
-
-def _policy_file(path: Path) -> dict[str, Any]:
-    data = library.read(path)
-    if isinstance(data, Mapping) and "kind" in data:
-        return dict(data)
-    return {"kind": "damos", "kdamonds": data, "name": path.stem.removesuffix(".kdamonds")}
-
-
-def policy_title(given: Any, data: Mapping[str, Any]) -> str:
-    """What tables call it."""
-    if "name" in data:
-        return str(data["name"])
-    if isinstance(given, str) and given == data.get("kind"):
-        return given
-    return "damo" if "damo" in data else str(data.get("kind", "policy"))
-
-
-def build_policy(data: Mapping[str, Any], topology: Topology) -> Policy:
-    """The policy that plain data describe, on that machine.
-
-    Raises
-    ------
-    ConfigError
-    """
-    fields = {key: value for key, value in data.items() if key not in ("kind", "name")}
-    if "kind" not in data:
-        raise ConfigError(Problem("kind", "is missing", "known: " + ", ".join(registry.names())))
-    if "damo" in fields:
-        fields["threads"] = parse_damo(str(fields.pop("damo")), topology).kdamonds
-    elif "kdamonds" in fields:
-        fields["threads"] = kdamonds.from_raw(fields.pop("kdamonds")).kdamonds
-    return build(registry.get(str(data["kind"]), "kind"), fields)
-
-
-def parse_damo(command: str, topology: Topology, strict: bool = False) -> Any:
-    """A damo command on that machine; see `numasim.formats.damo_args.parse`."""
-
-    def node_ranges(nid: int) -> list[tuple[int, int]] | None:
-        return topology.node_ranges(nid) if 0 <= nid < len(topology.nodes) else None
-
-    return damo_args.parse(
-        command, node_ranges=node_ranges, default_range=topology.default_range, strict=strict
-    )
-
-
-# -- events ----------------------------------------------------------------------------------------
-
-
-def _inline_kdamonds(document: dict[str, Any], base: Path) -> None:
-    """Replace names of kdamonds files by their content, so that the document stands alone."""
-    for entry in document.get("events") or []:
-        if isinstance(entry, dict) and isinstance(entry.get("kdamonds"), str):
-            entry["kdamonds"] = library.read(base / entry["kdamonds"])
-
-
-def _events(entries: Any, topology: Topology, workload: Workload) -> list[Event]:
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise ConfigError(Problem("", "expected a list"))
-    problems: list[Problem] = []
-    found = []
-    for i, entry in enumerate(entries):
-        step = _Collector(problems)
-        event = step(f"[{i}]", lambda entry=entry: _event(entry, topology, workload))
-        if event is not None:
-            found.append(event)
-    if problems:
-        raise ConfigError(problems)
-    return found
-
-
-def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
-    if not isinstance(entry, Mapping):
-        raise ConfigError(Problem("", f"got {entry!r}, expected a mapping with at and an action"))
-    unknown = [k for k in entry if k not in EVENT_KEYS]
-    if unknown:
-        raise ConfigError(
-            [Problem(str(k), "unknown key", did_you_mean(str(k), EVENT_KEYS)) for k in unknown]
-        )
-    what = [k for k in EVENT_KEYS[1:] if k in entry]
-    if "at" not in entry or len(what) != 1:
-        raise ConfigError(Problem("", "expected at and one of " + ", ".join(EVENT_KEYS[1:])))
-    at, key = parse_duration_ns(entry["at"]), what[0]
-    value = entry[key]
-    if key == "damo":
-        parsed = parse_damo(str(value), topology)
-        action = {"start": "start", "tune": "commit", "stop": "stop"}.get(parsed.verb or "start")
-        if action is None:
-            raise ConfigError(
-                Problem("damo", f'"{parsed.verb}" does nothing here', "use start, tune or stop")
-            )
-        return Event(at, action, tuple(parsed.kdamonds), text=str(value))
-    if key == "kdamonds":
-        specs = tuple(kdamonds.from_raw(value).kdamonds)
-        return Event(at, "start", specs, text=f"{len(specs)} kdamonds")
-    if key == "sysctl":
-        return Event(at, "sysctl", settings=_sysctls(value), text=str(dict(value)))
-    if key == "interleave":
-        names = {m.name for p in workload.processes for m in p.mappings}
-        bad = [
-            Problem(f"interleave.{m}", "no such mapping", did_you_mean(m, names))
-            for m in value
-            if m not in names
-        ]
-        if bad:
-            raise ConfigError(bad)
-        return Event(at, "interleave", settings=dict(value), text=str(dict(value)))
-    processes = [p.name for p in workload.processes]
-    if value not in processes:
-        raise ConfigError(
-            Problem("stop_process", f'no process "{value}"', did_you_mean(str(value), processes))
-        )
-    return Event(at, "stop_process", settings={"process": processes.index(value)}, text=str(value))
-
-
-def _sysctls(value: Any) -> dict[str, int]:
-    problems = [
-        Problem(f"sysctl.{key}", "not simulated", did_you_mean(str(key), SYSCTLS))
-        for key in value
-        if key not in SYSCTLS
-    ]
-    problems += [
-        Problem(f"sysctl.{key}", f"got {number!r}, expected a whole number")
-        for key, number in value.items()
-        if not isinstance(number, int)
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return {str(k): int(v) for k, v in value.items()}
-
-
 # -- what cannot be --------------------------------------------------------------------------------
 
 
@@ -469,8 +293,3 @@ def _impossible(
         ):
             found.append(Problem(f"events[{i}].damo", "tunes kdamonds, but none is ever started"))
     return found
-
-
-def all_kdamonds(policy: Policy, topology: Topology) -> tuple[Kdamond, ...]:
-    """The kdamonds a policy starts on a machine."""
-    return policy.kdamonds(topology)

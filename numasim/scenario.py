@@ -60,6 +60,8 @@ class Scenario:
         Force the tick-by-tick twin of sampling.
     all_snapshots : bool
         Keep every monitoring snapshot, one per aggregation interval, instead of a sample.
+    warnings : tuple of str
+        What was surprising in the workload's file.
     document : dict
         The plain data it was built from; running that again gives the same tables.
     """
@@ -75,4 +77,5 @@ class Scenario:
     hot_ratio: float = 0.05
     exact_ticks: bool = False
     all_snapshots: bool = False
+    warnings: tuple[str, ...] = ()
     document: dict[str, Any] = field(default_factory=dict, compare=False)

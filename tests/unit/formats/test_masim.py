@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from numasim import loader
+from numasim.documents import warnings_of
 from numasim.errors import ConfigError
 from numasim.formats import masim
 from numasim.running import run
@@ -186,3 +187,13 @@ def test_tiering_tests_need_something_to_do():
     with pytest.raises(ConfigError) as caught:
         masim.tiering_test(1, 0, 0, 0, seed=1)
     assert len(caught.value.problems) == 4
+
+
+def test_what_masim_would_stumble_over_reaches_the_scenario(tmp_path):
+    path = tmp_path / "odd.cfg"
+    path.write_text("a, 8K\n\np\n100\na, 1, 64, 1")
+    scenario = loader.load_scenario(
+        {"topology": "dram_cxl", "workload": str(path), "duration": "1 s"}
+    )
+    assert [warning.split(":")[0] for warning in scenario.warnings] == ["line 5", "line 1"]
+    assert set(scenario.warnings) <= set(warnings_of(scenario))
