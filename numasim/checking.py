@@ -7,10 +7,11 @@ scenarios all come this way.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -104,6 +105,20 @@ def problems(cls: Any, data: Any, error: ValidationError, place: str = "") -> li
         for problem in _translate(cls, data, dict(detail), place):
             found.setdefault(problem)
     return list(found)
+
+
+def plain(made: Any) -> Any:
+    """The plain data that `build` made a description of.
+
+    Raises
+    ------
+    ConfigError
+        If it was made otherwise.
+    """
+    data = getattr(made, "_plain", None)
+    if data is None:
+        raise ConfigError("was not made from a file or plain data", type(made).__name__)
+    return copy.deepcopy(data)
 
 
 def join_place(*parts: str) -> str:
@@ -209,3 +224,30 @@ def _field_names(tp: Any) -> list[str]:
     return (
         [f.name for f in dataclasses.fields(tp) if f.init] if dataclasses.is_dataclass(tp) else []
     )
+
+
+class Collector:
+    """Runs steps and gathers what they complain about, each under the step's place.
+
+    Parameters
+    ----------
+    problems : list of Problem
+        Where complaints are appended.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+
+    def __call__(self, place: str, step: Callable[[], T]) -> T | None:
+        try:
+            return step()
+        except ConfigError as error:
+            source = f" ({error.source})" if error.source else ""
+            for p in error.problems:
+                joint = "" if p.place.startswith("[") else "."
+                own = f"{place}{joint}{p.place}" if p.place else place
+                where = p.place if p.place.startswith("--set") else own
+                self._problems.append(Problem(where + source, p.message, p.hint))
+        except ValueError as error:
+            self._problems.append(Problem(place, str(error)))
+        return None

@@ -10,7 +10,8 @@ from typing import Any
 from numasim import library
 from numasim.errors import ConfigError, Problem
 from numasim.formats import kdamonds
-from numasim.loader import load_scenario, parse_damo
+from numasim.loader import load_scenario
+from numasim.policy_data import parse_damo
 from numasim.scenario import Scenario
 
 FILES = (*library.SUFFIXES, ".cfg")

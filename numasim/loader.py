@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numasim import library
-from numasim.checking import build
-from numasim.damon.spec import Kdamond
+from numasim.checking import Collector, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.formats import damo_args, kdamonds, masim
+from numasim.formats import masim
 from numasim.machine import accessor_of
 from numasim.monitors import check_runnable
 from numasim.overrides import apply_overrides, substitute
-from numasim.policies import Policy, registry
-from numasim.scenario import SYSCTLS, Event, Scenario
+from numasim.policies import Policy
+from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
+from numasim.scenario import Event, Scenario
+from numasim.timed_events import events_of, inline_kdamonds
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns, parse_ratio
 from numasim.workload import Workload
@@ -145,7 +146,7 @@ def load_scenario(
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     made = events = None
     if topology is not None and data is not None:
-        made = collect("policy", lambda: build_policy(data, topology))
+        made = collect("policy", lambda: build_policy(data, topology, base))
     if topology is not None and workload is not None:
         collect("events", lambda: inline_kdamonds(document, base))
         given_events = document.get("events") or []
@@ -158,7 +159,7 @@ def load_scenario(
     assert duration is not None and record is not None and hot is not None and seed is not None
     for plural in ("policies", "seeds"):  # what a comparison runs; this is one run
         document.pop(plural, None)
-    document["policy"] = data
+    document["policy"] = self_contained(data, topology, base)
     return Scenario(
         topology,
         workload,
@@ -215,7 +216,7 @@ def _topology(document: dict[str, Any], overrides: Sequence[str]) -> Topology:
     """The topology, whose plain data replace its name in the document, so that it stands alone."""
     given = _needed(document, "topology")
     if isinstance(given, Topology):
-        return given
+        document["topology"] = given = plain(given)
     own = _under("topology.", overrides)
     if isinstance(given, str):
         found = load_topology(given)  # complains with line numbers
@@ -227,9 +228,9 @@ def _topology(document: dict[str, Any], overrides: Sequence[str]) -> Topology:
 
 
 def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) -> Workload:
-    if isinstance(given, Workload):
-        return given
     given = _needed(document, "workload")
+    if isinstance(given, Workload):
+        given = plain(given)
     document["workload"] = workload_data(given, _under("workload.", overrides))
     try:
         return Workload.from_dict(

@@ -81,7 +81,9 @@ class Topology:
         ConfigError
             With every mistake found.
         """
-        return build(cls, data, source)
+        made = build(cls, data, source)
+        object.__setattr__(made, "_plain", data)  # for provenance; not a field
+        return made
 
     @model_validator(mode="after")
     def _check(self) -> Self:

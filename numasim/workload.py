@@ -315,7 +315,9 @@ class Workload:
         ConfigError
             With every mistake found.
         """
-        return build(cls, data, source)
+        made = build(cls, data, source)
+        object.__setattr__(made, "_plain", data)  # for provenance; not a field
+        return made
 
     def pid(self, index: int) -> int:
         """Process id of the process at that position."""

@@ -161,7 +161,8 @@ def policy(
     Example: numasim show policy tpp_damon -t gh200 --only damo
     """
     from numasim.formats import kdamonds
-    from numasim.loader import build_policy, load_topology, policy_data
+    from numasim.loader import load_topology
+    from numasim.policy_data import build_policy, policy_data
     from numasim.policies import registry
 
     machine = load_topology(on)
