@@ -104,7 +104,7 @@ def histograms(
     target = np.zeros(len(regions) * copies, np.int64)
     for _ in range(rounds // copies):
         hits = source.hits(np.tile(start, copies), np.tile(end, copies), target, ticks)
-        assert 0 <= hits.min() and hits.max() <= len(ticks)
+        assert hits.min() >= 0 and hits.max() <= len(ticks)
         np.add.at(found, (np.tile(np.arange(len(regions)), copies), hits), 1)
     return found
 

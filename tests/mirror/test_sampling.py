@@ -1,0 +1,237 @@
+"""What observers are told equals plain twins: counts, chances, fronts, addresses, young bits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numasim.addresses import AddressSpace
+from numasim.damon.ops import Window
+from numasim.law import KNOWN_YOUNG, STAMP_NS, Law
+from numasim.sources.accessed_bits import AccessedBits
+from numasim.traffic import BlockCounts, Exposure, Front
+from numasim.view import View
+from tests import worlds
+
+quick = settings(max_examples=60, deadline=None)
+
+
+# -- counts by block -------------------------------------------------------------------------------
+
+MOVES = st.lists(
+    st.tuples(st.integers(0, 99_999), st.integers(1, 3000), st.integers(0, 2), st.booleans()),
+    min_size=1,
+    max_size=12,
+)
+BOUNDS = st.lists(st.integers(0, 196), min_size=2, max_size=20)
+
+
+@quick
+@given(MOVES, BOUNDS)
+def test_block_counts_are_sums(moves, bounds):
+    nr = 100_000
+    counts, truth = BlockCounts(nr, 3), np.full(nr, -1)
+    for first, length, cls, add in moves:
+        slots = np.arange(first, min(nr, first + length))
+        if add:
+            slots = slots[truth[slots] < 0]
+            counts.add(slots, np.full(len(slots), cls))
+            truth[slots] = cls
+        else:
+            slots = slots[truth[slots] >= 0]
+            counts.remove(slots, truth[slots])
+            truth[slots] = -1
+        first_block, last_block = np.minimum(bounds[0], bounds), np.maximum(bounds[0], bounds)
+        found = counts.between(first_block, last_block)
+        for row, a, b in zip(found, first_block, last_block, strict=True):
+            inside = truth[a * 512 : b * 512]
+            assert row.tolist() == [int((inside == c).sum()) for c in range(3)]
+    assert counts.totals().tolist() == [int((truth == c).sum()) for c in range(3)]
+
+
+# -- exposure --------------------------------------------------------------------------------------
+
+COURSE = st.lists(
+    st.tuples(st.integers(0, 10**9), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30
+)
+
+
+@quick
+@given(COURSE, st.lists(st.integers(0, 2 * 10**10), min_size=1, max_size=10))
+def test_exposure_is_the_integral_of_the_rates(course, times):
+    exposure, plain, now = Exposure(2), [], 0
+    for wait, *rates in course:
+        now += wait
+        exposure.set_rates(now, np.array(rates))
+        plain.append((now, rates))
+    for at, got in zip(times, exposure.at(np.array(times)), strict=True):
+        want = [0.0, 0.0]
+        for (begin, rates), (end, _) in zip(plain, [*plain[1:], (math.inf, [])], strict=True):
+            for c in range(2):
+                want[c] += rates[c] * max(0, min(at, end) - begin)
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-6)
+        assert exposure.of(np.array([1]), np.array([at]))[0] == got[1]
+
+
+# -- fronts ----------------------------------------------------------------------------------------
+
+
+@quick
+@given(
+    nr_folios=st.integers(1, 40),
+    folio=st.sampled_from([1, 16]),
+    first=st.integers(0, 5),
+    before=st.floats(0, 2000),
+    way=st.floats(0, 2000),
+)
+def test_a_front_passes_what_it_passes_page_by_page(nr_folios, folio, first, before, way):
+    nr, first = nr_folios * folio, first * folio
+    front, after = Front(0, first, nr, folio, np.zeros(1, int)), before + way
+    touched = set()
+    for step in range(math.floor(before) + 1, math.floor(after) + 1):
+        if step % folio == 0:  # a folio is turned to at its first page
+            head = step % nr
+            touched |= {first + head + i for i in range(folio)}
+    pages = np.arange(first + nr + 20)
+    assert set(pages[front.passed(pages, before, after)].tolist()) == touched
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+RANGES = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=5)
+
+
+@quick
+@given(RANGES, st.sampled_from([4096, 65536]))
+def test_addresses_are_slots_one_by_one(gaps, slot_bytes):
+    at, slot, table, plain = 1, 0, [], {}
+    for gap, length in gaps:
+        at += gap
+        table.append((at * slot_bytes, (at + length) * slot_bytes, slot))
+        plain |= {at + i: slot + i for i in range(length)}
+        at, slot = at + length, slot + length
+    space = AddressSpace(table[::-1], slot_bytes)
+    assert space.vmas() == [(a, b) for a, b, _ in table]
+    edges = np.arange(at + 3)
+    line = space.linear(edges * slot_bytes)
+    for low in range(at + 2):
+        for high in range(low + 1, at + 2):
+            want = [plain[i] for i in range(low, high) if i in plain]
+            found = space.slots(low * slot_bytes, high * slot_bytes)
+            assert [s for a, b in found for s in range(a, b)] == want
+            assert line[high] - line[low] == len(want) * slot_bytes
+            if want:
+                assert line[low] == want[0] * slot_bytes
+
+
+# -- chances of a tick -----------------------------------------------------------------------------
+
+
+def law_of(nr_classes: int, nr_pages: int, nr_fronts: int = 0) -> Law:
+    """A law over pages whose classes go round."""
+    hand = worlds.migrator(work=worlds.workload([worlds.mapping("m", f"{4 * nr_pages} KiB")]))
+    space = hand.space
+    space.class_of[:] = np.arange(nr_pages) % nr_classes
+    space.pages_per_bit = np.ones(nr_classes, int)
+    space._classes = [(0, 1, c) for c in range(nr_classes)]
+    return Law(space, nr_fronts, 0)
+
+
+TICKS = st.lists(
+    st.tuples(st.integers(0, 3_000_000), st.sampled_from([10**6, 5 * 10**6])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@quick
+@given(COURSE, TICKS)
+def test_chances_of_ticks_are_those_of_each_tick_alone(course, spans):
+    law, now = law_of(2, 8), 0
+    for wait, *rates in course:
+        now += wait // 100
+        law.exposure.set_rates(now, np.array(rates) * 1e-6)
+    starts, at = [], 0
+    for gap, _ in spans:
+        starts.append(at + gap)
+        at += gap + 5 * 10**6
+    starts = np.array(starts)
+    ends = starts + np.array([span for _, span in spans])
+    ticks = law.ticks(starts, ends)
+    for t in range(len(starts)):
+        pair = law.exposure.at(np.array([starts[t], ends[t]]))
+        want = 1 - np.exp(-(pair[1] - pair[0]))
+        np.testing.assert_allclose(ticks.probability[ticks.group[t]], want, rtol=1e-9, atol=1e-15)
+
+
+@quick
+@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 30))
+def test_the_page_of_every_tick_is_looked_at_as_drawn(seed, nr_regions, nr_ticks):
+    """The twin, in loops, from the same draws: where to look, then whether it was touched."""
+    law = law_of(3, 64, 1)
+    law.fronts = [Front(3, 8, 32, 1, np.arange(3))]
+    law.exposure.set_rates(0, np.array([0.0, 1e-7, 2e-6, 3e-6]))
+    pages_at = np.arange(64)
+    pages_at[40:48] = -1  # not there
+    space = AddressSpace([(0, 32 * 4096, 0), (40 * 4096, 72 * 4096, 32)], 4096)  # a hole between
+    view = View(space, lambda slots: pages_at[slots], BlockCounts(64, 3), law)
+    cuts = np.sort(np.random.default_rng(seed).choice(72, nr_regions + 1, replace=False)) * 4096
+    start, end = cuts[:-1], cuts[1:]
+    starts = np.arange(nr_ticks) * 4_000_000
+    window = Window(starts, starts + 3_000_000)
+    source = AccessedBits([view], law, np.random.default_rng(seed), 0, 1, True)
+    got = source.hits(start, end, np.zeros(nr_regions, int), window)
+
+    rng = np.random.default_rng(seed)
+    where = rng.random((nr_ticks, nr_regions))
+    looks = []
+    for k in range(nr_ticks):
+        for r in range(nr_regions):
+            # holes are behind what is mapped: only how much there is of either matters
+            mapped = [a for a in range(start[r], end[r], 4096) if a < 32 * 4096 or a >= 40 * 4096]
+            place = int(where[k, r] * (end[r] - start[r])) // 4096
+            if place < len(mapped):
+                address = mapped[place]
+                page = pages_at[address // 4096 - (8 if address >= 40 * 4096 else 0)]
+                if page >= 0:
+                    looks.append((k, r, page))
+    touched = rng.random(len(looks))
+    want = np.zeros(nr_regions, int)
+    for (k, r, page), u in zip(looks, touched, strict=True):
+        visits = law.exposure.rates[law.space.class_of[page]] * 3_000_000
+        before, after = (3e-6 * (t) for t in (starts[k], starts[k] + 3_000_000))
+        swept = any(8 + step % 32 == page for step in range(int(before) + 1, int(after) + 1))
+        want[r] += u < 1 - math.exp(-visits) or swept
+    assert got.tolist() == want.tolist()
+
+
+# -- young bits ------------------------------------------------------------------------------------
+
+
+@quick
+@given(
+    stamps=st.lists(st.integers(-1, 4000), min_size=1, max_size=40),
+    now=st.integers(4000, 9000),
+    speeds=COURSE,
+)
+def test_young_is_what_came_since_the_bit_was_cleared(stamps, now, speeds):
+    law, at = law_of(2, 64), 0
+    for wait, *rates in speeds:
+        at += wait // 1000
+        law.exposure.set_rates(at, np.array(rates) * 1e-8)
+    law.track_bits()
+    heads = np.arange(len(stamps))
+    cleared = np.array([max(s, 1) for s in stamps]) * STAMP_NS
+    law.note_checked(heads, cleared, np.array(stamps) < 0)
+    chance = law.young_chance(heads, now * STAMP_NS)
+    for page, stamp in enumerate(stamps):
+        if stamp < 0:
+            assert law.cleared_at[page] == KNOWN_YOUNG and chance[page] == 1.0
+            continue
+        pair = law.exposure.at(np.array([max(stamp, 1), now]) * STAMP_NS)[
+            :, law.space.class_of[page]
+        ]
+        np.testing.assert_allclose(chance[page], 1 - math.exp(-(pair[1] - pair[0])), atol=1e-15)
