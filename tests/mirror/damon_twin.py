@@ -28,7 +28,7 @@ def MF(x: int, n: int, d: int, modulus: int = M64) -> int:
     return (x // d * n + x % d * n % modulus // d) % modulus
 
 
-@dataclass
+@dataclass(eq=False)
 class R:
     """A region."""
 
@@ -149,8 +149,8 @@ def merge_two(left: R, right: R) -> None:
 
 
 def merge_pass(target: Target, threshold: int, limit: int, count_age: bool) -> None:
-    prev = None
-    for r in list(target):
+    prev, kept = None, []
+    for r in target:
         if count_age:
             if abs(r.nr - r.last) > threshold or (r.nr == 0) != (r.last == 0):
                 r.age = 0
@@ -163,9 +163,10 @@ def merge_pass(target: Target, threshold: int, limit: int, count_age: bool) -> N
             and prev.size + r.size <= limit
         ):
             merge_two(prev, r)
-            target.remove(r)
         else:
             prev = r
+            kept.append(r)
+    target[:] = kept
 
 
 def merge_regions(
@@ -182,7 +183,9 @@ def merge_regions(
 
 
 def split_all(target: Target, nr_subs: int, draw: Draw, unit: int) -> None:
-    for r in list(target):
+    after: Target = []
+    for r in target:
+        pieces = [r]
         size = r.size
         for _ in range(nr_subs - 1):
             if size <= 2 * unit:
@@ -190,21 +193,26 @@ def split_all(target: Target, nr_subs: int, draw: Draw, unit: int) -> None:
             sub = AD(draw() * size // 10, unit)
             if sub == 0 or sub >= size:
                 continue
-            split_at(target, target.index(r), sub)
+            split_at(pieces, 0, sub)
             size = sub
+        after += pieces
+    target[:] = after
 
 
 def split_some(targets: list[Target], step: int, rotation: int, draw: Draw, unit: int) -> None:
     offset = rotation % step
     number = 0
     for target in targets:
-        for r in list(target):
+        after: Target = []
+        for r in target:
+            pieces = [r]
+            if number % step == offset and r.size >= 2 * unit:
+                sub = AD(draw() * r.size // 10, unit)
+                if 0 < sub < r.size:
+                    split_at(pieces, 0, sub)
             number += 1
-            if (number - 1) % step != offset or r.size < 2 * unit:
-                continue
-            sub = AD(draw() * r.size // 10, unit)
-            if 0 < sub < r.size:
-                split_at(target, target.index(r), sub)
+            after += pieces
+        target[:] = after
 
 
 def split_regions(
