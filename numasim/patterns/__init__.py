@@ -109,7 +109,7 @@ def steps_done(work: float, every: float) -> int:
     Work that rounding left a hair before a change counts as there, so that after
     ``(k + 1) * every`` operations, however rounded, the next change is a new one.
     """
-    return math.floor(work / every + 1e-9)
+    return math.floor(work / every * (1 + 1e-12) + 1e-9)
 
 
 def check_range(first: float, last: float) -> None:
