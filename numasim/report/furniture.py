@@ -309,7 +309,7 @@ def duration(seconds: float) -> str:
     """A long time for people: ``"230 s"``, ``"42 min"``, ``"3.1 h"``."""
     for top, unit, name in ((180, 1, "s"), (3 * 3600, 60, "min"), (72 * 3600, 3600, "h")):
         if seconds < top:
-            return f"{seconds / unit:.{0 if seconds / unit >= 10 else 1}f} {name}"
+            return f"{round(seconds / unit, 1 if seconds < 10 * unit else None):g} {name}"
     return f"{short_number(seconds / 86400)} days"
 
 

@@ -122,8 +122,10 @@ def seen(result: Result) -> list[Seen]:
 
 
 def _sample_s(result: Result, kdamond: str, seen_s: pd.Series) -> np.ndarray:
-    """float64[N]: the sampling interval in force when a snapshot was taken, s."""
+    """float64[N]: the sampling interval in force when a snapshot was taken, s; NaN if not told."""
     own = result.kdamonds[result.kdamonds.kdamond == kdamond]
+    if not len(own):
+        return np.full(len(seen_s), np.nan)
     at = np.searchsorted(own.t_s.to_numpy(float), seen_s.to_numpy(float), "right") - 1
     return own.sample_us.to_numpy(float)[np.maximum(at, 0)] / 1e6
 

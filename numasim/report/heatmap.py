@@ -229,7 +229,7 @@ def _strip(axes: Axes, result: Result, cell: Cell, clock: Clock) -> None:
         axes.fill_between(x, into, step="pre", color=PROMOTION, lw=0.3)
         axes.fill_between(x, -out, step="pre", color=DEMOTION, lw=0.3)
         axes.axhline(0, color=MUTED, lw=0.6)
-        axes.set_ylim(-1.5 * high, 1.5 * high)
+        axes.set_ylim(-2.1 * high, 2.1 * high)
         tell(axes, 0.006, 0.97, "▲ migrated here", color=PROMOTION, **small)
         tell(axes, 0.006, 0.03, "▼ migrated away", color=DEMOTION, **(small | {"va": "bottom"}))
     else:

@@ -58,8 +58,8 @@ class Clock:
 
 
 def _span_s(result: Result) -> float:
-    tables = (result.actors, result.nodes, result.kdamonds)
-    return max((float(t.t_s.max()) for t in tables if len(t)), default=0.0)
+    tables = [result.tables[name].t_s for name in ("actors", "nodes", "kdamonds", "moves", "truth")]
+    return max((float(t.max()) for t in tables if len(t)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def contexts(result: Result) -> dict[str, Context]:
 
 def times(result: Result) -> np.ndarray:
     """float64[T]: instants of the time series, s."""
-    table = result.nodes if len(result.nodes) else result.actors
-    return np.unique(table.t_s.to_numpy(dtype=float))
+    tables = [t for t in (result.nodes, result.actors) if len(t)]
+    tables = tables or [result.tables[name] for name in ("moves", "failed_moves", "truth")]
+    return np.unique(np.concatenate([t.t_s.to_numpy(dtype=float) for t in tables]))
 
 
 def speeds(result: Result) -> dict[str, pd.DataFrame]:
@@ -174,7 +175,8 @@ def speeds(result: Result) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``t_s, ops_per_s, local_share, latency_ns``: operations per second, share of missing lines
-        from the nearest node, mean loaded latency of a missing line; NaN where nothing was done.
+        from the nearest node, mean loaded latency of a missing line; NaN where nothing was done,
+        and no speed for the step in which an actor began.
     """
     found = {}
     for actor, rows in result.actors.groupby("actor", sort=False):
@@ -186,7 +188,7 @@ def speeds(result: Result) -> dict[str, pd.DataFrame]:
         found[str(actor)] = pd.DataFrame(
             {
                 "t_s": rows.t_s,
-                "ops_per_s": ops.where(ops > 0),
+                "ops_per_s": ops.where((ops > 0) & (rows.state.shift() == "running")),
                 "local_share": step.local_lines / lines,
                 "latency_ns": step.line_wait_ns / lines,
             }
