@@ -66,7 +66,7 @@ class ContextState:
         For goals of quotas and watermarks.
     shared : Shared
         What all contexts of the run have in common.
-    draws : Draws or numpy.random.Generator
+    rng : numpy.random.Generator or Draws
         Where splits happen.
     min_region_sz : int
         Core address units, a power of two.
@@ -233,7 +233,11 @@ class ContextState:
     # the loop
 
     def wait_activation(self, now_ns: int) -> int:
-        """How long to sleep because no scheme is active, microseconds; 0 to go on (section 12)."""
+        """How long to sleep because no scheme is active, microseconds; 0 to go on (section 12).
+
+        The kernel asks before every sample. In bulk it is asked before every stretch of samples, so
+        a scheme may turn active or inactive up to one aggregation interval late.
+        """
         self.now_ns = now_ns
         if self._waiting:
             self._run_calls()

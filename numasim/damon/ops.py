@@ -95,19 +95,25 @@ class Ops(Protocol):
     name: str
     updates: bool
 
-    def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None: ...
+    def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """Ranges of a target that was given none, core units; None where there are none."""
 
-    def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None: ...
+    def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """Ranges of a target now, core units; None where nothing changes."""
 
-    def target_valid(self, target_index: int) -> bool: ...
+    def target_valid(self, target_index: int) -> bool:
+        """Whether the target can still be monitored."""
 
     def apply(
         self, scheme: SchemeState, target_index: int, start: int, end: int, now_ns: int
-    ) -> Applied: ...
+    ) -> Applied:
+        """Act on a region ``[start, end)``, core units."""
 
-    def end_pass(self, scheme: SchemeState) -> None: ...
+    def end_pass(self, scheme: SchemeState) -> None:
+        """The scheme's pass over all regions is over."""
 
-    def score_kind(self, action: str) -> str | None: ...
+    def score_kind(self, action: str) -> str | None:
+        """How regions are ranked for an action."""
 
 
 class GoalMetrics(Protocol):
