@@ -113,6 +113,9 @@ def check_runnable(
                                 f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why
                             )
                         )
+                    if goal.complement:
+                        message = "the complement of a goal is not simulated yet"
+                        found.append(Problem(f"{where}.quotas.goals", message))
                 for one in scheme.filters:
                     if one.type not in RUNNABLE_FILTERS:
                         hint = "this version knows " + ", ".join(RUNNABLE_FILTERS)
