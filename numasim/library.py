@@ -1,4 +1,4 @@
-"""The files that come with numasim, and the user's own: found by name or by path, read with line numbers."""
+"""The files that come with numasim, and the user's own: found by name or path, read with lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from numasim.errors import ConfigError, Problem, did_you_mean
 
@@ -28,8 +28,8 @@ def names(kind: str) -> list[str]:
     return sorted(p.stem for p in folder(kind).glob("*.yaml"))
 
 
-def find(kind: str, name: str) -> Path:
-    """The file of that name or path.
+def find(kind: str, name: str, base: Path = Path(".")) -> Path:
+    """The file of that name or path; a path is looked for beside `base` first.
 
     Raises
     ------
@@ -38,8 +38,9 @@ def find(kind: str, name: str) -> Path:
     """
     path = Path(name)
     if path.suffix in SUFFIXES or "/" in name:
-        if path.is_file():
-            return path
+        for place in (base / path, path):
+            if place.is_file():
+                return place
         raise ConfigError(Problem(str(path), "no such file"))
     shipped = folder(kind) / f"{name}.yaml"
     if shipped.is_file():
@@ -74,6 +75,9 @@ def read_text(text: str, source: str = "") -> Any:
         raise ConfigError(
             Problem(place, f"not YAML: {error.problem or error.context}"), source
         ) from None
+    except YAMLError as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(Problem("", f"not YAML: {first}"), source) from None
 
 
 def with_lines(error: ConfigError, path: Path) -> ConfigError:

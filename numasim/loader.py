@@ -10,13 +10,11 @@ from typing import Any, TypeVar
 from numasim import library
 from numasim.checking import Collector, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.feasible import impossible
 from numasim.formats import masim
-from numasim.machine import accessor_of
-from numasim.monitors import check_runnable
 from numasim.overrides import apply_overrides, substitute
-from numasim.policies import Policy
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
-from numasim.scenario import Event, Scenario
+from numasim.scenario import Scenario
 from numasim.timed_events import events_of, inline_kdamonds
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns, parse_ratio
@@ -25,8 +23,8 @@ from numasim.workload import Workload
 T = TypeVar("T")
 
 KEYS = (
-    "name", "description", "topology", "workload", "policy", "policies", "events", "duration", "seed",
-    "seeds", "record", "hot_ratio", "exact_ticks", "snapshots",
+    "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
+    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots",
 )  # fmt: skip
 OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 
@@ -59,13 +57,15 @@ def load_workload(
     )
 
 
-def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+def workload_data(
+    name: str | Mapping[str, Any], overrides: Sequence[str] = (), base: Path = Path(".")
+) -> dict[str, Any]:
     """Plain data of a workload with its parameters filled in."""
     if isinstance(name, str) and name.endswith(".cfg"):
-        path = masim_path(name)
+        path = masim_path(name, base)
         data = masim.to_workload(masim.read(path), path.stem)
     elif isinstance(name, str):
-        data = library.read(library.find("workloads", name))
+        data = library.read(library.find("workloads", name, base))
     else:
         data = copy.deepcopy(dict(name))
     if not isinstance(data, Mapping):
@@ -75,10 +75,10 @@ def workload_data(name: str | Mapping[str, Any], overrides: Sequence[str] = ()) 
     return substitute(apply_overrides(dict(data), overrides, "workload"))
 
 
-def masim_path(name: str) -> Path:
+def masim_path(name: str, base: Path = Path(".")) -> Path:
     """The masim configuration at a path, or shipped under that file name."""
     shipped = library.folder("workloads") / "masim" / name
-    return Path(name) if Path(name).is_file() or not shipped.is_file() else shipped
+    return next((p for p in (base / name, Path(name), shipped) if p.is_file()), Path(name))
 
 
 def _load(kind: str, name: str | Mapping[str, Any], make: Callable[[Any, str], T]) -> T:
@@ -105,7 +105,7 @@ def load_scenario(
     ----------
     document : mapping
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
-        snapshots (``thinned`` or ``all``), hot_ratio. Topology and workload by name, path or inline.
+        snapshots (``thinned`` or ``all``), hot_ratio. Topology and workload by name, path or in place.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
         ``scenario.``.
@@ -134,9 +134,9 @@ def load_scenario(
         for key in document
         if key not in KEYS
     ]
-    topology = collect("topology", lambda: _topology(document, overrides))
+    topology = collect("topology", lambda: _topology(document, overrides, base))
     given = document.get("workload")
-    workload = collect("workload", lambda: _workload(document, given, overrides))
+    workload = collect("workload", lambda: _workload(document, given, overrides, base))
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
     record = collect("record", lambda: _some_time(document.get("record", "1 s")))
     seed = collect("seed", lambda: _seed(document.get("seed", 1)))
@@ -152,7 +152,7 @@ def load_scenario(
         given_events = document.get("events") or []
         events = collect("events", lambda: events_of(given_events, topology, workload))
         if made is not None and events is not None and duration is not None:
-            problems += _impossible(topology, workload, made, events, duration)
+            problems += impossible(topology, workload, made, events, duration)
     if problems:
         raise ConfigError(problems, source)
     assert topology is not None and workload is not None and data is not None and made is not None
@@ -172,14 +172,14 @@ def load_scenario(
         hot,
         bool(document.get("exact_ticks", False)),
         snapshots == "all",
-        _warnings(given),
+        _warnings(given, base),
         document,
     )
 
 
-def _warnings(workload: Any) -> tuple[str, ...]:
+def _warnings(workload: Any, base: Path) -> tuple[str, ...]:
     if isinstance(workload, str) and workload.endswith(".cfg"):
-        return masim.read(masim_path(workload)).warnings
+        return masim.read(masim_path(workload, base)).warnings
     return ()
 
 
@@ -212,85 +212,33 @@ def _under(root: str, overrides: Sequence[str]) -> list[str]:
     return [o for o in overrides if o.startswith(root) and "=" in o]
 
 
-def _topology(document: dict[str, Any], overrides: Sequence[str]) -> Topology:
+def _topology(document: dict[str, Any], overrides: Sequence[str], base: Path) -> Topology:
     """The topology, whose plain data replace its name in the document, so that it stands alone."""
     given = _needed(document, "topology")
     if isinstance(given, Topology):
         document["topology"] = given = plain(given)
     own = _under("topology.", overrides)
     if isinstance(given, str):
-        found = load_topology(given)  # complains with line numbers
-        document["topology"] = library.read(library.find("topologies", given))
+        path = library.find("topologies", given, base)
+        found = load_topology(str(path))  # complains with line numbers
+        document["topology"] = library.read(path)
         if not own:
             return found
     document["topology"] = apply_overrides(document["topology"], own, "topology")
     return load_topology(document["topology"])
 
 
-def _workload(document: dict[str, Any], given: Any, overrides: Sequence[str]) -> Workload:
+def _workload(
+    document: dict[str, Any], given: Any, overrides: Sequence[str], base: Path
+) -> Workload:
     given = _needed(document, "workload")
     if isinstance(given, Workload):
         given = plain(given)
-    document["workload"] = workload_data(given, _under("workload.", overrides))
+    document["workload"] = workload_data(given, _under("workload.", overrides), base)
+    source = given if isinstance(given, str) else ""
     try:
-        return Workload.from_dict(
-            document["workload"], str(given) if isinstance(given, str) else ""
-        )
+        return Workload.from_dict(document["workload"], source)
     except ConfigError as error:
-        if isinstance(given, str) and not given.endswith(".cfg"):
-            raise library.with_lines(error, library.find("workloads", given)) from None
-        raise
-
-
-# -- what cannot be --------------------------------------------------------------------------------
-
-
-def _impossible(
-    topology: Topology,
-    workload: Workload,
-    policy: Policy,
-    events: Sequence[Event],
-    duration_ns: int,
-) -> list[Problem]:
-    """Combinations refused before the first event."""
-    found = []
-    room = sum(topology.managed_pages(n) for n in range(len(topology.nodes))) * 4096
-    room -= sum(node.other_memory.bytes for node in topology.nodes)
-    if workload.footprint_bytes > room and all(p.stop is None for p in workload.processes):
-        need, have = workload.footprint_bytes / 2**30, room / 2**30
-        message = f"needs {need:.1f} GiB, {topology.name} has {have:.1f} GiB for it"
-        found.append(Problem("workload", message, "use a larger machine or less data"))
-    for p, process in enumerate(workload.processes):
-        for a, actor in enumerate(process.actors):
-            try:
-                accessor_of(topology, actor.on, f"workload.processes[{p}].actors[{a}].on")
-            except ConfigError as error:
-                found += error.problems
-        for m, mapping in enumerate(process.mappings):
-            for node in mapping.policy.nodes:
-                try:
-                    topology.node_id(node)
-                except ConfigError as error:
-                    place = f"workload.processes[{p}].mappings[{m}].policy.nodes"
-                    found += [Problem(place, q.message, q.hint) for q in error.problems]
-    accessor = getattr(policy, "accessor", 0)
-    if accessor >= len(topology.accessors):
-        found.append(
-            Problem(
-                "policy.accessor", f"no accessor {accessor}", f"there are {len(topology.accessors)}"
-            )
-        )
-    else:
-        found += check_runnable(policy.kdamonds(topology), topology, workload, "policy.")
-    running = bool(policy.kdamonds(topology))
-    for i, event in enumerate(events):
-        found += check_runnable(event.kdamonds, topology, workload, f"events[{i}].")
-        if event.at_ns >= duration_ns:
-            found.append(Problem(f"events[{i}].at", "is after the end of the run"))
-        if (
-            event.action == "commit"
-            and not running
-            and not any(e.action == "start" for e in events)
-        ):
-            found.append(Problem(f"events[{i}].damo", "tunes kdamonds, but none is ever started"))
-    return found
+        if not source or source.endswith(".cfg"):
+            raise
+        raise library.with_lines(error, library.find("workloads", source, base)) from None

@@ -1,4 +1,4 @@
-"""Parameters from the command line and inside a file: ``--set workload.hot=8GiB``, ``size: $hot``."""
+"""Parameters on the command line and inside a file: ``--set workload.hot=8GiB``, ``size: $hot``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str], root: str) -> dict[str, Any]:
     """The data with ``root.path=value`` settings written in.
 
-    A path's steps are keys, list positions (``[1]``) or, in lists, the ``name`` of an entry. A single
-    word that is one of the data's `parameters` sets that parameter.
+    A path's steps are keys, list positions (``[1]``) or, in lists, the ``name`` of an entry. A
+    single word that is one of the data's `parameters` sets that parameter.
 
     Raises
     ------
@@ -28,7 +28,11 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], root: str) -
         path, _, value = text.partition("=")
         path = path.removeprefix(f"{root}.").strip()
         parameters = data.get("parameters")
-        parsed = read_text(value) if value.strip() else ""
+        try:
+            parsed = read_text(value) if value.strip() else ""
+        except ConfigError as error:
+            problems += [Problem(f"--set {text}", p.message) for p in error.problems]
+            continue
         if isinstance(parameters, dict) and path in parameters:
             parameters[path] = parsed
             continue
@@ -37,7 +41,8 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], root: str) -
             hint = did_you_mean(path, known)
             problems.append(Problem(f"--set {text}", "no such parameter", hint))
             continue
-        problem = _write(data, [a or int(b) for a, b in STEP.findall(path)], parsed, text)
+        steps = [a or int(b) for a, b in STEP.findall(path)]
+        problem = _write(data, steps, parsed, text) if steps else Problem(text, "names nothing")
         if problem:
             problems.append(problem)
     if problems:
@@ -55,13 +60,13 @@ def _write(data: Any, steps: list[Any], value: Any, text: str) -> Problem | None
         data = inner
     last = steps[-1]
     if isinstance(data, list):
-        entry = _enter(data, last)
-        if entry is None:
+        at = _position(data, last)
+        if at is None:
             return Problem(
                 f"--set {text}", f'nothing at "{last}"', did_you_mean(str(last), _keys(data))
             )
-        data[data.index(entry)] = value
-    elif isinstance(data, dict):
+        data[at] = value
+    elif isinstance(data, dict) and isinstance(last, str):
         data[last] = value
     else:
         return Problem(f"--set {text}", f'"{last}" is inside a plain value')
@@ -70,10 +75,17 @@ def _write(data: Any, steps: list[Any], value: Any, text: str) -> Problem | None
 
 def _enter(data: Any, step: Any) -> Any:
     if isinstance(data, list):
-        if isinstance(step, int):
-            return data[step] if step < len(data) else None
-        return next((e for e in data if isinstance(e, Mapping) and e.get("name") == step), None)
+        at = _position(data, step)
+        return None if at is None else data[at]
     return data.get(step) if isinstance(data, Mapping) else None
+
+
+def _position(data: list[Any], step: Any) -> int | None:
+    """Where in a list a step leads: a position, or the entry of that name."""
+    if isinstance(step, int):
+        return step if step < len(data) else None
+    named = [i for i, e in enumerate(data) if isinstance(e, Mapping) and e.get("name") == step]
+    return named[0] if named else None
 
 
 def _keys(data: Any) -> list[str]:
@@ -91,6 +103,8 @@ def substitute(data: dict[str, Any]) -> dict[str, Any]:
         For names that are no parameter, and parameters nobody uses.
     """
     parameters = data.pop("parameters", None) or {}
+    if not isinstance(parameters, dict):
+        raise ConfigError(Problem("parameters", "expected a mapping of names to values"))
     problems: list[Problem] = []
     used: set[str] = set()
 

@@ -10,7 +10,8 @@ from numasim.policies import Policy
 from numasim.topology import Topology
 from numasim.workload import Workload
 
-SYSCTLS = ("vm.min_free_kbytes", "vm.watermark_scale_factor")
+SYSCTLS = {"vm.min_free_kbytes": (0, 2**31 - 1), "vm.watermark_scale_factor": (1, 3000)}
+"""Kernel settings that an event may write, with their bounds."""
 
 
 @dataclass(frozen=True)

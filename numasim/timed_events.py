@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from numasim import library
-from numasim.checking import Collector
+from numasim.checking import Collector, build
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.formats import kdamonds
 from numasim.policy_data import parse_damo
 from numasim.scenario import SYSCTLS, Event
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns
-from numasim.workload import Workload
+from numasim.workload import Mempolicy, Workload
 
 EVENT_KEYS = ("at", "damo", "kdamonds", "commit", "sysctl", "interleave", "stop_process")
 """``kdamonds`` starts the threads of a kdamonds file, ``commit`` tunes running ones to it."""
@@ -77,17 +77,11 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
         action = "start" if key == "kdamonds" else "commit"
         return Event(at, action, specs, text=f"{len(specs)} kdamonds")
     if key == "sysctl":
-        return Event(at, "sysctl", settings=_sysctls(value), text=str(dict(value)))
+        settings = _sysctls(value)
+        return Event(at, "sysctl", settings=settings, text=str(settings))
     if key == "interleave":
-        names = {m.name for p in workload.processes for m in p.mappings}
-        bad = [
-            Problem(f"interleave.{m}", "no such mapping", did_you_mean(m, names))
-            for m in value
-            if m not in names
-        ]
-        if bad:
-            raise ConfigError(bad)
-        return Event(at, "interleave", settings=dict(value), text=str(dict(value)))
+        weights = _interleave(value, workload)
+        return Event(at, "interleave", settings=weights, text=str(weights))
     processes = [p.name for p in workload.processes]
     if value not in processes:
         raise ConfigError(
@@ -96,17 +90,49 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
     return Event(at, "stop_process", settings={"process": processes.index(value)}, text=str(value))
 
 
+def _mapping(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(Problem(key, f"got {value!r}, expected names with values"))
+    return value
+
+
 def _sysctls(value: Any) -> dict[str, int]:
-    problems = [
-        Problem(f"sysctl.{key}", "not simulated", did_you_mean(str(key), SYSCTLS))
-        for key in value
-        if key not in SYSCTLS
-    ]
-    problems += [
-        Problem(f"sysctl.{key}", f"got {number!r}, expected a whole number")
-        for key, number in value.items()
-        if not isinstance(number, int)
-    ]
+    problems = []
+    for key, number in _mapping(value, "sysctl").items():
+        if key not in SYSCTLS:
+            hint = did_you_mean(str(key), SYSCTLS)
+            problems.append(Problem(f"sysctl.{key}", "not simulated", hint))
+            continue
+        low, high = SYSCTLS[key]
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            expected = f"a whole number in {low}..{high}"
+            problems.append(Problem(f"sysctl.{key}", f"got {number!r}, expected {expected}"))
     if problems:
         raise ConfigError(problems)
     return {str(k): int(v) for k, v in value.items()}
+
+
+def _interleave(value: Any, workload: Workload) -> dict[str, tuple[int, ...]]:
+    """New weights by mapping, checked as those of the workload are."""
+    policies: dict[str, list[Mempolicy]] = {}
+    for process in workload.processes:
+        for mapping in process.mappings:
+            policies.setdefault(mapping.name, []).append(mapping.policy)
+    problems: list[Problem] = []
+    collect, found = Collector(problems), {}
+    for name, weights in _mapping(value, "interleave").items():
+        place = f"interleave.{name}"
+        if name not in policies:
+            problems.append(Problem(place, "no such mapping", did_you_mean(str(name), policies)))
+        for old in policies.get(name, ()):
+            if old.mode != "weighted_interleave":
+                message = f"the mapping's policy is {old.mode}, expected weighted_interleave"
+                problems.append(Problem(place, message))
+                continue
+            fields = {"mode": old.mode, "nodes": old.nodes, "weights": weights}
+            new = collect(place, lambda fields=fields: build(Mempolicy, fields))
+            if new is not None:
+                found[str(name)] = new.weights
+    if problems:
+        raise ConfigError(problems)
+    return found
