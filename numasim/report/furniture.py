@@ -268,7 +268,8 @@ def label_ends(axes: Axes, labels: Sequence[tuple[float, str, Any]], size: float
     wanted = [
         float(to_axes.transform((1.0, y))[1]) if math.isfinite(y) else 0.5 for y, _, _ in labels
     ]
-    inches = axes.figure.get_size_inches()[1] * axes.get_position().height
+    figure: Any = axes.get_figure(root=True)
+    inches = figure.get_size_inches()[1] * axes.get_position().height
     height = size / 72 * 1.25 / max(inches, 0.1)
     lines = max((text.count("\n") + 1 for _, text, _ in labels), default=1)
     for y, (_, text, colour) in zip(spread(wanted, height * lines), labels, strict=True):
@@ -280,8 +281,8 @@ def label_ends(axes: Axes, labels: Sequence[tuple[float, str, Any]], size: float
 
 def tell(axes: Axes, x: float, y: float, text: str, **look: Any) -> Text:
     """Write on a panel, at a place given as shares of it; readable on whatever is behind."""
-    look = {"size": LABEL_SIZE, "color": MUTED, "transform": axes.transAxes} | look
-    written = axes.text(x, y, text, **look)
+    usual: dict[str, Any] = {"size": LABEL_SIZE, "color": MUTED, "transform": axes.transAxes}
+    written = axes.text(x, y, text, **(usual | look))
     written.set_in_layout(False)
     return halo(written)
 

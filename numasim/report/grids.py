@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from numasim.hardware import PAGE_BYTES
-from numasim.pages import PageSpace
+from numasim.pages import MappingPages, PageSpace
 from numasim.report.series import contexts, times, topology
 from numasim.result import Result
 from numasim.seeds import Seeds
@@ -127,7 +127,9 @@ def _sample_s(result: Result, kdamond: str, seen_s: pd.Series) -> np.ndarray:
     if not len(own):
         return np.full(len(seen_s), np.nan)
     at = np.searchsorted(own.t_s.to_numpy(float), seen_s.to_numpy(float), "right") - 1
-    return own.sample_us.to_numpy(float)[np.maximum(at, 0)] / 1e6
+    sample_us: np.ndarray = own.sample_us.to_numpy(float)
+    in_force: np.ndarray = sample_us[np.maximum(at, 0)] / 1e6
+    return in_force
 
 
 def view_of_node(result: Result, node: str, parts: Sequence[Seen], size_bytes: int) -> Grid | None:
@@ -240,7 +242,7 @@ def areas(result: Result, parts: Sequence[Seen]) -> list[Area]:
     return found
 
 
-def _mappings(result: Result, part: Seen) -> tuple[PageSpace | None, int, list]:
+def _mappings(result: Result, part: Seen) -> tuple[PageSpace | None, int, list[MappingPages]]:
     """Pages of the target's process, as the workload numbers them."""
     context = contexts(result).get(part.kdamond)
     if context is None:
@@ -253,7 +255,7 @@ def _mappings(result: Result, part: Seen) -> tuple[PageSpace | None, int, list]:
     return space, process, [m for m in space.mappings if m.process == process]
 
 
-def _stretches(part: Seen, mappings: list) -> list[tuple[int, int, str]]:
+def _stretches(part: Seen, mappings: list[MappingPages]) -> list[tuple[int, int, str]]:
     """Largest first: ``(start, end, names of what lies there)``."""
     spans = [(m.address, m.address + m.mapping.size, m.mapping.name) for m in mappings]
     if not spans:

@@ -101,7 +101,8 @@ def heatmap(result: Result) -> Figure:
         at += 1 + strip
     beside = [axes for axes in panels[:, -1] if axes.figure is not None]
     shrink = min(1.0, 4.0 / sum(heights))
-    _scale(fig.colorbar(image, ax=beside, shrink=shrink, aspect=30, pad=0.01))
+    if image is not None:
+        _scale(fig.colorbar(image, ax=beside, shrink=shrink, aspect=30, pad=0.01))
     return fig
 
 
@@ -179,7 +180,7 @@ def _cell(axes: Axes, cell: Cell, norm: LogNorm, clock: Clock) -> AxesImage | No
 
 
 def _draw(axes: Axes, grid: Grid, norm: LogNorm, clock: Clock) -> AxesImage:
-    heat = np.where(np.isfinite(grid.heat), np.maximum(grid.heat, norm.vmin / 2), np.nan)
+    heat = np.where(np.isfinite(grid.heat), np.maximum(grid.heat, (norm.vmin or 0.0) / 2), np.nan)
     image = axes.imshow(
         heat,
         cmap=heat_colours(),

@@ -38,9 +38,7 @@ def _percent(value: float) -> str:
 REASONS = (
     Reason("Local accesses", ("local_share",), _percent, "more is better", 1.0),
     Reason("Loaded latency", ("loaded_latency_ns",), lambda v: f"{v:.3g} ns", "less is better"),
-    Reason(
-        "Bytes moved", ("promoted_bytes", "demoted_bytes"), short_bytes, "▲ promoted, ▼ demoted"
-    ),
+    Reason("Bytes moved", ("promoted_bytes", "demoted_bytes"), short_bytes, "▲ promoted ▼ demoted"),
     Reason("Monitoring error", ("emd",), _percent, "less is better"),
     Reason("kdamond CPU", ("kdamond_cpu",), _percent, "of one CPU"),
     Reason("Shifts followed", ("shifts_followed",), _percent, "more is better", 1.0),
@@ -69,7 +67,7 @@ def comparison_overview(comparison: Comparison) -> Figure:
     about = f"{first.topology.name} · {first.workload.name} · {first.duration_ns / 1e9:g} s · "
     about += f"{seeds} seed{'s' * (seeds != 1)}" + (", 95 % intervals" if seeds > 1 else "")
     fig = page(
-        ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=13.0
+        ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=13.5
     )
     grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[3.4] + [1.0] * len(reasons))
     _forest(fig.add_subplot(grid[0, 0]), comparison)
@@ -80,11 +78,13 @@ def comparison_overview(comparison: Comparison) -> Figure:
 
 def _known(comparison: Comparison, reason: Reason) -> bool:
     """Whether any policy has anything to show here."""
-    values = [
-        v for m in reason.metrics if m in comparison.metrics for p in comparison.policies
-        for v in comparison.per_seed(p, m)
-    ]  # fmt: skip
-    return any(not math.isnan(v) and (v != 0 or reason.top == 1.0) for v in values)
+    means = [
+        comparison.mean(policy, metric).mean
+        for metric in reason.metrics
+        if metric in comparison.metrics
+        for policy in comparison.policies
+    ]
+    return any(not math.isnan(v) and (v != 0 or reason.top == 1.0) for v in means)
 
 
 def _rows(axes: Axes, comparison: Comparison, named: bool) -> np.ndarray:
@@ -167,7 +167,7 @@ def _ratio_axis(axes: Axes, low: float, high: float) -> None:
     right = max(math.log(high), 0.15 * reach) + 0.1 * reach
     axes.set_xlim(math.exp(left), math.exp(right + (right - left) * TEXT_SHARE / (1 - TEXT_SHARE)))
     axes.xaxis.set_minor_locator(NullLocator())
-    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(math.exp(left), math.exp(right))
+    ticks = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]).tick_values(math.exp(left), math.exp(right))
     inside = [t for t in ticks if math.exp(left) <= t <= math.exp(right)]
     axes.xaxis.set_major_locator(FixedLocator(inside))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"×{v:.4g}"))
@@ -177,7 +177,7 @@ def _ratio_axis(axes: Axes, low: float, high: float) -> None:
 def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
     at = _rows(axes, comparison, named=False)
     axes.set_title(reason.title)
-    axes.set_xlabel(reason.good)
+    axes.set_xlabel(reason.good, size=7.5)
     top = 0.0
     for i, (policy, y) in enumerate(zip(comparison.policies, at, strict=True)):
         for k, metric in enumerate(reason.metrics):
@@ -192,15 +192,15 @@ def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
             )
     axes.tick_params(axis="x", labelbottom=top > 0)
     limit = reason.top if math.isfinite(reason.top) else top
-    axes.set_xlim(0, max(limit, 1e-12) * 1.55)
+    axes.set_xlim(0, max(limit, 1e-12) * 1.85)
     axes.xaxis.set_major_locator(FixedLocator(_ticks(reason, limit)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: reason.form(v) if v else "0"))
 
 
 def _ticks(reason: Reason, limit: float) -> list[float]:
     if reason.form is short_bytes:
-        return byte_ticks(limit, most=2).tolist()
-    return [t for t in MaxNLocator(2).tick_values(0, limit) if 0 <= t <= limit * 1.01]
+        return [float(t) for t in byte_ticks(limit, most=2)]
+    return [t for t in MaxNLocator(1).tick_values(0, limit) if 0 <= t <= limit * 1.01]
 
 
 def _bar(

@@ -185,13 +185,16 @@ def _scores(rows: pd.DataFrame) -> np.ndarray:
     """float64[T]: the goal's present value over its target; NaN without a goal."""
     current, target = rows.goal_current.to_numpy(float), rows.goal_target.to_numpy(float)
     good = (target > 0) & (rows.goal.to_numpy(str) != "")
-    return np.divide(current, target, out=np.full(len(rows), np.nan), where=good)
+    score = np.full(len(rows), np.nan)
+    score[good] = current[good] / target[good]
+    return score
 
 
 def near_one(score: np.ndarray) -> np.ndarray:
     """Place of a score on an axis that magnifies what is around 1: 0.99, 0.9, 0 at equal steps."""
     away = np.clip(score, 0.0, 2.0) - 1.0
-    return np.sign(away) * np.log10(1 + np.abs(away) / FINEST)
+    place: np.ndarray = np.sign(away) * np.log10(1 + np.abs(away) / FINEST)
+    return place
 
 
 def _score(axes: Axes, rows: pd.DataFrame, clock: Clock, labelled: bool) -> None:

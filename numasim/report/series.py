@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,10 +75,9 @@ class Mark:
 def marks(result: Result) -> list[Mark]:
     """What happened during a run, in a few words each, simultaneous events joined."""
     many = result.actors.actor.nunique() > 1
-    found = [
-        _mark(*row, many)
-        for row in result.events[["t_s", "who", "what", "detail"]].itertuples(index=False)
-    ]
+    events = result.events
+    rows = zip(events.t_s, events.who, events.what, events.detail, strict=True)
+    found = [_mark(t_s, who, what, detail, many) for t_s, who, what, detail in rows]
     near = 0.012 * _span_s(result)
     joined: list[Mark] = []
     for mark in sorted(found, key=lambda m: m.t_s):
@@ -228,25 +228,30 @@ def migration(result: Result) -> list[Pair]:
     order = {node.name: i for i, node in enumerate(machine.nodes)}
     best = machine.idle_latency_ns.min(axis=0)
     found = []
-    for fast, slow in {
-        tuple(sorted(p, key=lambda n: (best[order[n]], order[n]))) for p in _pairs(moves)
-    }:
+    for fast, slow in _pairs(moves, lambda node: (best[order[node]], order[node])):
         up = moves[(moves.source == slow) & (moves.target == fast)]
         down = moves[(moves.source == fast) & (moves.target == slow)]
-        sides = [
-            {str(c): rate(result, rows) for c, rows in s.groupby("cause", sort=True)}
-            for s in (up, down)
-        ]
-        words = [
-            " or ".join(sorted(set(s.direction), reverse=True)) or w
-            for s, w in ((up, "promotion"), (down, "demotion"))
-        ]
-        found.append(Pair(fast, slow, *sides, *words))
+        found.append(
+            Pair(
+                fast,
+                slow,
+                _by_cause(result, up),
+                _by_cause(result, down),
+                " or ".join(sorted(set(up.direction), reverse=True)) or "promotion",
+                " or ".join(sorted(set(down.direction))) or "demotion",
+            )
+        )
     return sorted(found, key=lambda p: (-p.total_bytes_per_s, p.fast, p.slow))
 
 
-def _pairs(moves: pd.DataFrame) -> set[tuple[str, str]]:
-    return set(zip(moves.source, moves.target, strict=True))
+def _pairs(moves: pd.DataFrame, key: Callable[[str], Any]) -> list[tuple[str, str]]:
+    """Nodes between which pages moved, in the order of `key` within each pair."""
+    ends = set(zip(moves.source, moves.target, strict=True))
+    return sorted({(min(pair, key=key), max(pair, key=key)) for pair in ends})
+
+
+def _by_cause(result: Result, moves: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {str(cause): rate(result, rows) for cause, rows in moves.groupby("cause", sort=True)}
 
 
 def tried(result: Result, kdamonds: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:

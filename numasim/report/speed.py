@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,6 +25,7 @@ MEASURES = {
     "latency_ns": ("Loaded latency", "ns per missing line"),
 }
 
+Series = dict[str, list[dict[str, pd.DataFrame]]]
 Runs = Comparison | Result | Iterable[Result] | Mapping[str, Result | Iterable[Result]]
 
 
@@ -48,7 +51,11 @@ def grouped(runs: Runs) -> dict[str, list[Result]]:
     if isinstance(runs, Result):
         return {runs.policy: [runs]}
     if isinstance(runs, Mapping):
-        return {str(n): [r] if isinstance(r, Result) else list(r) for n, r in runs.items()}
+        own: Any
+        named: dict[str, list[Result]] = {}
+        for name, own in runs.items():
+            named[str(name)] = [own] if isinstance(own, Result) else list(own)
+        return named
     found: dict[str, list[Result]] = {}
     for result in runs:
         found.setdefault(result.policy, []).append(result)
@@ -102,15 +109,15 @@ def _about(policies: dict[str, list[Result]]) -> str:
     )
 
 
-def band(runs: list[dict[str, object]], actor: str, measure: str) -> Band | None:
+def band(runs: list[dict[str, pd.DataFrame]], actor: str, measure: str) -> Band | None:
     """One quantity over time, over the seeds that have that actor."""
     own = [run[actor] for run in runs if actor in run]
     if not own:
         return None
-    at = max((table.t_s.to_numpy(float) for table in own), key=len)  # type: ignore[attr-defined]
+    at = max((table.t_s.to_numpy(float) for table in own), key=len)
     rows = []
     for table in own:
-        t, y = table.t_s.to_numpy(float), table[measure].to_numpy(float)  # type: ignore[attr-defined, index]
+        t, y = table.t_s.to_numpy(float), table[measure].to_numpy(float)
         rows.append(y if len(t) == len(at) else np.interp(at, t, y))
     values = np.stack([thin(at, row)[1] for row in rows])
     known = np.isfinite(values)
@@ -122,7 +129,7 @@ def band(runs: list[dict[str, object]], actor: str, measure: str) -> Band | None
 
 
 def _panel(
-    axes: Axes, series: dict[str, list], actor: str, measure: str, clock: Clock, labelled: bool
+    axes: Axes, series: Series, actor: str, measure: str, clock: Clock, labelled: bool
 ) -> None:
     labels, top = [], 0.0
     for i, (policy, runs) in enumerate(series.items()):

@@ -57,7 +57,7 @@ DPI = 150
 MARGIN_IN = 0.12
 HEAD_IN = 0.62
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -141,7 +141,8 @@ def page(height_in: float, title: str, subtitle: str = "", width_in: float = WID
     fig = Picture(figsize=(width_in, height), layout="constrained")
     FigureCanvasAgg(fig)
     inset = MARGIN_IN / width_in
-    fig.get_layout_engine().set(  # type: ignore[union-attr]
+    layout: Any = fig.get_layout_engine()
+    layout.set(
         rect=(inset, 0.06 / height, 1 - 2 * inset, 1 - (HEAD_IN + 0.06) / height),
         w_pad=0.04,
         h_pad=0.03,
@@ -212,9 +213,11 @@ def save(fig: Figure, folder: Path, stem: str) -> list[Path]:
         matplotlib.rcParams.update(RC)
         # straight to the canvases: `savefig` would draw everything once more before each file
         fig.set_dpi(DPI)
-        FigureCanvasAgg(fig).print_png(png, metadata={"Software": None})
+        FigureCanvasAgg(fig).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
         fig.set_layout_engine("none")  # it is laid out now
-        FigureCanvasSVG(fig).print_svg(svg, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(fig).print_svg(  # type: ignore[no-untyped-call]
+            svg, metadata={"Date": None, "Creator": None}
+        )
         fig.set_dpi(DPI)
         FigureCanvasAgg(fig)
     return [png, svg]

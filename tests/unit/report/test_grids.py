@@ -84,7 +84,7 @@ def _virtual(topology="dram_cxl"):
     """A run whose kdamond watches the process instead of frames."""
     result = made(topology)
     workload = load_workload("cold_first")
-    damo = f"damo start --target_pid {workload.pid(0)}"
+    damo = {"damo": f"damo start --target_pid {workload.pid(0)}", "kind": "damos", "start": "45 s"}
     other = made(topology, policy=damo)
     other.tables |= {name: result.tables[name] for name in ("kdamonds", "truth", "actors", "nodes")}
     table = result.snapshots[result.snapshots.kdamond == "kdamond.0"].copy()
