@@ -51,13 +51,10 @@ def grouped(runs: Runs) -> dict[str, list[Result]]:
     if isinstance(runs, Result):
         return {runs.policy: [runs]}
     if isinstance(runs, Mapping):
-        own: Any
-        named: dict[str, list[Result]] = {}
-        for name, own in runs.items():
-            named[str(name)] = [own] if isinstance(own, Result) else list(own)
-        return named
+        named: Mapping[str, Any] = runs
+        return {str(n): [r] if isinstance(r, Result) else list(r) for n, r in named.items()}
     found: dict[str, list[Result]] = {}
-    for result in runs:
+    for result in runs:  # type: ignore[union-attr]
         found.setdefault(result.policy, []).append(result)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ SNAPSHOT_ROWS = 12
 
 def made(
     topology: str = "dram_cxl",
-    policy: str = "tpp_damon",
+    policy: str | dict = "tpp_damon",
     span_s: float = 300.0,
     rows: int = 61,
     seed: int = 1,
@@ -29,7 +30,7 @@ def made(
     Parameters
     ----------
     topology : str
-    policy : str
+    policy : str or dict
         ``no_tiering`` leaves the tables of DAMON and of migration empty.
     span_s : float
     rows : int
@@ -38,7 +39,7 @@ def made(
     speed : float
         Factor on the throughput.
     """
-    made_once = _made(topology, policy, span_s, rows, seed, speed)
+    made_once = _made(topology, json.dumps(policy), span_s, rows, seed, speed)
     tables = {name: table.copy() for name, table in made_once.tables.items()}
     return Result(tables, copy.deepcopy(made_once.provenance))
 
@@ -46,7 +47,7 @@ def made(
 @functools.cache
 def _made(topology: str, policy: str, span_s: float, rows: int, seed: int, speed: float) -> Result:
     document = {"topology": topology, "workload": "cold_first", "duration": "350 s", "seed": seed}
-    scenario = load_scenario(document, policy=policy)
+    scenario = load_scenario(document, policy=json.loads(policy))
     nodes = scenario.topology.nodes
     t = np.linspace(0, span_s, rows)
     tables = {name: pd.DataFrame(columns=wanted.split()) for name, wanted in COLUMNS.items()}
