@@ -21,7 +21,7 @@ from numasim.seeds import Seeds
 
 COLUMNS = 240
 ROWS = 256
-PHYSICAL_AREA, LARGEST_AREAS = 0.5, 2
+LARGEST_AREAS = 2  # shown of each virtual target
 
 
 @dataclass(frozen=True)
