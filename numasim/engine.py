@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from functools import partial
 
 import simpy
 
 from numasim.damon.context import PausedFor, Shared
-from numasim.damon.spec import Kdamond
+from numasim.damon.spec import Context, Kdamond
 from numasim.errors import ConfigError, SimulationError
 from numasim.kdamond import Thread
 from numasim.machine import Machine
-from numasim.monitors import build_context, forget_context
+from numasim.monitors import build_context, commit_context, forget_context
 from numasim.recorder import Recorder
 from numasim.scenario import Event, Scenario
 from numasim.seeds import Seeds
@@ -83,7 +84,7 @@ class Engine:
         return self.recorder
 
     def _changed(self) -> None:
-        """Find the speeds anew before time goes on; look again when the workload changes by itself."""
+        """Find the speeds anew before time goes on, and when the workload changes by itself."""
         self.machine.settle(self.env.now)
         self._set_alarm()
 
@@ -192,10 +193,15 @@ class Engine:
             message = f"{len(kdamonds)} kdamonds given to tune, {len(running)} are running"
             raise SimulationError(message, self.env.now, "damo tune")
         for thread, kdamond in zip(running, kdamonds, strict=True):
-            spec = kdamond.contexts[0]
-            thread.context.call(lambda c=thread.context, spec=spec: c.commit(spec, c.now_ns))  # type: ignore[misc]
+            thread.context.call(partial(self._take_up, thread, kdamond.contexts[0]))
             thread.spec = kdamond
             self._rouse(thread)
+
+    def _take_up(self, thread: Thread, spec: Context) -> None:
+        try:
+            commit_context(self.machine, thread.context, spec, self._alive)
+        except ConfigError as error:
+            raise SimulationError(f"commit refused: {error}", self.env.now, thread.name) from error
 
     def _rouse(self, thread: Thread) -> None:
         if thread.asleep:
@@ -243,17 +249,16 @@ class Engine:
     def _due(self, thread: Thread) -> Generator:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
         pending, worked = 0, False
-        try:
-            for busy_ns in thread.context.due(self.env.now):
-                if isinstance(busy_ns, PausedFor):
-                    yield from self._nap(thread, self.env.now + busy_ns)
-                    continue
-                pending, worked = pending + busy_ns, True
-                if pending >= MIGRATE_STEP_NS:
-                    yield from self._busy(thread, pending)
-                    pending = 0
-        except ConfigError as error:
-            raise SimulationError(f"commit refused: {error}", self.env.now, thread.name) from error
+        for busy_ns in thread.context.due(self.env.now):
+            if isinstance(busy_ns, PausedFor):
+                yield from self._nap(thread, self.env.now + busy_ns)
+                if thread.stopping:
+                    return
+                continue
+            pending, worked = pending + busy_ns, True
+            if pending >= MIGRATE_STEP_NS:
+                yield from self._busy(thread, pending)
+                pending = 0
         if pending:
             yield from self._busy(thread, pending)
         elif worked:

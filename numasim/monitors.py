@@ -1,8 +1,9 @@
-"""Monitoring contexts on a machine: targets become views, a description becomes a running context."""
+"""Monitoring contexts on a machine: targets become views, descriptions become running contexts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from numasim.damon.context import ContextState, Shared
 from numasim.damon.folios import RUNNABLE, RUNNABLE_FILTERS, Folios
 from numasim.damon.ops import min_region_size
 from numasim.damon.paddr import Paddr
-from numasim.damon.spec import Context, Kdamond
+from numasim.damon.spec import Context, Kdamond, Scheme, Target
 from numasim.damon.vaddr import ProcessView, Vaddr
-from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.errors import Problem, did_you_mean
 from numasim.machine import Machine
+from numasim.memory import Memory
 from numasim.seeds import Seeds
 from numasim.sources import registry
 from numasim.topology import Topology
@@ -79,72 +81,57 @@ def check_runnable(
     kdamonds: tuple[Kdamond, ...], topology: Topology, workload: Workload, place: str = ""
 ) -> list[Problem]:
     """What stands in the way of running these kdamonds here; all of it."""
-    found = []
-    nr_nodes = len(topology.nodes)
+    found: list[Problem] = []
     pids = {workload.pid(p): process.name for p, process in enumerate(workload.processes)}
     for k, kdamond in enumerate(kdamonds):
+        at = f"{place}kdamonds[{k}]"
+        if len(kdamond.contexts) > 1:
+            found.append(Problem(f"{at}.contexts", "expected one, as the kernel does"))
         for c, context in enumerate(kdamond.contexts):
-            at = f"{place}kdamonds[{k}].contexts[{c}]"
-            found += _context_problems(context, at, pids)
+            where = f"{at}.contexts[{c}]"
+            found += _context_problems(context, where, pids)
             for s, scheme in enumerate(context.schemes):
-                where = f"{at}.schemes[{s}]"
-                if scheme.action not in RUNNABLE:
-                    hint = f"this version runs {', '.join(RUNNABLE)}"
-                    found.append(
-                        Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
-                    )
-                nodes = [d.nid for d in scheme.dests] or (
-                    [scheme.target_nid] if scheme.action.startswith("migrate") else []
-                )
-                nodes += [g.nid for g in scheme.quota.goals if g.nid is not None]
-                for nid in nodes:
-                    if not 0 <= nid < nr_nodes:
-                        known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
-                        found.append(
-                            Problem(
-                                where, f"no node {nid} on {topology.name}", f"nodes are {known}"
-                            )
-                        )
-                for goal in scheme.quota.goals:
-                    if goal.metric in UNKNOWABLE_METRICS:
-                        why = UNKNOWABLE_METRICS[goal.metric]
-                        found.append(
-                            Problem(
-                                f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why
-                            )
-                        )
-                    if goal.complement:
-                        message = "the complement of a goal is not simulated yet"
-                        found.append(Problem(f"{where}.quotas.goals", message))
-                for one in scheme.filters:
-                    if one.type not in RUNNABLE_FILTERS:
-                        hint = "this version knows " + ", ".join(RUNNABLE_FILTERS)
-                        found.append(
-                            Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint)
-                        )
+                found += _scheme_problems(scheme, f"{where}.schemes[{s}]", topology)
     return found
 
 
-def _context_problems(context: Context, at: str, pids: dict[int, str]) -> list[Problem]:
-    found = []
+def _scheme_problems(scheme: Scheme, where: str, topology: Topology) -> Iterator[Problem]:
+    if scheme.action not in RUNNABLE:
+        hint = f"this version runs {', '.join(RUNNABLE)}"
+        yield Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
+    nodes = [d.nid for d in scheme.dests]
+    if not nodes and scheme.action.startswith("migrate"):
+        nodes = [scheme.target_nid]
+    nodes += [g.nid for g in scheme.quota.goals if g.nid is not None]
+    for nid in nodes:
+        if not 0 <= nid < len(topology.nodes):
+            known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
+            yield Problem(where, f"no node {nid} on {topology.name}", f"nodes are {known}")
+    for goal in scheme.quota.goals:
+        if goal.metric in UNKNOWABLE_METRICS:
+            why = UNKNOWABLE_METRICS[goal.metric]
+            yield Problem(f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why)
+        if goal.complement:
+            message = "the complement of a goal is not simulated yet"
+            yield Problem(f"{where}.quotas.goals", message)
+    for one in scheme.filters:
+        if one.type not in RUNNABLE_FILTERS:
+            hint = "this version knows " + ", ".join(RUNNABLE_FILTERS)
+            yield Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint)
+
+
+def _context_problems(context: Context, at: str, pids: dict[int, str]) -> Iterator[Problem]:
     control = context.sample_control
     if control.page_fault or control.filters or not control.page_table:
         message = "sampling by page faults and sample filters are not simulated yet"
-        found.append(
-            Problem(f"{at}.sample_control", message, "leave page_table on and filters empty")
-        )
-    if context.ops != "paddr":
-        for t, target in enumerate(context.targets):
-            if target.pid not in pids:
-                known = [str(p) for p in pids]
-                found.append(
-                    Problem(
-                        f"{at}.targets[{t}].pid",
-                        f"no process {target.pid}",
-                        did_you_mean(str(target.pid), known),
-                    )
-                )
-    return found
+        hint = "leave page_table on and filters empty"
+        yield Problem(f"{at}.sample_control", message, hint)
+    if context.ops == "paddr":
+        return
+    for t, target in enumerate(context.targets):
+        if target.pid not in pids:
+            hint = did_you_mean(str(target.pid), [str(p) for p in pids])
+            yield Problem(f"{at}.targets[{t}].pid", f"no process {target.pid}", hint)
 
 
 def build_context(
@@ -172,45 +159,19 @@ def build_context(
     exact_ticks : bool
         Force the twin of the sampling shortcut.
     """
-    space, memory, law, migrator = machine.space, machine.memory, machine.law, machine.migrator
+    space, memory, law = machine.space, machine.memory, machine.law
     costs = machine.topology.costs
-    if any(f.type == "young" for s in spec.schemes for f in s.filters):
-        law.track_bits()
     cgroups = [p.cgroup for p in machine.workload.processes]
     rng = seeds.stream(f"{name}/young")
-    folios = Folios(space, law, migrator, cgroups, costs.young_check, rng, name)
-    frame = memory.frame_bytes
+    folios = Folios(space, law, machine.migrator, cgroups, costs.young_check, rng, name)
+    views, processes = _watch(machine, spec, spec.targets, alive)
     ops: Paddr | Vaddr
     if spec.ops == "paddr":
-        ranges = [
-            (int(a), int(b), int(f))
-            for a, b, f in zip(
-                memory.range_start, memory.range_end, memory.range_first, strict=True
-            )
-        ]
-        physical = AddressSpace(ranges, frame)
-        views = [
-            View(physical, lambda slots: memory.page_of[slots], migrator.frame_counts, law)
-            for _ in spec.targets
-        ]
-        migrator.views += [(view, True) for view in views]
-        ops = Paddr(folios, physical, memory.page_of, spec.addr_unit)
+        ops = Paddr(folios, physical_addresses(memory), memory.page_of, spec.addr_unit)
         check = costs.check_paddr
     else:
-        counts = migrator.watch_pages()
-        numbers = [_process_of(machine.workload, target.pid) for target in spec.targets]
-        processes, views = [], []
-        for number in numbers:
-            own = [m for m in space.mappings if m.process == number]
-            processes.append(ProcessView(own, lambda number=number: alive(number)))  # type: ignore[misc]
-            virtual = AddressSpace(
-                [(m.address, m.address + m.mapping.size, m.first) for m in own], frame
-            )
-            views.append(
-                View(virtual, lambda s: np.where(memory.frame_of[s] >= 0, s, -1), counts, law)
-            )
-        migrator.views += [(view, False) for view in views]
-        ops = Vaddr(folios, processes, memory.frame_of, frame, fixed=spec.ops == "fvaddr")
+        fixed = spec.ops == "fvaddr"
+        ops = Vaddr(folios, processes, memory.frame_of, memory.frame_bytes, fixed)
         check = costs.check_vaddr
     source = registry.get("accessed_bits")(
         views=views,
@@ -233,10 +194,65 @@ def build_context(
     )
 
 
+def commit_context(
+    machine: Machine, context: ContextState, new: Context, alive: Callable[[int], bool]
+) -> None:
+    """Change a running context: what it monitors and where its schemes act follow.
+
+    Raises
+    ------
+    ConfigError
+        Where the kernel would refuse.
+    """
+    smallest = min_region_size(new.ops, new.addr_unit)
+    context.commit(new, context.now_ns, min_region_sz=smallest)
+    forget_context(machine, context)
+    targets = [target.spec for target in context.targets]
+    context.source.views, processes = _watch(machine, new, targets, alive)
+    context.source.addr_unit = new.addr_unit
+    context.ops.follow(processes, new.addr_unit)
+
+
 def forget_context(machine: Machine, context: ContextState) -> None:
     """Stop feeding a context that ended."""
     views = {id(view) for view in context.source.views}
     machine.migrator.views = [pair for pair in machine.migrator.views if id(pair[0]) not in views]
+
+
+def physical_addresses(memory: Memory) -> AddressSpace:
+    """Physical memory as frames."""
+    columns = (memory.range_start, memory.range_end, memory.range_first)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return AddressSpace(list(rows), memory.frame_bytes)
+
+
+def _watch(
+    machine: Machine,
+    spec: Context,
+    targets: Sequence[Target],
+    alive: Callable[[int], bool],
+) -> tuple[list[View], list[ProcessView]]:
+    """A view of each target's memory, told of first touches from now on; and its process."""
+    space, memory, law, migrator = machine.space, machine.memory, machine.law, machine.migrator
+    if any(f.type == "young" for s in spec.schemes for f in s.filters):
+        law.track_bits()
+    views: list[View] = []
+    processes: list[ProcessView] = []
+    if spec.ops == "paddr":
+        physical = physical_addresses(memory)
+        pages_at, counts = memory.page_of.__getitem__, migrator.frame_counts
+        views = [View(physical, pages_at, counts, law) for _ in targets]
+    else:
+        counts, frame_of = migrator.watch_pages(), memory.frame_of
+        for target in targets:
+            number = _process_of(machine.workload, target.pid)
+            own = [m for m in space.mappings if m.process == number]
+            processes.append(ProcessView(own, partial(alive, number)))
+            ranges = [(m.address, m.address + m.mapping.size, m.first) for m in own]
+            virtual = AddressSpace(ranges, memory.frame_bytes)
+            views.append(View(virtual, lambda s: np.where(frame_of[s] >= 0, s, -1), counts, law))
+    migrator.views += [(view, spec.ops == "paddr") for view in views]
+    return views, processes
 
 
 def _process_of(workload: Workload, pid: int | None) -> int:

@@ -11,7 +11,10 @@ from numasim.damon.ops import Applied
 from numasim.damon.schemes import SchemeState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numasim.addresses import AddressSpace
+    from numasim.damon.vaddr import ProcessView
 
 SCORES_PADDR = {**SCORES, "lru_prio": "hot", "lru_deprio": "cold"}
 
@@ -37,6 +40,10 @@ class Paddr:
         self, folios: Folios, addresses: AddressSpace, page_of: np.ndarray, addr_unit: int = 1
     ) -> None:
         self._folios, self._addresses, self._page_of = folios, addresses, page_of
+        self._unit = addr_unit
+
+    def follow(self, processes: Sequence[ProcessView], addr_unit: int) -> None:
+        """Go on with another address unit."""
         self._unit = addr_unit
 
     def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:

@@ -66,6 +66,10 @@ class Vaddr:
         self.name = "fvaddr" if fixed else "vaddr"
         self.updates = not fixed
 
+    def follow(self, processes: Sequence[ProcessView], addr_unit: int) -> None:
+        """Go on with other targets."""
+        self._processes = processes
+
     def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
         return None if self._fixed else three_regions(self._processes[target_index].vmas())
 
@@ -111,9 +115,13 @@ class Vaddr:
             return [(scheme.target_nid, heads)]
         offset = 0 if pages.mapping.kind == "file" else pages.address // PAGE_BYTES
         address = pages.address + (heads - pages.first) * self._frame_bytes
-        order = pages.mapping.order
-        chosen = choose_dests(scheme.dests, address, pages.address, offset, order)
-        return [(d.nid, heads[chosen == d.nid]) for d in scheme.dests if d.weight]
+        pages_per_folio = self._folios.sizes(heads) // PAGE_BYTES
+        chosen = np.empty(len(heads), np.int64)
+        for size in np.unique(pages_per_folio).tolist():  # split folios count in base pages
+            own, order = pages_per_folio == size, size.bit_length() - 1
+            chosen[own] = choose_dests(scheme.dests, address[own], pages.address, offset, order)
+        nodes = dict.fromkeys(d.nid for d in scheme.dests if d.weight)
+        return [(nid, heads[chosen == nid]) for nid in nodes]
 
     def end_pass(self, scheme: SchemeState) -> None:
         scheme.last_applied = None
