@@ -488,7 +488,8 @@ def _snapped(actor: ActorState, phase: Phase) -> float:
     work = actor.phase_operations
     for pattern in phase.access:
         change = pattern.next_change(work)
-        if change - work <= EPSILON_WORK * max(change, 1.0) + actor.rate_per_ns:
+        near = change - work <= EPSILON_WORK * max(change, 1.0) + actor.rate_per_ns
+        if near and math.isfinite(change):
             return change
     return work
 
