@@ -133,6 +133,8 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     kind, loc = detail["type"], tuple(detail["loc"])
     path, parents = _walk(cls, data, loc, keep_last=kind in _UNKNOWN + _MISSING)
     where = join_place(place, path)
+    if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+        return []  # it only lacks the entries that are complained about themselves
     if kind in _UNKNOWN:
         known = {name for tp in parents for name in _field_names(tp)}
         return [Problem(where, "unknown key", did_you_mean(str(loc[-1]), known))]

@@ -5,7 +5,9 @@ Frozen descriptions only; `law.py` compiles them into the truth that every obser
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as AnyMapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -37,6 +39,13 @@ def _pattern(value: Any) -> Any:
 AnyPattern = Annotated[Pattern, BeforeValidator(_pattern)]
 
 
+def _taken(what: str, names: list[str]) -> Iterator[Problem]:
+    """Complaints about names that come twice."""
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield Problem(f"{what}[{i}].name", f'"{name}" is taken')
+
+
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Mempolicy:
     """Where first touch puts a mapping's pages, as Linux's memory policies do.
@@ -47,7 +56,8 @@ class Mempolicy:
         ``local`` (nearest node of the accessor that touches), ``bind``, ``preferred``,
         ``interleave`` or ``weighted_interleave``.
     nodes : tuple of str or int
-        Node names or numbers; for interleaving, in this order (all nodes if empty).
+        Node names or numbers; for interleaving, in this order. Only ``interleave`` takes all nodes
+        if there are none.
     weights : tuple of int
         One per node, 1..255, for ``weighted_interleave``.
     """
@@ -58,8 +68,12 @@ class Mempolicy:
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.mode in ("bind", "preferred") and not self.nodes:
+        if self.mode not in ("local", "interleave") and not self.nodes:
             raise ConfigError(Problem("nodes", f"is empty, {self.mode} needs at least one"))
+        if self.mode == "local" and self.nodes:
+            raise ConfigError(Problem("nodes", "are given, but local is the accessor's own"))
+        if self.mode != "weighted_interleave" and self.weights:
+            raise ConfigError(Problem("weights", "are for weighted_interleave"))
         if self.mode == "weighted_interleave" and len(self.weights) != len(self.nodes):
             raise ConfigError(
                 Problem(
@@ -114,7 +128,8 @@ class Mapping:
                 Problem("size", f"got {self.size} bytes, expected whole pages of {self.page}")
             )
         if self.address is not None and self.address % self.page:
-            raise ConfigError(Problem("address", "expected a page boundary"))
+            message = f"got {self.address:#x}, expected a page boundary"
+            raise ConfigError(Problem("address", message))
         if self.busy and max(self.busy) >= self.size // self.page:
             nr = self.size // self.page
             raise ConfigError(Problem("busy", f"got page {max(self.busy)}, the mapping has {nr}"))
@@ -176,10 +191,10 @@ class Phase:
             raise ConfigError(
                 Problem("operations", "is given beside duration, expected one of them")
             )
-        if not self.compute and not any(p.visits > 0 for p in self.access) and self.pace is None:
-            raise ConfigError(
-                Problem("", "an operation that takes no time", "give compute, access or pace")
-            )
+        misses = any(p.visits > 0 and p.miss > 0 for p in self.access)
+        if not self.compute and not misses and self.pace is None:
+            hint = "give compute, access that misses the caches, or pace"
+            raise ConfigError(Problem("", "an operation that takes no time", hint))
         return self
 
 
@@ -237,30 +252,17 @@ class Process:
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = [m.name for m in self.mappings]
-        wrong = [
-            Problem(f"mappings[{i}].name", f'"{name}" is taken')
-            for i, name in enumerate(names)
-            if name in names[:i]
-        ]
+        wrong = [*_taken("mappings", names), *_taken("actors", [a.name for a in self.actors])]
         for a, actor in enumerate(self.actors):
             for p, phase in enumerate(actor.phases):
                 for k, access in enumerate(phase.access):
+                    place = f"actors[{a}].phases[{p}].access[{k}].mapping"
                     if access.mapping not in names:
-                        place = f"actors[{a}].phases[{p}].access[{k}].mapping"
-                        wrong.append(
-                            Problem(
-                                place,
-                                f'no mapping "{access.mapping}"',
-                                did_you_mean(access.mapping, names),
-                            )
-                        )
+                        hint = did_you_mean(access.mapping, names)
+                        wrong.append(Problem(place, f'no mapping "{access.mapping}"', hint))
                     elif self.mappings[names.index(access.mapping)].busy:
-                        place = f"actors[{a}].phases[{p}].access[{k}].mapping"
-                        wrong.append(
-                            Problem(
-                                place, f'"{access.mapping}" has busy pages, no pattern visits it'
-                            )
-                        )
+                        message = f'"{access.mapping}" has busy pages, no pattern visits it'
+                        wrong.append(Problem(place, message))
         if self.stop is not None and self.stop <= self.start:
             wrong.append(Problem("stop", "expected an instant after start"))
         if wrong:
@@ -268,7 +270,7 @@ class Process:
         return self
 
     def addresses(self) -> list[int]:
-        """Virtual address of each mapping: as given, else one after the other with a gap between."""
+        """Virtual address of each mapping: as given, else after the one before, with a gap."""
         found, at = [], FIRST_ADDRESS
         for mapping in self.mappings:
             address = mapping.address
@@ -289,17 +291,17 @@ class Workload:
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = [p.name for p in self.processes]
-        wrong = [
-            Problem(f"processes[{i}].name", f'"{name}" is taken')
-            for i, name in enumerate(names)
-            if name in names[:i]
+        wrong = [*_taken("processes", [p.name for p in self.processes])]
+        pids = [self.pid(i) for i in range(len(self.processes))]
+        wrong += [
+            Problem(f"processes[{i}].pid", f"{pid} is taken")
+            for i, pid in enumerate(pids)
+            if pid in pids[:i]
         ]
         for i, process in enumerate(self.processes):
-            spans = sorted(
-                zip(process.addresses(), (m.size for m in process.mappings), strict=True)
-            )
-            for (a, size), (b, _) in zip(spans, spans[1:], strict=False):
+            sizes = (m.size for m in process.mappings)
+            spans = sorted(zip(process.addresses(), sizes, strict=True))
+            for (a, size), (b, _) in pairwise(spans):
                 if a + size > b:
                     wrong.append(Problem(f"processes[{i}].mappings", f"overlap at {b:#x}"))
         if wrong:
