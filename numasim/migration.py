@@ -140,7 +140,7 @@ class Migrator:
         all_frames = frames.reshape(-1)
         for view, physical in self.views:
             view.arrivals.append(
-                Arrivals(from_ns, now_ns, np.sort(all_frames) if physical else new)
+                Arrivals(from_ns, now_ns, _ascending(all_frames) if physical else new)
             )
         self.before_change()
         self._place(new, all_frames)

@@ -104,7 +104,7 @@ def _emd(
     """Earth mover's distance of the two profiles, scaled to the monitored length."""
     start, end = int(low[0]), int(high[-1])
     inner = np.arange(start // block + 1, -(-end // block)) * block
-    edges = np.sort(np.concatenate([inner, low, high[-1:]]))
+    edges = np.sort(np.concatenate([inner, low, high[-1:]]), kind="stable")  # merges sorted runs
     truth = truth_at(edges)
     ours = np.interp(edges, np.r_[low, high[-1]], np.r_[0.0, np.cumsum(rate * (high - low))])
     if truth[-1] <= 0 or ours[-1] <= 0:

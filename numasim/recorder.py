@@ -50,6 +50,12 @@ class Recorder:
         for name, value in row.items():
             columns[name].append(value)
 
+    def extend(self, table: str, nr: int, **columns: Any) -> None:
+        """`nr` more rows: lists as they are, single values repeated."""
+        into = self.tables.setdefault(table, {name: [] for name in columns})
+        for name, values in columns.items():
+            into[name].extend(values if isinstance(values, list) else [values] * nr)
+
     def watch(self, thread: Thread) -> None:
         """Follow a kdamond from now on."""
         thread.context.aggregated = self._aggregated
@@ -260,8 +266,10 @@ class Recorder:
         t = now_ns / 1e9
         for n, node in enumerate(self.machine.topology.nodes):
             profile = truth_profile(self.machine, n, PROFILE_BINS)
-            for b, rate in enumerate(profile.tolist()):
-                self.append("truth", t_s=t, node=node.name, bin=b, visits_per_s=rate)
+            self.extend(
+                "truth", len(profile), t_s=t, node=node.name, bin=list(range(len(profile))),
+                visits_per_s=profile.tolist(),
+            )  # fmt: skip
         for thread in self._threads:
             if thread.ended or thread.name not in self._latest:
                 continue
@@ -276,15 +284,12 @@ class Recorder:
     ) -> None:
         """Rows of one monitoring snapshot."""
         for target, found in enumerate(regions):
-            rows = zip(
-                found.start.tolist(), found.end.tolist(), found.nr_accesses.tolist(),
-                found.age.tolist(), strict=True,
+            self.extend(
+                "snapshots", len(found), t_s=t, seen_s=seen_ns / 1e9, kdamond=name, target=target,
+                start=found.start.tolist(), end=found.end.tolist(),
+                nr_accesses=found.nr_accesses.tolist(), max_nr_accesses=max_nr,
+                age=found.age.tolist(),
             )  # fmt: skip
-            for start, end, nr, age in rows:
-                self.append(
-                    "snapshots", t_s=t, seen_s=seen_ns / 1e9, kdamond=name, target=target,
-                    start=start, end=end, nr_accesses=nr, max_nr_accesses=max_nr, age=age,
-                )  # fmt: skip
 
     def finish(self, now_ns: int) -> None:
         """The last row, at the end of the run."""
