@@ -180,6 +180,7 @@ class Engine:
                 self.shared,
                 self._alive,
                 self.scenario.exact_ticks,
+                self.scenario.access_source,
             )
             thread = Thread(name, kdamond, context, self._nr_threads, kernel)
             self._nr_threads += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numasim import library
+from numasim import library, sources
 from numasim.checking import Collector, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.feasible import impossible
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
-    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots",
+    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source",
 )  # fmt: skip
 OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 
@@ -105,7 +105,8 @@ def load_scenario(
     ----------
     document : mapping
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
-        snapshots (``thinned`` or ``all``), hot_ratio. Topology and workload by name, path or in place.
+        snapshots (``thinned`` or ``all``), hot_ratio, access_source, exact_ticks. Topology and
+        workload by name, path or in place.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
         ``scenario.``.
@@ -142,6 +143,9 @@ def load_scenario(
     seed = collect("seed", lambda: _seed(document.get("seed", 1)))
     snapshots = collect("snapshots", lambda: _snapshots(document.get("snapshots", "thinned")))
     hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
+    exact = collect("exact_ticks", lambda: _flag(document.get("exact_ticks", False)))
+    eye = str(document.get("access_source", "accessed_bits"))
+    collect("access_source", lambda: sources.registry.get(eye))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     made = events = None
@@ -170,9 +174,10 @@ def load_scenario(
         tuple(events or ()),
         record,
         hot,
-        bool(document.get("exact_ticks", False)),
+        bool(exact),
         snapshots == "all",
         _warnings(given, base),
+        eye,
         document,
     )
 
@@ -187,6 +192,12 @@ def _snapshots(value: Any) -> str:
     if value not in ("thinned", "all"):
         raise ConfigError(Problem("", f'got "{value}", expected "thinned" or "all"'))
     return str(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"got {value!r}, expected true or false")
+    return value
 
 
 def _needed(document: Mapping[str, Any], key: str) -> Any:

@@ -142,6 +142,7 @@ def build_context(
     shared: Shared,
     alive: Callable[[int], bool],
     exact_ticks: bool = False,
+    access_source: str = "accessed_bits",
 ) -> ContextState:
     """A running context on the machine.
 
@@ -158,6 +159,8 @@ def build_context(
         Whether the process at a position runs.
     exact_ticks : bool
         Force the twin of the sampling shortcut.
+    access_source : str
+        Registered name of what the context sees with.
     """
     space, memory, law = machine.space, machine.memory, machine.law
     costs = machine.topology.costs
@@ -173,7 +176,7 @@ def build_context(
         fixed = spec.ops == "fvaddr"
         ops = Vaddr(folios, processes, memory.frame_of, memory.frame_bytes, fixed)
         check = costs.check_vaddr
-    source = registry.get("accessed_bits")(
+    source = registry.get(access_source)(
         views=views,
         law=law,
         rng=seeds.stream(f"{name}/sampling"),

@@ -1,4 +1,4 @@
-"""Names → classes: one file registers one thing; an unknown name is answered with the known ones."""
+"""Names → classes: one file registers one thing; an unknown name is answered by known ones."""
 
 from __future__ import annotations
 
@@ -36,13 +36,10 @@ class Registry(Generic[T]):
 
         def claim(cls: type[T]) -> type[T]:
             old = self._known.get(name)
-            if old is not None and (old.__module__, old.__qualname__) != (
-                cls.__module__,
-                cls.__qualname__,
-            ):
-                raise ConfigError(
-                    f'{self.what} "{name}" is claimed twice: by {old.__module__} and {cls.__module__}'
-                )
+            here = (cls.__module__, cls.__qualname__)
+            if old is not None and (old.__module__, old.__qualname__) != here:
+                both = f"{old.__module__} and {cls.__module__}"
+                raise ConfigError(f'{self.what} "{name}" is claimed twice: by {both}')
             self._known[name] = cls
             cls.kind = name  # type: ignore[attr-defined]
             return cls
@@ -52,7 +49,14 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
+        self._loaded = True  # before importing: what is imported may ask for names
+        try:
+            self._import_all()
+        except BaseException:
+            self._loaded = False
+            raise
+
+    def _import_all(self) -> None:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")

@@ -63,6 +63,8 @@ class Scenario:
         Keep every monitoring snapshot, one per aggregation interval, instead of a sample.
     warnings : tuple of str
         What was surprising in the workload's file.
+    access_source : str
+        Registered name of what DAMON sees with.
     document : dict
         The plain data it was built from; running that again gives the same tables.
     """
@@ -79,4 +81,5 @@ class Scenario:
     exact_ticks: bool = False
     all_snapshots: bool = False
     warnings: tuple[str, ...] = ()
+    access_source: str = "accessed_bits"
     document: dict[str, Any] = field(default_factory=dict, compare=False)

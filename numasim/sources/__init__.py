@@ -1,7 +1,7 @@
 """Access sources: how accesses become visible to DAMON. One file registers one source.
 
-A source answers, for a context's regions, in how many ticks of a window the sampled address was found
-accessed, and what the looking cost. DAMON never sees traffic except through a source.
+A source answers, for a context's regions, in how many ticks of a window the sampled address was
+found accessed, and what the looking cost. DAMON never sees traffic except through a source.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from numasim.registry import Registry
 
 
 class Ticking(Protocol):
-    """A window of sampling ticks: when addresses were chosen and when they were checked, int64[T]."""
+    """A window of sampling ticks: when addresses were chosen and were checked, int64[T]."""
 
     starts_ns: np.ndarray
     ends_ns: np.ndarray
 
 
 class AccessSource(Protocol):
-    """What a monitoring context asks."""
+    """What a monitoring context asks.
+
+    A scenario names it (``access_source``); it is made once per context, with keywords ``views``
+    (one `View` per target), ``law``, ``rng``, ``check_cost_ns``, ``addr_unit`` and ``exact_ticks``.
+    `views` and `addr_unit` change when the context is tuned.
+    """
 
     kind: ClassVar[str]
 

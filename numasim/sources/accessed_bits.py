@@ -38,11 +38,11 @@ class AccessedBits:
 
     Notes
     -----
-    Within a window regions and placement are constant and every tick draws a fresh uniform page, so
-    for random patterns the number of hits of a region is exactly Binomial(ticks, mean over its pages
-    of 1 - exp(-visits in a tick)). Whole blocks are summed by class; ticks that fall into the two
-    partial blocks at a region's ends draw their page. Sweeps, bursts and remembered bits need the
-    page of every tick, drawn in one array.
+    Within a window regions and placement are constant and every tick draws a fresh uniform page,
+    so for random patterns the number of hits of a region is exactly Binomial(ticks, mean over its
+    pages of 1 - exp(-visits in a tick)). Whole blocks are summed by class; ticks that fall into the
+    two partial blocks at a region's ends draw their page. Sweeps, bursts and remembered bits need
+    the page of every tick, drawn in one array.
     """
 
     views: list[View]
