@@ -7,76 +7,24 @@ changed (`settle`), and asks when the workload changes by itself (`next_change_n
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from numasim.bursts import Burst, BurstOrder
+from numasim.actors import EPSILON_WORK, ActorState, PhaseRun, actors_of
+from numasim.bursts import BurstOrder
 from numasim.cost import Background, CostModel, Demand, Flow, Solution
-from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.law import Law
 from numasim.load import Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
 from numasim.pages import CompiledPattern, PageSpace
 from numasim.populate import Populating, Populator
+from numasim.rates import Rates, burst_chances
 from numasim.seeds import Seeds
-from numasim.tlb import walk_rates
 from numasim.topology import Topology
-from numasim.traffic import Front
-from numasim.workload import Actor, Phase, Process, Workload
-
-EPSILON_WORK = 1e-9
-BUSY_PER_NS = 1e-5  # visits to a page in use all the time: enough for any sampling interval
-
-
-@dataclass
-class PhaseRun:
-    """One run of an actor through a phase, and the operations it had done by then."""
-
-    actor: str
-    phase: str
-    began_ns: int
-    before: float
-    ended_ns: int | None = None
-    after: float = 0.0
-
-
-@dataclass
-class ActorState:
-    """Progress of one actor. `lines` counts missing lines by node, `line_wait_ns` their latencies,
-    `entered` the phases begun; `burst_first` is the column of its operations when the last one began.
-    """
-
-    index: int
-    process: int
-    number: int
-    actor: Actor
-    accessor: int
-    name: str
-    columns: dict[tuple[int, int], int]
-    phase: int = 0
-    phase_start_ns: int = 0
-    phase_operations: float = 0.0
-    operations: float = 0.0
-    rate_per_ns: float = 0.0
-    state: str = "waiting"  # waiting, populating, running, ended
-    populating: Populating | None = None
-    entered: int = 0
-    burst_order: BurstOrder | None = None
-    burst_first: float = 0.0
-    lines_per_ns: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    lines: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    line_wait_ns: float = 0.0
-    line_wait_per_ns: float = 0.0
-
-    @property
-    def current(self) -> Phase:
-        """The phase it is in."""
-        return self.actor.phases[self.phase]
+from numasim.workload import Workload
 
 
 class Machine:
@@ -101,30 +49,13 @@ class Machine:
         self.topology, self.workload, self._seeds = topology, workload, seeds
         self.space = PageSpace(workload, seeds)
         self.memory = Memory(topology, self.space.nr_pages, workload.frame_bytes)
-        fronts = [k for k, p in self.space.patterns.items() if p.pattern.sweep]
-        bursts = [
-            (p, a)
-            for p, process in enumerate(workload.processes)
-            for a, actor in enumerate(process.actors)
-            if any(phase.burst for phase in actor.phases)
-        ]
-        self.law = Law(self.space, len(fronts), len(bursts))
-        c = self.space.nr_classes
-        self._front_columns = {key: c + i for i, key in enumerate(fronts)}
-        self._burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
-        self.law.fronts = [self._front(key, column) for key, column in self._front_columns.items()]
-        self._fronts = {front.column: front for front in self.law.fronts}
-        self.law.burst_fronts = frozenset(
-            column for key, column in self._front_columns.items() if _phase(workload, key).burst
-        )
+        self.rates = Rates(self.space, workload, topology)
+        self.law = self.rates.law
         self.migrator = Migrator(self.memory, self.space, self.law, self._migrate_ns, before_change)
         self.cost = CostModel(topology)
-        self.actors = [
-            ActorState(
-                i, p, a, actor, accessor_of(topology, actor.on), f"{process.name}/{actor.name}", {}
-            )
-            for i, (p, a, process, actor) in enumerate(_each_actor(workload))
-        ]
+        kinds = [accessor.kind for accessor in topology.accessors]
+        self.kernel_accessor = kinds.index("CPU") if "CPU" in kinds else 0  # where kdamonds run
+        self.actors = actors_of(workload, topology)
         self.load = Load(topology.costs.tlb_shootdown, self.space.pages_per_bit)
         self.policies = {m.first: m.mapping.policy for m in self.space.mappings}
         self.populator = Populator(self.migrator, topology.costs, self.policies)
@@ -138,16 +69,8 @@ class Machine:
         self._present: dict[int, PhaseRun] = {}
         self.node_bytes = np.zeros((len(topology.nodes), 2))  # read, written
         self.link_bytes = np.zeros((len(topology.links), 2))  # forward, backward
-        for actor in self.actors:
-            actor.lines = actor.lines_per_ns = np.zeros(len(topology.nodes))
 
     # -- construction ------------------------------------------------------------------------------
-
-    def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
-        compiled = self.space.patterns[key]
-        extent, k = compiled.extents[0], compiled.pages.folio_pages
-        first, nr = compiled.pages.first + extent.first * k, (extent.last - extent.first) * k
-        return Front(column, first, nr, k, np.flatnonzero(compiled.weights[0]))
 
     def _migrate_ns(self, source: int, target: int, order: int) -> int:
         """Time to migrate one folio: the measured one, its copying stretched by slower memory.
@@ -155,20 +78,19 @@ class Machine:
         Assumption: one thread copies at fixed parallelism, so the copying part goes with the loaded
         latency of source and target against idle near memory, where it was measured.
         """
-        near = self.topology.idle_latency_ns[0].min()
+        cpu = self.kernel_accessor
+        near = self.topology.idle_latency_ns[cpu].min()
         loaded = (
             self.topology.idle_latency_ns
             if self.solution is None
             else self.solution.loaded_latency_ns
         )
-        stretch = float(loaded[0, source] + loaded[0, target]) / (2 * near)
+        stretch = float(loaded[cpu, source] + loaded[cpu, target]) / (2 * near)
         return self.topology.costs.migrate_ns(order, stretch)
 
     def patterns_of(self, actor: ActorState) -> list[CompiledPattern]:
         """Patterns of the actor's current phase."""
-        found = self.space.patterns
-        nr = len(actor.current.access)
-        return [found[actor.process, actor.number, actor.phase, k] for k in range(nr)]
+        return self.rates.patterns_of(actor)
 
     # -- processes ---------------------------------------------------------------------------------
 
@@ -221,7 +143,7 @@ class Machine:
         self._log(now_ns, actor.name, f"phase {actor.current.name or phase}")
         actor.entered += 1
         if actor.current.burst:
-            column = self._burst_columns[actor.process, actor.number]
+            column = self.rates.burst_columns[actor.process, actor.number]
             salt = self._seeds.salt(f"{actor.name}/bursts/{actor.entered}")
             chances = burst_chances(actor.current)
             actor.burst_order = BurstOrder(chances, salt, actor.current.burst)
@@ -321,7 +243,7 @@ class Machine:
         if (by_time or by_work) and (following < len(actor.actor.phases) or actor.actor.repeat):
             self._enter(actor, following % len(actor.actor.phases), now_ns)
         elif any(math.isfinite(p.next_change(0.0)) for p in phase.access):
-            actor.phase_operations = _snapped(actor, phase)
+            actor.snap()
             self._refresh(actor, now_ns)
 
     def set_interleave(self, settings: dict[str, Any]) -> None:
@@ -353,9 +275,10 @@ class Machine:
         demands = [self._demand(a, working) for a in running]
         flows = self.load.flows + [self._populate_flow(p) for p in self._all_populating()]
         cores = [0.0] * len(self.topology.accessors)
-        cores[0] += sum(self.load.cores.values())
+        cores[self.kernel_accessor] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
         rates = np.zeros(self.law.exposure.rates.shape)
+        counts = self.migrator.node_counts.sum(axis=0)
         for actor in self.actors:
             if actor.state != "running":
                 actor.rate_per_ns = 0.0
@@ -369,8 +292,9 @@ class Machine:
             actor.line_wait_per_ns = float(
                 actor.lines_per_ns @ self.solution.loaded_latency_ns[actor.accessor]
             )
-            self._add_rates(actor, rates)
-        self._add_busy(rates)
+            weights = self.weights[actor.process, actor.number]
+            self.rates.add(rates, actor, weights, counts)
+        self.rates.add_busy(rates, self.actors)
         self.law.exposure.set_rates(now_ns, rates)
 
     def _populate_flow(self, populating: Populating) -> Background:
@@ -402,118 +326,3 @@ class Machine:
             flows=flows,
             pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
         )
-
-    def _add_rates(self, actor: ActorState, rates: np.ndarray) -> None:
-        """Add one actor's visits to the law's columns: walks of classes, fronts, bursts."""
-        c, speed = self.space.nr_classes, actor.rate_per_ns
-        weights = self.weights[actor.process, actor.number]
-        compiled = self.patterns_of(actor)
-        random = np.zeros((len(compiled), c))
-        for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
-            if pattern.pattern.sweep:
-                key = (actor.process, actor.number, actor.phase, k)
-                turns = speed * pattern.pattern.visits * pattern.pages.folio_pages
-                rates[self._front_columns[key]] += turns
-            else:
-                random[k] = pattern.pattern.visits * w
-        if actor.current.burst:
-            self._add_burst(actor, compiled, random, rates)
-        else:
-            rates[:c] += self._walks(actor, speed * random.sum(axis=0))
-
-    def _walks(self, actor: ActorState, visit_rates: np.ndarray) -> np.ndarray:
-        """float64[C]: rates of visits to one page of a class → rates at which its bit is set."""
-        accessor, per_bit = self.topology.accessors[actor.accessor], self.space.pages_per_bit
-        cores = min(actor.actor.threads, accessor.nr_cores)
-        counts = self.migrator.node_counts.sum(axis=0) / per_bit
-        return walk_rates(visit_rates * per_bit, counts, cores, accessor.tlb)
-
-    def _add_burst(
-        self,
-        actor: ActorState,
-        compiled: list[CompiledPattern],
-        random: np.ndarray,
-        rates: np.ndarray,
-    ) -> None:
-        """Tell the law of an actor in bursts; each outlasts what a TLB remembers of the last."""
-        assert actor.burst_order is not None
-        speed, column = actor.rate_per_ns, self._burst_columns[actor.process, actor.number]
-        chances = burst_chances(actor.current)
-        share = np.divide(1.0, chances, where=chances > 0, out=np.zeros_like(chances))
-        own = np.zeros_like(random)
-        if speed > 0:
-            for k in np.flatnonzero(random.any(axis=1)):
-                own[k] = self._walks(actor, speed * share[k] * random[k]) / speed
-        fronts = [
-            (k, self._fronts[self._front_columns[actor.process, actor.number, actor.phase, k]])
-            for k, one in enumerate(compiled)
-            if one.pattern.sweep
-        ]
-        turning = tuple(
-            (k, f, compiled[k].pattern.visits * f.folio_pages * float(share[k])) for k, f in fronts
-        )
-        mean = chances @ own
-        rates[: self.space.nr_classes] += speed * mean
-        rates[column] += speed
-        self.law.note_burst(Burst(column, actor.burst_first, actor.burst_order, own, turning, mean))
-
-    def _add_busy(self, rates: np.ndarray) -> None:
-        """Pages that programs use all the time beside their work."""
-        for process, classes in self.space.busy_class.items():
-            if any(a.state in ("populating", "running") for a in self._actors_of(process)):
-                rates[classes] = BUSY_PER_NS
-
-
-def burst_chances(phase: Phase) -> np.ndarray:
-    """float64[J]: chance of each pattern of a phase to be drawn for a burst."""
-    chances = np.array(phase.chances or [p.visits for p in phase.access])
-    return chances / chances.sum()
-
-
-def _phase(workload: Workload, key: tuple[int, int, int, int]) -> Phase:
-    process, actor, phase, _ = key
-    return workload.processes[process].actors[actor].phases[phase]
-
-
-def _each_actor(workload: Workload) -> list[tuple[int, int, Process, Actor]]:
-    return [
-        (p, a, process, actor)
-        for p, process in enumerate(workload.processes)
-        for a, actor in enumerate(process.actors)
-    ]
-
-
-def _snapped(actor: ActorState, phase: Phase) -> float:
-    """Work done, moved onto a change of shares that rounding left it a hair before."""
-    work = actor.phase_operations
-    for pattern in phase.access:
-        change = pattern.next_change(work)
-        near = change - work <= EPSILON_WORK * max(change, 1.0) + actor.rate_per_ns
-        if near and math.isfinite(change):
-            return change
-    return work
-
-
-def accessor_of(topology: Topology, text: str, place: str = "on") -> int:
-    """Number of the accessor a workload names: by name, or by kind and number (``GPU[1]``).
-
-    Raises
-    ------
-    ConfigError
-        If the machine has none such.
-    """
-    names = [a.name for a in topology.accessors]
-    if text in names:
-        return names.index(text)
-    match = re.fullmatch(r"(CPU|GPU|OTHER)(?:\[(\d+)\])?", text)
-    if match:
-        same = [i for i, a in enumerate(topology.accessors) if a.kind == match[1]]
-        number = int(match[2] or 0)
-        if number < len(same):
-            return same[number]
-        raise ConfigError(
-            Problem(place, f'"{text}": the machine has {len(same)} of kind {match[1]}')
-        )
-    raise ConfigError(
-        Problem(place, f'no accessor "{text}"', did_you_mean(text, [*names, "CPU", "GPU"]))
-    )

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numasim.actors import ActorState
 from numasim.damon.context import ContextState
 from numasim.damon.ops import Applied
 from numasim.damon.regions import Regions
-from numasim.machine import ActorState, Machine
+from numasim.machine import Machine
 from numasim.profiles import monitoring_error, truth_profile
 from numasim.scenario import Event, Scenario
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from numasim.actors import accessor_of
 from numasim.errors import ConfigError
-from numasim.machine import Machine, accessor_of
+from numasim.machine import Machine
 from numasim.workload import Workload
 from tests import worlds
 

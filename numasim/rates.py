@@ -1,0 +1,149 @@
+"""Speeds of actors → rates of the law: page walks of classes, fronts of sweeps, orders of bursts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numasim.actors import ActorState
+from numasim.bursts import Burst
+from numasim.law import Law
+from numasim.pages import CompiledPattern, PageSpace
+from numasim.tlb import walk_rates
+from numasim.topology import Topology
+from numasim.traffic import Front
+from numasim.workload import Phase, Workload
+
+BUSY_PER_NS = 1e-5  # visits to a page in use all the time: enough for any sampling interval
+
+
+class Rates:
+    """The law of a run, and which of its columns belongs to whom.
+
+    Parameters
+    ----------
+    space : PageSpace
+    workload : Workload
+    topology : Topology
+
+    Attributes
+    ----------
+    law : Law
+    front_columns : dict
+        ``(process, actor, phase, access)`` of a sweep → column of its front.
+    burst_columns : dict
+        ``(process, actor)`` that comes in bursts → column of its operations.
+    """
+
+    def __init__(self, space: PageSpace, workload: Workload, topology: Topology) -> None:
+        self.space, self._topology = space, topology
+        fronts = [k for k, p in space.patterns.items() if p.pattern.sweep]
+        bursts = [
+            (p, a)
+            for p, process in enumerate(workload.processes)
+            for a, actor in enumerate(process.actors)
+            if any(phase.burst for phase in actor.phases)
+        ]
+        self.law = Law(space, len(fronts), len(bursts))
+        c = space.nr_classes
+        self.front_columns = {key: c + i for i, key in enumerate(fronts)}
+        self.burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
+        self.law.fronts = [self._front(key, column) for key, column in self.front_columns.items()]
+        self._fronts = {front.column: front for front in self.law.fronts}
+        self.law.burst_fronts = frozenset(
+            column for key, column in self.front_columns.items() if _phase(workload, key).burst
+        )
+
+    def patterns_of(self, actor: ActorState) -> list[CompiledPattern]:
+        """Patterns of the actor's current phase."""
+        found = self.space.patterns
+        nr = len(actor.current.access)
+        return [found[actor.process, actor.number, actor.phase, k] for k in range(nr)]
+
+    def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
+        compiled = self.space.patterns[key]
+        extent, k = compiled.extents[0], compiled.pages.folio_pages
+        first, nr = compiled.pages.first + extent.first * k, (extent.last - extent.first) * k
+        return Front(column, first, nr, k, np.flatnonzero(compiled.weights[0]))
+
+    def add(
+        self, rates: np.ndarray, actor: ActorState, weights: list[np.ndarray], counts: np.ndarray
+    ) -> None:
+        """Add one actor's visits to the law's columns: walks of classes, fronts, bursts.
+
+        Parameters
+        ----------
+        rates : float64[columns]
+            Per ns; added to.
+        actor : ActorState
+        weights : list of float64[C]
+            Of each pattern of its phase: chance that a visit goes to one page of a class.
+        counts : int64[C]
+            Present pages of each class.
+        """
+        c, speed = self.space.nr_classes, actor.rate_per_ns
+        compiled = self.patterns_of(actor)
+        random = np.zeros((len(compiled), c))
+        for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
+            if pattern.pattern.sweep:
+                key = (actor.process, actor.number, actor.phase, k)
+                turns = speed * pattern.pattern.visits * pattern.pages.folio_pages
+                rates[self.front_columns[key]] += turns
+            else:
+                random[k] = pattern.pattern.visits * w
+        if actor.current.burst:
+            self._add_burst(actor, compiled, random, rates, counts)
+        else:
+            rates[:c] += self._walks(actor, speed * random.sum(axis=0), counts)
+
+    def _walks(self, actor: ActorState, visit_rates: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """float64[C]: rates of visits to one page of a class → rates at which its bit is set."""
+        accessor, per_bit = self._topology.accessors[actor.accessor], self.space.pages_per_bit
+        cores = min(actor.actor.threads, accessor.nr_cores)
+        return walk_rates(visit_rates * per_bit, counts / per_bit, cores, accessor.tlb)
+
+    def _add_burst(
+        self,
+        actor: ActorState,
+        compiled: list[CompiledPattern],
+        random: np.ndarray,
+        rates: np.ndarray,
+        counts: np.ndarray,
+    ) -> None:
+        """Tell the law of an actor in bursts; each outlasts what a TLB remembers of the last."""
+        assert actor.burst_order is not None
+        speed, column = actor.rate_per_ns, self.burst_columns[actor.process, actor.number]
+        chances = burst_chances(actor.current)
+        share = np.divide(1.0, chances, where=chances > 0, out=np.zeros_like(chances))
+        own = np.zeros_like(random)
+        if speed > 0:
+            for k in np.flatnonzero(random.any(axis=1)):
+                own[k] = self._walks(actor, speed * share[k] * random[k], counts) / speed
+        fronts = [
+            (k, self._fronts[self.front_columns[actor.process, actor.number, actor.phase, k]])
+            for k, one in enumerate(compiled)
+            if one.pattern.sweep
+        ]
+        turning = tuple(
+            (k, f, compiled[k].pattern.visits * f.folio_pages * float(share[k])) for k, f in fronts
+        )
+        mean = chances @ own
+        rates[: self.space.nr_classes] += speed * mean
+        rates[column] += speed
+        self.law.note_burst(Burst(column, actor.burst_first, actor.burst_order, own, turning, mean))
+
+    def add_busy(self, rates: np.ndarray, actors: list[ActorState]) -> None:
+        """Pages that programs use all the time beside their work."""
+        for process, classes in self.space.busy_class.items():
+            if any(a.state in ("populating", "running") for a in actors if a.process == process):
+                rates[classes] = BUSY_PER_NS
+
+
+def burst_chances(phase: Phase) -> np.ndarray:
+    """float64[J]: chance of each pattern of a phase to be drawn for a burst."""
+    chances = np.array(phase.chances or [p.visits for p in phase.access])
+    return chances / chances.sum()
+
+
+def _phase(workload: Workload, key: tuple[int, int, int, int]) -> Phase:
+    process, actor, phase, _ = key
+    return workload.processes[process].actors[actor].phases[phase]
