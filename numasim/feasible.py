@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from numasim.actors import accessor_of
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
-from numasim.machine import accessor_of
 from numasim.monitors import check_runnable
 from numasim.policies import Policy
 from numasim.scenario import Event

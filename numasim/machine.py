@@ -247,7 +247,7 @@ class Machine:
             self._refresh(actor, now_ns)
 
     def set_interleave(self, settings: dict[str, Any]) -> None:
-        """New weights of weighted interleave for pages touched from now on: ``{mapping: weights}``."""
+        """New weights of weighted interleave for pages touched from now on, by mapping."""
         for pages in self.space.mappings:
             weights = settings.get(pages.mapping.name)
             if weights is not None:
@@ -257,7 +257,7 @@ class Machine:
     # -- migration as load -------------------------------------------------------------------------
 
     def begin_migration(self, name: str, busy_ns: int) -> None:
-        """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it."""
+        """What a kdamond moved is on the wires while it is busy, and stalls who touches it."""
         rates = self.law.visit_rates_per_ns()
         self.load.begin(name, self.migrator.take_traffic(), busy_ns, rates)
 

@@ -1,4 +1,4 @@
-"""Speeds of actors → rates of the law: page walks of classes, fronts of sweeps, orders of bursts."""
+"""Speeds of actors → rates of the law: page walks of classes, fronts of sweeps, bursts."""
 
 from __future__ import annotations
 

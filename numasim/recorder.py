@@ -1,4 +1,4 @@
-"""Columns of a run as it goes. Appends what it is shown; what it computes is only how well DAMON sees.
+"""Columns of a run as it goes. It appends what it is shown, and how well DAMON sees.
 
 Every series is sampled at a fixed interval that the duration bounds, so memory is bounded however
 long the run; only who asks for all snapshots gets them at the pace of monitoring.
@@ -63,8 +63,8 @@ class Recorder:
         thread.context.on_apply = self._apply
 
     def _apply(
-        self, context: ContextState, scheme: int, target: int, start: int, end: int, nr: int, age: int,
-        applied: Applied,
+        self, context: ContextState, scheme: int, target: int, start: int, end: int, nr: int,
+        age: int, applied: Applied,
     ) -> None:  # fmt: skip
         rows = self._tried.setdefault((context.name, scheme), [])
         rows.append((applied.applied_bytes, end - start, target, start, end, nr, age))
@@ -140,7 +140,7 @@ class Recorder:
         )
 
     def _best_share(self, actor: ActorState, near: int) -> float:
-        """Share of the missing lines that the nearest node could serve if it held the hottest pages."""
+        """Share of the missing lines that the nearest node could serve with the hottest pages."""
         machine = self.machine
         counts = machine.migrator.node_counts.sum(axis=0).astype(float)
         density = np.zeros(machine.space.nr_classes)
