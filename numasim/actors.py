@@ -33,8 +33,8 @@ class PhaseRun:
 class ActorState:
     """Progress of one actor.
 
-    `lines` counts missing lines by node, `line_wait_ns` their latencies, `entered` the phases begun;
-    `burst_first` is the column of its operations when the last one began.
+    `lines` counts missing lines by node, `line_wait_ns` their latencies, `entered` the phases
+    begun; `burst_first` is the column of its operations when the last one began.
     """
 
     index: int

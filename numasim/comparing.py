@@ -11,8 +11,8 @@ from typing import Any
 from numasim.comparison import Comparison, Results
 from numasim.documents import Document, read_document
 from numasim.errors import ConfigError, NumasimError, Problem
-from numasim.policy_data import policy_data
 from numasim.policies import registry
+from numasim.policy_data import policy_data
 from numasim.pool import OnDone, Outcome, Task, run_all
 from numasim.result import Result
 from numasim.scenario import Scenario

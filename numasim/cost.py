@@ -237,7 +237,7 @@ class CostModel:
             taken = 0.0 if cores_taken is None else float(cores_taken[a])
             wanted = float(threads[mine].sum())
             crowd = wanted + taken
-            if crowd > accessor.nr_cores:  # a fair scheduler: everybody gets the same part of a core
+            if crowd > accessor.nr_cores:  # a fair scheduler: all get the same part of a core
                 threads[mine] *= accessor.nr_cores / crowd
         return threads
 

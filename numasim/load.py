@@ -1,4 +1,4 @@
-"""What kdamonds add to the load: cores, bytes on the wires, and threads that wait for their moves."""
+"""What kdamonds add to the load: cores, bytes on the wires, threads that wait for moves."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Load:
 
         Notes
         -----
-        Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to one
-        of its pages waits half of that. Each batch interrupts every running thread once.
+        Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to
+        one of its pages waits half of that. Each batch interrupts every running thread once.
         """
         flows: list[Background] = []
         for (source, target), nr_bytes in moved.bytes.items():

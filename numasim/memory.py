@@ -1,8 +1,8 @@
 """Physical memory: frames, the pages that hold them, zones with watermarks, and the allocator.
 
-The truth is physical: `frame_of[page]` and `page_of[frame]`; the node follows from the frame. A frame
-is as large as the smallest page order of the workload, so a machine of huge pages needs few. Only the
-migrator (`migration.py`) calls the methods that change anything.
+The truth is physical: `frame_of[page]` and `page_of[frame]`; the node follows from the frame. A
+frame is as large as the smallest page order of the workload, so a machine of huge pages needs few.
+Only the migrator (`migration.py`) calls the methods that change anything.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numasim.watermarks import Watermark, zone_watermarks
 PAGE_BYTES = 4096
 FREE, OTHER, RESERVED = -1, -2, -3
 ABSENT = -1
-# Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by 63 pages, twice as many
-# each time, up to 63 * 32
+# Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by 63 pages, twice as
+# many each time, up to 63 * 32
 LOWMEM_RESERVE_RATIO = 256
 PCP_BATCH_PAGES = 63
 PCP_MAX_SCALE = 5
@@ -30,9 +30,9 @@ PCP_MAX_SCALE = 5
 class FreeFrames:
     """Free frames of one zone in the order in which they are handed out.
 
-    Frames freed last are taken first; then never-used ones, upwards. Assumption: Linux's buddy lists
-    behave so to within a few megabytes; the recorded page maps show runs of thousands of pages that
-    rise with the virtual address.
+    Frames freed last are taken first; then never-used ones, upwards. Assumption: Linux's buddy
+    lists behave so to within a few megabytes; the recorded page maps show runs of thousands of
+    pages that rise with the virtual address.
     """
 
     def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
@@ -68,7 +68,7 @@ class FreeFrames:
         return np.concatenate(parts)
 
     def take_aligned(self, nr: int, size: int) -> np.ndarray:
-        """int64[<=nr]: first frames of aligned blocks of `size` frames, fewer if there are no more."""
+        """int64[<=nr]: first frames of aligned blocks of `size`, fewer if there are no more."""
         heads = self._aligned_from_runs(nr, size)
         if len(heads) < nr and self._freed:
             self._gather_blocks(size)
@@ -95,7 +95,7 @@ class FreeFrames:
         return np.concatenate(heads) if heads else np.empty(0, np.int64)
 
     def _gather_blocks(self, size: int) -> None:
-        """Coalesce freed frames: whole aligned blocks become runs again, as in the buddy allocator."""
+        """Coalesce freed frames: whole aligned blocks become runs again, as buddies do."""
         frames = np.concatenate(self._freed)
         order = np.argsort(frames // size, kind="stable")
         blocks, first, count = np.unique(
@@ -111,7 +111,7 @@ class FreeFrames:
 
 @dataclass
 class ZoneState:
-    """One zone of one node. Frame counts; `free` leaves out what sits in per-CPU lists, as MemFree does."""
+    """One zone of one node, in frames; `free` leaves out per-CPU lists, as MemFree does."""
 
     node: int
     name: str
@@ -159,7 +159,7 @@ class Memory:
     # -- layout ------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        """Number the frames in the order of their addresses, ranges without a whole frame left out."""
+        """Number the frames by address; ranges without a whole frame are left out."""
         found = []
         for n in range(len(self.topology.nodes)):
             for start, end in merge_ranges(self.topology.node_ranges(n)):
@@ -264,8 +264,8 @@ class Memory:
     def set_watermarks(self, min_free_kbytes: int | None = None, scale: int | None = None) -> None:
         """Write the sysctls min_free_kbytes and watermark_scale_factor; what is None stays.
 
-        Source: Linux 7.3.4 watermark setup; the lowmem reserve of a zone is the managed pages of the
-        zones above it on its node by `LOWMEM_RESERVE_RATIO`.
+        Source: Linux 7.3.4 watermark setup; the lowmem reserve of a zone is the managed pages of
+        the zones above it on its node by `LOWMEM_RESERVE_RATIO`.
         """
         if min_free_kbytes is not None:
             self.min_free_kbytes = min_free_kbytes
@@ -312,9 +312,9 @@ class Memory:
         nodes : sequence of int
             Node order.
         marks : sequence of str
-            Watermarks tried in turn (``"low"``, then ``"min"``); a zone serves while its free frames
-            are above mark + lowmem reserve. The test precedes a refill of the per-CPU list, so a zone
-            can end below the mark by up to a refill.
+            Watermarks tried in turn (``"low"``, then ``"min"``); a zone serves while its free
+            frames are above mark + lowmem reserve. The test precedes a refill of the per-CPU list,
+            so a zone can end below the mark by up to a refill.
         size : int
             1, or the frames of one folio, which then are contiguous and aligned.
         cpu : str

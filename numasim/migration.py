@@ -1,7 +1,7 @@
 """The one hand that moves pages: first touch, migration, unmapping, folio splits.
 
-It alone writes the frame maps and keeps every count of pages by place up to date. Whoever wants a page
-moved asks here and learns what moved and how long the asking thread was busy.
+It alone writes the frame maps and keeps every count of pages by place up to date. Whoever wants a
+page moved asks here and learns what moved and how long the asking thread was busy.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Migrator:
         rest = rows[len(heads) :]
         if not len(rest) or k == 1:
             return not len(rest)
-        # no block of frames is left: base pages take its place, as when a huge page fault falls back
+        # no block of frames is left: base pages take its place, as when a huge fault falls back
         bases = self._allocate(len(rest) * k, node, policy, 1)
         if len(bases) < len(rest) * k:
             self.memory.release(bases)
@@ -205,7 +205,8 @@ class Migrator:
     def _out_of_memory(self, pages: MappingPages, node: int, policy: Mempolicy) -> str:
         memory = self.memory
         free = ", ".join(
-            f"{memory.topology.nodes[n].name} {memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
+            f"{memory.topology.nodes[n].name} "
+            f"{memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
             for n in self._allowed_nodes(node, policy)
         )
         name = f"{pages.mapping.name} of process {pages.process}"
@@ -242,7 +243,7 @@ class Migrator:
     # -- migration ---------------------------------------------------------------------------------
 
     def migrate(self, heads: np.ndarray, target: int, cause: str) -> Moved:
-        """Move folios to a node, as the kernel does for DAMON: no reclaim, stop at the first refusal.
+        """Move folios to a node as the kernel does for DAMON: no reclaim, stop at a refusal.
 
         Parameters
         ----------
@@ -259,8 +260,8 @@ class Migrator:
         Notes
         -----
         Source: Linux 7.3.4 migration of an isolated list: pages already there are put back; the
-        target is tried down to its MIN watermark; its kswapd is woken when LOW refuses; a huge folio
-        that finds no block is split and its base pages are tried once.
+        target is tried down to its MIN watermark; its kswapd is woken when LOW refuses; a huge
+        folio that finds no block is split and its base pages are tried once.
         """
         memory = self.memory
         frames = memory.frame_of[heads].astype(np.int64)

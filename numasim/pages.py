@@ -25,7 +25,7 @@ Key = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class MappingPages:
-    """Where one mapping lies. Page numbers count frames' size; a folio has ``1 << order`` of them."""
+    """Where one mapping lies. Pages have a frame's size; a folio has ``1 << order`` of them."""
 
     process: int
     mapping: Mapping
@@ -240,8 +240,8 @@ def _quantiles(pages: MappingPages, first: int, last: int, key: str, seeds: Seed
 def _class_bounds(pages: MappingPages, extent: Extent, seeds: Seeds) -> np.ndarray:
     """Quantiles between the classes of a spread: each class has its share of folios to the folio.
 
-    Left to chance, the few hottest pages of a steep spread would be none in one run and three in the
-    next.
+    Left to chance, the few hottest pages of a steep spread would be none in one run and three in
+    the next.
     """
     assert extent.spread is not None
     u = _quantiles(pages, extent.first, extent.last, extent.spread.key, seeds)
@@ -265,7 +265,7 @@ def _paint(
 
 
 def _weigh(row: np.ndarray, extent: Extent, members: list, sizes: list[int], classes: list) -> None:
-    """Fill one extent's chance per page: even, or by the spread, adding up to one over its pages."""
+    """Fill one extent's chance per page: even, or by the spread; over its pages it sums to one."""
     total = 0.0
     inside = []
     for (number, first, last, quantiles), size in zip(members, sizes, strict=True):

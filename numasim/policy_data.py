@@ -20,7 +20,7 @@ from numasim.topology import Topology
 def policy_data(
     given: Any, overrides: Sequence[str] = (), base: Path = Path(".")
 ) -> dict[str, Any]:
-    """Plain data of a policy: a registered name, a damo command, a kdamonds or policy file, a mapping.
+    """Plain data of a policy: a registered name, a damo command, a file, or a mapping.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def parse_damo(
 
 
 def self_contained(data: Mapping[str, Any], topology: Topology, base: Path) -> dict[str, Any]:
-    """The same policy without need of other files: a command that names one becomes its kdamonds."""
+    """The same policy without need of files: a command that names one becomes its kdamonds."""
     command = str(data.get("damo", ""))
     if not any(word.strip("'\"").endswith(library.SUFFIXES) for word in command.split()):
         return dict(data)

@@ -1,4 +1,4 @@
-"""First touch in the course of time: the pages a thread still has to fault in, and how fast it is."""
+"""First touch in the course of time: the pages a thread still has to fault in, and how fast."""
 
 from __future__ import annotations
 

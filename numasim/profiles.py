@@ -1,10 +1,10 @@
 """How well DAMON sees: its rate profile over addresses beside the truth's.
 
 *Monitoring error* is two numbers. The earth mover's distance between the two profiles (share of
-samples found accessed × bytes, both scaled to one) along the monitored addresses, as a share of their
-length: 0 means the same, 0.5 that heat is seen half the memory away. And F1 of the hot set: pages
-whose chance to be found accessed in a sample is at least the stated rate, against regions with that
-share of positive samples.
+samples found accessed × bytes, both scaled to one) along the monitored addresses, as a share of
+their length: 0 means the same, 0.5 that heat is seen half the memory away. And F1 of the hot set:
+pages whose chance to be found accessed in a sample is at least the stated rate, against regions
+with that share of positive samples.
 """
 
 from __future__ import annotations

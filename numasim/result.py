@@ -19,14 +19,15 @@ COLUMNS: dict[str, str] = {
     "actors": "t_s actor state phase operations ops_per_s op_mean_ns op_p50_ns op_p99_ns lines "
     "local_lines line_wait_ns local_share best_local_share",
     "phases": "actor phase began_s ended_s operations",
-    "nodes": "t_s node free_bytes managed_bytes workload_bytes read_bytes written_bytes loaded_latency_ns",
+    "nodes": "t_s node free_bytes managed_bytes workload_bytes read_bytes written_bytes "
+    "loaded_latency_ns",
     "links": "t_s link forward_bytes backward_bytes",
     "residency": "t_s process mapping node bytes",
     "moves": "t_s cause process mapping source target direction bytes",
     "failed_moves": "t_s cause bytes",
     "kdamonds": "t_s kdamond sample_us aggr_us nr_regions passed_sample_intervals cpu_ns",
-    "schemes": "t_s kdamond scheme action nr_tried sz_tried nr_applied sz_applied sz_ops_filter_passed "
-    "qt_exceeds nr_snapshots esz goal goal_current goal_target",
+    "schemes": "t_s kdamond scheme action nr_tried sz_tried nr_applied sz_applied "
+    "sz_ops_filter_passed qt_exceeds nr_snapshots esz goal goal_current goal_target",
     "tried": "t_s kdamond scheme target start end nr_accesses age applied_bytes",
     "snapshots": "t_s seen_s kdamond target start end nr_accesses max_nr_accesses age",
     "truth": "t_s node bin visits_per_s",
@@ -34,8 +35,9 @@ COLUMNS: dict[str, str] = {
     "events": "t_s who what detail",
 }
 """Tables and their columns. Bytes and counts are cumulative where the name is a total of traffic
-(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row, `phases.operations` what was done in that phase.
-`snapshots` are a sample unless the scenario says ``snapshots: all``."""
+(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row,
+`phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
+``snapshots: all``."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""

@@ -37,7 +37,7 @@ def run(
     duration: str = "60 s",
     seed: int = 1,
     events: Sequence[Mapping[str, Any]] = (),
-    set: Sequence[str] = (),  # noqa: A002 - the command line's word
+    set: Sequence[str] = (),
     **more: Any,
 ) -> Result:
     """Simulate a workload on a machine under a policy.

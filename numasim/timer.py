@@ -27,9 +27,9 @@ def wake_ns(now_ns: int, sleep_us: int, hz: int, slack_ns: int) -> int:
     Notes
     -----
     Source: Linux 7.3.4: sleeps of four ticks or more are rounded up to ticks and end on the timer
-    wheel, which rounds up to its level's granularity; recorded at HZ=250: 20 → 24.4 ms, 320 → 352 ms,
-    1280 → 1312 ms. Shorter ones use a high-resolution timer. The level above 4,032 ticks (granularity
-    512) continues the wheel's rule of a factor eight per level.
+    wheel, which rounds up to its level's granularity; recorded at HZ=250: 20 → 24.4 ms, 320 → 352
+    ms, 1280 → 1312 ms. Shorter ones use a high-resolution timer. The level above 4,032 ticks
+    (granularity 512) continues the wheel's rule of a factor eight per level.
     """
     tick_ns = 1_000_000_000 // hz
     if sleep_us * 1000 < HRTIMER_TICKS * tick_ns:

@@ -26,9 +26,9 @@ def walk_rates(visit_rates: np.ndarray, nr_folios: np.ndarray, cores: int, tlb: 
 
     Notes
     -----
-    Source: Che's approximation of LRU (Che, Tung, Wang, JSAC 2002): a translation stays for the time
-    in which as many others are used as there are entries; flushes bound that time. Assumption: an LRU
-    of all entries, threads spread evenly over the cores.
+    Source: Che's approximation of LRU (Che, Tung, Wang, JSAC 2002): a translation stays for the
+    time in which as many others are used as there are entries; flushes bound that time.
+    Assumption: an LRU of all entries, threads spread evenly over the cores.
     """
     if not tlb.entries:
         return visit_rates

@@ -1,4 +1,4 @@
-"""What an observer may read: addresses of a monitored target, the pages there, the truth of them."""
+"""What an observer may read: addresses of a monitored target, pages there, the truth of them."""
 
 from __future__ import annotations
 

@@ -162,8 +162,8 @@ def policy(
     """
     from numasim.formats import kdamonds
     from numasim.loader import load_topology
-    from numasim.policy_data import build_policy, policy_data
     from numasim.policies import registry
+    from numasim.policy_data import build_policy, policy_data
 
     machine = load_topology(on)
     data = policy_data(name)

@@ -52,7 +52,7 @@ class Attrs:
 
 @dataclass(frozen=True, slots=True)
 class AccessPattern:
-    """Bounds, all inclusive: size in bytes, nr_accesses in samples, age in aggregation intervals."""
+    """Bounds, all inclusive: size in bytes, nr_accesses in samples, age in aggregations."""
 
     min_sz: int = 0
     max_sz: int = ULONG_MAX
@@ -80,7 +80,7 @@ class QuotaGoal:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits of a scheme: time in ms and size in bytes per reset interval (ms); weights in permil."""
+    """Limits of a scheme: time (ms) and size (bytes) per reset interval (ms); weights in permil."""
 
     ms: int = 0
     sz: int = 0
@@ -179,7 +179,7 @@ class SampleControl:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFilter:
-    """Which pages a probe counts: type such as ``anon``, ``memcg`` (`path`) or ``hugepage_size``."""
+    """Which pages a probe counts: type ``anon``, ``memcg`` (`path`), ``hugepage_size`` or so."""
 
     type: str
     matching: bool

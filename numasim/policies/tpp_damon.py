@@ -1,4 +1,4 @@
-"""TPP-DAMON: demote cold pages of a fast node, promote hot ones of a slow node, to meet on two goals."""
+"""TPP-DAMON: demote cold pages of a fast node, promote hot ones of a slow node, by two goals."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TppDamon(Policy):
     free : float
         Goal of demotion: share of the faster node that is free.
     used : float
-        Goal of promotion: share of the faster node that is used. The two overlap on purpose, so that
-        both schemes stay slowly active.
+        Goal of promotion: share of the faster node that is used. The two overlap on purpose, so
+        that both schemes stay slowly active.
     hot : float
         Access rate from which a region is promoted, as a share of samples.
     quota : int
@@ -50,9 +50,9 @@ class TppDamon(Policy):
 
     Notes
     -----
-    Source: SeongJae Park, TPP-DAMON RFC (2025) and damo's memory-tiering script: with the defaults it
-    is the published command, option for option. On more than two tiers the pair of schemes is repeated
-    for each neighbouring pair of nodes.
+    Source: SeongJae Park, TPP-DAMON RFC (2025) and damo's memory-tiering script: with the defaults
+    it is the published command, option for option. On more than two tiers the pair of schemes is
+    repeated for each neighbouring pair of nodes.
     """
 
     free: Ratio = 0.005
