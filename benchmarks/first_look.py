@@ -1,4 +1,4 @@
-"""E3, E3d and E3e: numasim's seeds beside the real kernel's own recordings, as pictures and a table.
+"""E3, E3d and E3e: numasim beside the real kernel's own recordings, as pictures and a table.
 
 The recordings (tests/data/ground_truth) are those of a Linux 7.3.4 guest; every run is simulated on
 the same machine with the same kdamonds, in ``--seeds`` seeds. Nothing is fitted per experiment.
@@ -34,6 +34,8 @@ PANELS = {
     "sample_slow": "sampling interval, node 1 [ms]",
 }
 HOT_PAGES = 98_304
+COLOURS = ("#D55E00", "#0072B2", "#009E73")
+Runs = dict[str, pd.DataFrame]
 
 
 def simulate(task: tuple[str, int]) -> pd.DataFrame:
@@ -71,7 +73,7 @@ def recording(folder: Path) -> pd.DataFrame:
     return out
 
 
-def draw(name: str, seeds: list[pd.DataFrame], kernel: dict[str, pd.DataFrame]) -> Figure:
+def draw(name: str, seeds: list[pd.DataFrame], kernel: Runs) -> Figure:
     """Every panel: our seeds in grey, the kernel's runs in colour."""
     figure = Figure(figsize=(12, 10), layout="constrained")
     axes = figure.subplots(4, 2, sharex=True)
@@ -79,7 +81,7 @@ def draw(name: str, seeds: list[pd.DataFrame], kernel: dict[str, pd.DataFrame]) 
         for i, seed in enumerate(seeds):
             label = f"numasim, {len(seeds)} seeds" if not i else None
             ax.plot(seed.index, seed[column], color="0.6", lw=1, label=label)
-        for (run, table), colour in zip(kernel.items(), ("#D55E00", "#0072B2", "#009E73"), strict=False):
+        for (run, table), colour in zip(kernel.items(), COLOURS, strict=False):
             series = table[column].dropna()
             ax.plot(series.index, series, color=colour, lw=1.6, label=f"kernel {run}")
         ax.set_title(title, loc="left", fontsize=10)
@@ -93,8 +95,8 @@ def draw(name: str, seeds: list[pd.DataFrame], kernel: dict[str, pd.DataFrame]) 
     return figure
 
 
-def distances(name: str, seeds: list[pd.DataFrame], kernel: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Totals at the end and times until half of a hot set is in node 0, ours beside the kernel's."""
+def distances(name: str, seeds: list[pd.DataFrame], kernel: Runs) -> pd.DataFrame:
+    """Totals at the end and times until half of a hot set is in node 0."""
     rows = []
     for run, table in [*((f"seed {i + 1}", t) for i, t in enumerate(seeds)), *kernel.items()]:
         last = table[table.index <= 178].ffill().iloc[-1]

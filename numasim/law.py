@@ -153,7 +153,7 @@ class Law:
         return hit
 
     def note_checked(self, heads: np.ndarray, times_ns: np.ndarray, hit: np.ndarray) -> None:
-        """A check at `times_ns` left these bits known: set where `hit`, else clear; the last wins."""
+        """A check at `times_ns` left these bits known: set where `hit`, else clear; last wins."""
         assert self.cleared_at is not None
         self.cleared_at[heads] = np.where(hit, KNOWN_YOUNG, np.maximum(times_ns // STAMP_NS, 1))
 
