@@ -112,3 +112,34 @@ def check(hand: Migrator) -> None:
     offset = memory.frame_of[present] - memory.frame_of[heads]
     assert (offset == present - heads).all(), "a folio is torn"
     assert (memory.frame_of[heads] % per_bit == 0).all(), "a folio is not aligned"
+
+
+def document(**more: Any) -> dict[str, Any]:
+    """A scenario of a second: cold data fills the fast node, hot data lands on the slow one."""
+    common = {"bandwidth": "50 GB/s", "at": "socket0"}
+    nodes = [
+        {"name": "fast", "capacity": "16 MiB", "latency": "100 ns", **common},
+        {"name": "slow", "capacity": "64 MiB", "latency": "300 ns", **common},
+    ]
+    kernel = {"min_free_kbytes": 256, "transparent_hugepage": "never"}
+    accessors = [{"name": "cpu0", "cpus": "0-3", "at": "socket0"}]
+    machine = {"name": "small", "nodes": nodes, "accessors": accessors, "kernel": kernel}
+    hot = {"pattern": "uniform", "mapping": "hot", "lines": 4}
+    cold = {"pattern": "uniform", "mapping": "cold", "visits": 0.001}
+    app = {
+        "name": "app",
+        "mappings": [mapping("cold", "16 MiB"), mapping("hot", "8 MiB")],
+        "actors": [
+            {"name": "main", "threads": 2, "phases": [{"compute": "1 us", "access": [hot, cold]}]}
+        ],
+    }
+    work = {"name": "small", "processes": [app]}
+    return {"topology": machine, "workload": work, "duration": "1 s", "record": "100 ms", **more}
+
+
+def tiering(**more: Any) -> dict[str, Any]:
+    """A policy that moves things in such a scenario."""
+    return {
+        "kind": "tpp_damon", "free": "10 %", "used": "95 %", "quota": "4 MiB",
+        "interval": "100 ms", **more,
+    }  # fmt: skip

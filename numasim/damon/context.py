@@ -253,7 +253,7 @@ class ContextState:
         times += [scheme.next_apply_sis for scheme in self.schemes if scheme.activated]
         if self.ops.updates:
             times.append(self.next_ops_update_sis)
-        if self._calls:
+        if self._calls or self.paused:
             return 1
         return max(min(times) - self.passed_sample_intervals, 1)
 

@@ -71,12 +71,21 @@ class Vaddr:
         self._processes = processes
 
     def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
-        return None if self._fixed else three_regions(self._processes[target_index].vmas())
+        return None if self._fixed else self._regions(target_index)
 
     def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
         if self._fixed or not self.target_valid(target_index):
             return None
-        return three_regions(self._processes[target_index].vmas())
+        return self._regions(target_index)
+
+    def _regions(self, target_index: int) -> list[tuple[int, int]]:
+        """Three regions around the two largest gaps.
+
+        Assumption: a workload that describes fewer than three mappings leaves out code and stack,
+        which no real process lacks; then its mappings are the regions.
+        """
+        vmas = self._processes[target_index].vmas()
+        return three_regions(vmas) or vmas
 
     def target_valid(self, target_index: int) -> bool:
         return self._processes[target_index].alive()
