@@ -33,8 +33,9 @@ class PhaseRun:
 class ActorState:
     """Progress of one actor.
 
-    `lines` counts missing lines by node, `line_wait_ns` their latencies, `entered` the phases
-    begun; `burst_first` is the column of its operations when the last one began.
+    `lines` counts missing lines by node, `line_wait_ns` their latencies, `op_times` the times of
+    operations (mean, median, 99th percentile) weighted by operations, `entered` the phases begun;
+    `burst_first` is the column of its operations when the last one began.
     """
 
     index: int
@@ -57,6 +58,8 @@ class ActorState:
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0))
     line_wait_ns: float = 0.0
     line_wait_per_ns: float = 0.0
+    op_ns: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    op_times: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     @property
     def current(self) -> Phase:

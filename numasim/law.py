@@ -112,7 +112,9 @@ class Law:
             fronts += moved
         return Ticks(group, -np.expm1(-np.maximum(visits, 0.0)), fronts)
 
-    def _working(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list:
+    def _working(
+        self, starts_ns: np.ndarray, ends_ns: np.ndarray
+    ) -> list[tuple[Burst, np.ndarray, np.ndarray]]:
         """Phases in bursts that did something in a window, with their actor's work at its ticks."""
         found = []
         for column, phases in self.bursts.items():
@@ -124,7 +126,9 @@ class Law:
                 found += [(phase, before, after) for phase in own]
         return found
 
-    def _moving(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list:
+    def _moving(
+        self, starts_ns: np.ndarray, ends_ns: np.ndarray
+    ) -> list[tuple[Front, np.ndarray, np.ndarray]]:
         found = []
         for front in self.fronts:
             if front.column in self.burst_fronts:
@@ -147,7 +151,7 @@ class Law:
             Pairs.
         """
         chance = ticks.probability[ticks.group[tick], self.space.class_of[pages]]
-        hit = rng.random(len(pages)) < chance
+        hit: np.ndarray = rng.random(len(pages)) < chance
         for front, before, after in ticks.fronts:
             hit |= front.passed(pages, before[tick], after[tick])
         return hit
@@ -176,7 +180,9 @@ class Law:
         then = np.minimum(stamps[run].astype(np.int64) * STAMP_NS, now_ns)
         at = self.exposure.at(np.r_[then, now_ns])
         chances = -np.expm1(-(at[-1] - at[:-1])[:, : self.nr_classes])
-        chance = chances[np.repeat(np.arange(len(run)), length), self.space.class_of[heads]]
+        chance: np.ndarray = chances[
+            np.repeat(np.arange(len(run)), length), self.space.class_of[heads]
+        ]
         for front in self.fronts:
             before = np.repeat(at[:-1, front.column], length)
             chance[front.passed(heads, before, at[-1, front.column])] = 1.0
@@ -187,22 +193,42 @@ class Law:
         self, heads: np.ndarray, now_ns: int, rng: np.random.Generator
     ) -> np.ndarray:
         """bool[N]: draw whether each folio is young and make it old, as the young filter does."""
-        young = rng.random(len(heads)) < self.young_chance(heads, now_ns)
+        young: np.ndarray = rng.random(len(heads)) < self.young_chance(heads, now_ns)
         self.note_checked(heads, np.full(len(heads), now_ns), np.zeros(len(heads), bool))
         return young
 
     def visit_rates_per_ns(self) -> np.ndarray:
         """float64[C]: rate at which one bit of each class is set now, sweeps by their mean."""
-        rates = self.exposure.rates[: self.nr_classes].copy()
+        rates: np.ndarray = self.exposure.rates[: self.nr_classes].copy()
         for front in self.fronts:
             rates[front.classes] += self.exposure.rates[front.column] / front.nr
         return rates
 
-    def tick_chance(self, span_ns: int) -> np.ndarray:
-        """float64[C]: chance that a page of each class is touched in a span at present rates."""
-        chance = -np.expm1(-self.exposure.rates[: self.nr_classes] * span_ns)
+    def mean_visit_rates_per_ns(self, from_ns: int, to_ns: int) -> np.ndarray:
+        """float64[C]: the same on average between two instants."""
+        mean = self._mean_rates(from_ns, to_ns)
+        rates: np.ndarray = mean[: self.nr_classes].copy()
         for front in self.fronts:
-            swept = self.exposure.rates[front.column] * span_ns / front.nr
+            rates[front.classes] += mean[front.column] / front.nr
+        return rates
+
+    def _mean_rates(self, from_ns: int, to_ns: int) -> np.ndarray:
+        if to_ns <= from_ns:
+            return self.exposure.rates
+        before, after = self.exposure.at(np.array([from_ns, to_ns]))
+        mean: np.ndarray = (after - before) / (to_ns - from_ns)
+        return mean
+
+    def tick_chance(self, span_ns: int, from_ns: int, to_ns: int) -> np.ndarray:
+        """float64[C]: chance that a page of each class is touched in a span of `span_ns`.
+
+        At the mean rates between two instants: those of one instant may be of a moment in which a
+        migration held everybody up.
+        """
+        mean = self._mean_rates(from_ns, to_ns)
+        chance: np.ndarray = -np.expm1(-mean[: self.nr_classes] * span_ns)
+        for front in self.fronts:
+            swept = mean[front.column] * span_ns / front.nr
             if swept > 0:
                 missed = (1 - chance[front.classes]) * max(0.0, 1 - swept)
                 chance[front.classes] = 1 - missed

@@ -8,7 +8,6 @@ from numasim.cost import Background
 from numasim.migration import Traffic
 
 MIGRATE_BATCH = 512  # folios unmapped and flushed together; Linux 7.3.4 migration of a list
-MOST_LOST = 0.9  # share of the threads that migration can keep waiting at most
 
 
 class Load:
@@ -19,18 +18,27 @@ class Load:
     tlb_shootdown : int
         Time of one, ns.
     pages_per_bit : int64[C]
+    process_of_class : int64[C]
+    nr_processes : int
 
     Attributes
     ----------
     cores : dict of str to float
     """
 
-    def __init__(self, tlb_shootdown: int, pages_per_bit: np.ndarray) -> None:
+    def __init__(
+        self,
+        tlb_shootdown: int,
+        pages_per_bit: np.ndarray,
+        process_of_class: np.ndarray,
+        nr_processes: int,
+    ) -> None:
         self._tlb_shootdown, self._pages_per_bit = tlb_shootdown, pages_per_bit
+        self._process_of_class, self._nr_processes = process_of_class, nr_processes
         self.cores: dict[str, float] = {}
         self._flows: dict[str, list[Background]] = {}
-        self._waiting: dict[str, float] = {}
-        self._interrupted: dict[str, float] = {}
+        self._waiting: dict[str, np.ndarray] = {}
+        self._interrupted: dict[str, np.ndarray] = {}
 
     def begin(self, name: str, moved: Traffic, busy_ns: int, visit_rates: np.ndarray) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it.
@@ -46,7 +54,8 @@ class Load:
         Notes
         -----
         Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to
-        one of its pages waits half of that. Each batch interrupts every running thread once.
+        one of its pages waits half of that. Each batch interrupts every running CPU thread of the
+        processes whose pages it holds once.
         """
         flows: list[Background] = []
         for (source, target), nr_bytes in moved.bytes.items():
@@ -55,10 +64,15 @@ class Load:
             flows.append(Background(node=target, write_bytes_per_ns=speed))
         self._flows[name], self.cores[name] = flows, 1.0
         batches = moved.folios / MIGRATE_BATCH
-        batch_ns = busy_ns / max(batches, 1.0)
-        visits = float(moved.pages_of_class / self._pages_per_bit @ visit_rates)
+        batch_ns = moved.busy_ns / max(batches, 1.0)
+        folios = moved.pages_of_class / self._pages_per_bit
+        visits = self._by_process(folios * visit_rates)
         self._waiting[name] = visits * batch_ns / 2 * batch_ns / busy_ns
-        self._interrupted[name] = batches * self._tlb_shootdown / busy_ns
+        share = self._by_process(folios) / max(1, moved.folios)
+        self._interrupted[name] = share * batches * self._tlb_shootdown / busy_ns
+
+    def _by_process(self, per_class: np.ndarray) -> np.ndarray:
+        return np.bincount(self._process_of_class, per_class, minlength=self._nr_processes)
 
     def end(self, name: str) -> None:
         """The kdamond sleeps again."""
@@ -70,9 +84,22 @@ class Load:
         """Traffic of all migrations."""
         return [flow for flows in self._flows.values() for flow in flows]
 
-    def working_share(self, threads: int) -> float:
-        """Part of `threads` running threads that waits neither for a page nor in an interrupt."""
-        if not threads:
-            return 1.0
-        lost = sum(self._waiting.values()) / threads + sum(self._interrupted.values())
-        return 1.0 - min(lost, MOST_LOST)
+    def working_share(self, process: int, threads: int, is_cpu: bool = True) -> float:
+        """Part of a process's running threads that waits neither for a page nor in an interrupt.
+
+        Parameters
+        ----------
+        process : int
+        threads : int
+            Running ones of the process, on all accessors.
+        is_cpu : bool
+            Whether TLB shootdowns interrupt the threads asked for.
+
+        Notes
+        -----
+        Visits were counted at full speed; waiting threads visit less, so x thread's worth of
+        waiting for every working thread leaves 1 / (1 + x) of them at work.
+        """
+        waiting = sum(float(w[process]) for w in self._waiting.values()) / max(1, threads)
+        hit = sum(float(i[process]) for i in self._interrupted.values()) if is_cpu else 0.0
+        return 1.0 / (1.0 + waiting) / (1.0 + hit)

@@ -56,7 +56,13 @@ class Machine:
         kinds = [accessor.kind for accessor in topology.accessors]
         self.kernel_accessor = kinds.index("CPU") if "CPU" in kinds else 0  # where kdamonds run
         self.actors = actors_of(workload, topology)
-        self.load = Load(topology.costs.tlb_shootdown, self.space.pages_per_bit)
+        owner = np.array([m.process for m in self.space.mappings])
+        self.load = Load(
+            topology.costs.tlb_shootdown,
+            self.space.pages_per_bit,
+            owner[self.space.mapping_of_class],
+            len(workload.processes),
+        )
         self.policies = {m.first: m.mapping.policy for m in self.space.mappings}
         self.populator = Populator(self.migrator, topology.costs, self.policies)
         self.alive = [False] * len(workload.processes)
@@ -189,6 +195,7 @@ class Machine:
                 actor.phase_operations += done
                 actor.lines = actor.lines + actor.lines_per_ns * span
                 actor.line_wait_ns += actor.line_wait_per_ns * span
+                actor.op_times = actor.op_times + done * actor.op_ns
         if self.solution is not None:
             solution = self.solution
             self.node_bytes[:, 0] += solution.node_read_bytes_per_ns * span
@@ -271,8 +278,7 @@ class Machine:
         """Find the speeds that follow from the present state and let the law run at them."""
         self.advance(now_ns)
         running = [a for a in self.actors if a.state == "running"]
-        working = self.load.working_share(sum(a.actor.threads for a in running))
-        demands = [self._demand(a, working) for a in running]
+        demands = [self._demand(a, self._working_share(a, running)) for a in running]
         flows = self.load.flows + [self._populate_flow(p) for p in self._all_populating()]
         cores = [0.0] * len(self.topology.accessors)
         cores[self.kernel_accessor] += sum(self.load.cores.values())
@@ -283,10 +289,11 @@ class Machine:
             if actor.state != "running":
                 actor.rate_per_ns = 0.0
                 actor.lines_per_ns = np.zeros(len(self.topology.nodes))
-        for actor, demand, speed in zip(
-            running, demands, self.solution.ops_per_ns.tolist(), strict=True
-        ):
-            actor.rate_per_ns = speed
+        solution = self.solution
+        op_ns = np.stack([solution.op_ns, solution.op_p50_ns, solution.op_p99_ns], axis=1)
+        for i, (actor, demand) in enumerate(zip(running, demands, strict=True)):
+            speed = float(solution.ops_per_ns[i])
+            actor.rate_per_ns, actor.op_ns = speed, op_ns[i]
             lines = sum((flow.lines for flow in demand.flows), np.zeros(len(self.topology.nodes)))
             actor.lines_per_ns = speed * lines
             actor.line_wait_per_ns = float(
@@ -297,6 +304,11 @@ class Machine:
         self.rates.add_busy(rates, self.actors)
         self.law.exposure.set_rates(now_ns, rates)
 
+    def _working_share(self, actor: ActorState, running: list[ActorState]) -> float:
+        threads = sum(a.actor.threads for a in running if a.process == actor.process)
+        is_cpu = self.topology.accessors[actor.accessor].kind == "CPU"
+        return self.load.working_share(actor.process, threads, is_cpu)
+
     def _populate_flow(self, populating: Populating) -> Background:
         speed = self.populator.write_bytes_per_ns(populating)
         return Background(node=populating.home, write_bytes_per_ns=speed)
@@ -305,7 +317,8 @@ class Machine:
         """float64[N]: missing lines per operation that go to each node."""
         pattern = compiled.pattern
         share = self.migrator.node_counts @ weights
-        return pattern.visits * pattern.lines * pattern.miss * share
+        lines: np.ndarray = pattern.visits * pattern.lines * pattern.miss * share
+        return lines
 
     def _demand(self, actor: ActorState, working: float) -> Demand:
         phase = actor.current

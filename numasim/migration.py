@@ -46,11 +46,12 @@ class Ledger:
 
 @dataclass
 class Traffic:
-    """What was moved since last asked: bytes by (source, target), pages by class, folios."""
+    """What was moved since last asked: bytes by (source, target), pages by class, folios, time."""
 
     bytes: dict[tuple[int, int], int]
     pages_of_class: np.ndarray
     folios: int = 0
+    busy_ns: int = 0
 
 
 CostOf = Callable[[int, int, int], int]
@@ -153,9 +154,11 @@ class Migrator:
         topology = self.memory.topology
         ids = np.array([topology.node_id(n) for n in policy.nodes] or range(len(topology.nodes)))
         if policy.mode == "interleave":
-            return ids[folio % len(ids)]
+            turns: np.ndarray = ids[folio % len(ids)]
+            return turns
         if policy.mode == "weighted_interleave":
-            return np.repeat(ids, policy.weights)[folio % sum(policy.weights)]
+            weighted: np.ndarray = np.repeat(ids, policy.weights)[folio % sum(policy.weights)]
+            return weighted
         if policy.mode in ("bind", "preferred") and home not in ids:
             order = topology.fallback_order(home)
             return np.full(len(folio), min(ids.tolist(), key=order.index))
@@ -224,7 +227,7 @@ class Migrator:
     def _lift(self, pages: np.ndarray) -> np.ndarray:
         """Take pages out of their frames; the frames."""
         memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
-        frames = memory.frame_of[pages].astype(np.int64)
+        frames: np.ndarray = memory.frame_of[pages].astype(np.int64)
         memory.frame_of[pages] = ABSENT
         self.frame_counts.remove(frames, classes)
         if self.page_counts is not None:
@@ -317,6 +320,7 @@ class Migrator:
         order = (size * memory.pages_per_frame).bit_length() - 1
         counts = np.bincount(sources)
         busy = sum(n * self.cost_of(s, target, order) for s, n in enumerate(counts.tolist()) if n)
+        self._traffic.busy_ns += busy
         if self.watch is not None:
             self.watch(pages, frames, cause)
         return pages, busy, heads[len(new) :]

@@ -9,6 +9,7 @@ with that share of positive samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -20,10 +21,14 @@ from numasim.traffic import BLOCK_SLOTS
 from numasim.view import View
 
 
-def truth_profile(machine: Machine, node: int, bins: int) -> np.ndarray:
-    """float64[bins]: visits per second (to accessed bits) in equal parts of a node's frames."""
+def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.ndarray:
+    """float64[bins]: visits per second (to accessed bits) in equal parts of a node's frames.
+
+    On average from `from_ns` to now, at the present placement.
+    """
     blocks = machine.migrator.frame_counts.by_block()
-    per_frame = machine.law.visit_rates_per_ns() * 1e9 / machine.space.pages_per_bit
+    rates = machine.law.mean_visit_rates_per_ns(from_ns, machine.now_ns)
+    per_frame = rates * 1e9 / machine.space.pages_per_bit
     total = np.r_[0.0, np.cumsum(blocks @ per_frame)]
     first, last = np.array(machine.memory.node_runs(node)).T
     before = np.r_[0, np.cumsum(last - first)]
@@ -32,7 +37,8 @@ def truth_profile(machine: Machine, node: int, bins: int) -> np.ndarray:
     run = np.clip(np.searchsorted(before, at, "right") - 1, 0, len(first) - 1)
     heat = _up_to(total, first[run] + at - before[run]) - _up_to(total, first[run])
     whole = _up_to(total, last) - _up_to(total, first)
-    return np.diff(np.r_[0.0, np.cumsum(whole)][run] + heat)
+    found: np.ndarray = np.diff(np.r_[0.0, np.cumsum(whole)][run] + heat)
+    return found
 
 
 def _up_to(total: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -41,14 +47,33 @@ def _up_to(total: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 def monitoring_error(
-    context: ContextState, regions: list[Regions], max_nr: int, hot_ratio: float
+    context: ContextState,
+    regions: list[Regions],
+    max_nr: int,
+    hot_ratio: float,
+    from_ns: int,
+    to_ns: int,
 ) -> dict[str, float]:
-    """Monitoring error of one snapshot against the present truth, over all targets of a context.
+    """Monitoring error of one snapshot against the truth, over all targets of a context.
+
+    Parameters
+    ----------
+    context : ContextState
+    regions : list of Regions
+        The snapshot, one per target.
+    max_nr : int
+        Samples of its aggregation.
+    hot_ratio : float
+        Share of samples from which a page is hot.
+    from_ns, to_ns : int
+        The truth is the mean between these instants.
 
     Returns
     -------
     dict
-        ``emd``, ``f1``, ``hot_bytes`` (true), ``seen_hot_bytes``, ``both_bytes``.
+        ``emd``, ``f1`` (NaN where nothing is hot and nothing is called hot), ``heat_bytes`` (true
+        bytes found accessed by a sample, on average), ``hot_bytes`` (true), ``seen_hot_bytes``,
+        ``both_bytes``.
 
     Notes
     -----
@@ -61,7 +86,7 @@ def monitoring_error(
     for view, found in zip(views, regions, strict=True):
         if not len(found):
             continue
-        chance = view.law.tick_chance(span_ns)
+        chance = view.law.tick_chance(span_ns, from_ns, to_ns)
         unit = getattr(context.source, "addr_unit", 1)
         low, high = (view.addresses.linear(a * unit) for a in (found.start, found.end))
         warm, touched = _cumulated(view, low, high, [(chance >= hot_ratio).astype(float), chance])
@@ -71,11 +96,16 @@ def monitoring_error(
         seen += float((high - low)[called].sum())
         rate = found.nr_accesses / max_nr
         emds.append(_emd(touched, rate, low, high, BLOCK_SLOTS * view.addresses.slot_bytes))
-        weights.append(float(touched(high[-1:])[0] + (rate * (high - low)).sum()))
-    total = sum(weights)
-    emd = float(np.dot(emds, weights) / total) if total > 0 else 0.0
-    f1 = 2 * both / (hot + seen) if hot + seen > 0 else 1.0
-    return {"emd": emd, "f1": f1, "hot_bytes": hot, "seen_hot_bytes": seen, "both_bytes": both}
+        weights.append(float(touched(high[-1:])[0]))
+    heat = sum(weights)
+    return {
+        "emd": float(np.dot(emds, weights) / heat) if heat > 0 else math.nan,
+        "f1": 2 * both / (hot + seen) if hot + seen > 0 else math.nan,
+        "heat_bytes": heat,
+        "hot_bytes": hot,
+        "seen_hot_bytes": seen,
+        "both_bytes": both,
+    }
 
 
 Cumulated = Callable[[np.ndarray], np.ndarray]

@@ -44,6 +44,7 @@ class Recorder:
         self._next_snapshot_ns = 0
         self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
         self._tried: dict[tuple[str, int], list[tuple[int, ...]]] = {}
+        self._before: dict[int, tuple[float, float, np.ndarray]] = {}
 
     def append(self, table: str, **row: Any) -> None:
         """One more row."""
@@ -111,16 +112,14 @@ class Recorder:
             self._snapshots(now_ns)
 
     def _actor(self, t: float, actor: ActorState) -> None:
-        solution = self.machine.solution
-        running = [a.index for a in self.machine.actors if a.state == "running"]
-        nan = float("nan")
-        mean = p50 = p99 = nan
-        if solution is not None and actor.index in running and len(solution.op_ns) == len(running):
-            at = running.index(actor.index)
-            mean, p50, p99 = (
-                float(x[at]) for x in (solution.op_ns, solution.op_p50_ns, solution.op_p99_ns)
-            )
+        since, done, times = self._before.get(actor.index, (0.0, 0.0, np.zeros(3)))
+        self._before[actor.index] = (t, actor.operations, actor.op_times)
+        more = actor.operations - done
+        mean, p50, p99 = (
+            (actor.op_times - times) / more if more > 0 else np.full(3, np.nan)
+        ).tolist()
         near = self.machine.topology.tiers(actor.accessor)[0]
+        running = actor.state == "running"
         self.append(
             "actors",
             t_s=t,
@@ -128,7 +127,7 @@ class Recorder:
             state=actor.state,
             phase=actor.current.name or str(actor.phase),
             operations=actor.operations,
-            ops_per_s=actor.rate_per_ns * 1e9,
+            ops_per_s=more / (t - since) if t > since else 0.0,
             op_mean_ns=mean,
             op_p50_ns=p50,
             op_p99_ns=p99,
@@ -136,7 +135,7 @@ class Recorder:
             local_lines=float(actor.lines[near]),
             line_wait_ns=actor.line_wait_ns,
             local_share=_share(actor.lines_per_ns[near], actor.lines_per_ns.sum()),
-            best_local_share=self._best_share(actor, near) if actor.state == "running" else nan,
+            best_local_share=self._best_share(actor, near) if running else float("nan"),
         )
 
     def _best_share(self, actor: ActorState, near: int) -> float:
@@ -264,9 +263,9 @@ class Recorder:
     # -- what DAMON saw, beside the truth ----------------------------------------------------------
 
     def _snapshots(self, now_ns: int) -> None:
-        t = now_ns / 1e9
+        t, from_ns = now_ns / 1e9, max(0, now_ns - self.scenario.record_ns)
         for n, node in enumerate(self.machine.topology.nodes):
-            profile = truth_profile(self.machine, n, PROFILE_BINS)
+            profile = truth_profile(self.machine, n, PROFILE_BINS, from_ns)
             self.extend(
                 "truth", len(profile), t_s=t, node=node.name, bin=list(range(len(profile))),
                 visits_per_s=profile.tolist(),
@@ -277,7 +276,8 @@ class Recorder:
             seen_ns, max_nr, regions = self._latest[thread.name]
             if not self.scenario.all_snapshots:
                 self._regions(t, thread.name, seen_ns, max_nr, regions)
-            error = monitoring_error(thread.context, regions, max_nr, self.scenario.hot_ratio)
+            hot = self.scenario.hot_ratio
+            error = monitoring_error(thread.context, regions, max_nr, hot, from_ns, now_ns)
             self.append("monitoring", t_s=t, kdamond=thread.name, **error)
 
     def _regions(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from numasim.errors import ConfigError, Problem
+from numasim.loader import load_scenario
 from numasim.scenario import Scenario
 
 COLUMNS: dict[str, str] = {
@@ -31,11 +32,12 @@ COLUMNS: dict[str, str] = {
     "tried": "t_s kdamond scheme target start end nr_accesses age applied_bytes",
     "snapshots": "t_s seen_s kdamond target start end nr_accesses max_nr_accesses age",
     "truth": "t_s node bin visits_per_s",
-    "monitoring": "t_s kdamond emd f1 hot_bytes seen_hot_bytes both_bytes",
+    "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
     "events": "t_s who what detail",
 }
 """Tables and their columns. Bytes and counts are cumulative where the name is a total of traffic
-(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row,
+(read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row;
+`actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
 ``snapshots: all``."""
 
@@ -87,8 +89,6 @@ class Result:
 
     def scenario(self) -> Scenario:
         """The scenario it came from; running it gives identical tables."""
-        from numasim.loader import load_scenario
-
         return load_scenario(self.provenance["scenario"])
 
     # -- summary -----------------------------------------------------------------------------------
@@ -102,9 +102,10 @@ class Result:
             ``throughput_ops_per_s`` (geometric mean over actors), ``local_share`` and
             ``loaded_latency_ns`` (means over missing lines), ``promoted_bytes``,
             ``demoted_bytes`` (up or down the tiers of the process's first actor), ``kdamond_cpu``
-            (CPUs), ``emd``, ``f1`` (means over snapshots), ``shifts_followed`` (share of phases
-            whose accesses became local), ``convergence_s`` (how long that took, mean over those),
-            ``op_p99_ns``.
+            (CPUs), ``emd`` (mean over snapshots, weighted by true heat), ``f1`` (of all snapshots
+            together), ``shifts_followed`` (share of changes of phase after which accesses became
+            local), ``convergence_s`` (how long that took, mean over those), ``op_p99_ns`` (of a
+            stretch of constant speed, mean over operations).
         """
         found: dict[str, float] = {}
         speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
@@ -118,7 +119,8 @@ class Result:
             speeds.append(last.operations / (until - began[actor]))
             local, lines = local + last.local_lines, lines + last.lines
             wait += last.line_wait_ns
-            p99.append(rows.op_p99_ns.mean())
+            weights = rows.operations.diff().fillna(0.0)
+            p99.append(float((rows.op_p99_ns * weights).sum() / weights.sum()))
         speeds = [s for s in speeds if s > 0]
         found["throughput_ops_per_s"] = (
             float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
@@ -128,13 +130,19 @@ class Result:
         found["op_p99_ns"] = float(np.mean(p99)) if p99 else math.nan
         found |= self._moved()
         found["kdamond_cpu"] = self._kdamond_cpu()
-        found["emd"] = float(self.monitoring.emd.mean()) if len(self.monitoring) else math.nan
-        found["f1"] = float(self.monitoring.f1.mean()) if len(self.monitoring) else math.nan
+        found["emd"], found["f1"] = self._monitoring_error()
         shifts = self.convergence()
+        shifts = shifts[shifts.groupby("actor").cumcount() > 0]  # its first phase shifts nothing
         followed = shifts[np.isfinite(shifts.converged_s)]
         found["shifts_followed"] = len(followed) / len(shifts) if len(shifts) else math.nan
         found["convergence_s"] = float(followed.converged_s.mean()) if len(followed) else math.nan
         return found
+
+    def _monitoring_error(self) -> tuple[float, float]:
+        seen = self.monitoring[self.monitoring.heat_bytes > 0]
+        heat, called = seen.heat_bytes.sum(), (seen.hot_bytes + seen.seen_hot_bytes).sum()
+        emd = (seen.emd * seen.heat_bytes).sum() / heat if heat > 0 else math.nan
+        return float(emd), float(2 * seen.both_bytes.sum() / called) if called > 0 else math.nan
 
     def _moved(self) -> dict[str, float]:
         up = self.moves.direction == "promotion"

@@ -65,6 +65,8 @@ class Paddr:
         if scheme.action == "stat" and not scheme.filters.ops:
             return Applied(0)
         slots = self._addresses.slots(start * self._unit, end * self._unit)
+        if not slots:  # the region lies in a hole
+            return Applied(0)
         frames = [self._page_of[first:last] for first, last in slots]
         pages = np.concatenate(frames) if len(frames) != 1 else frames[0]
         pages = pages[pages >= 0].astype(np.int64)

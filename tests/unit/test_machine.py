@@ -353,7 +353,7 @@ def test_waiting_threads_are_counted_once_however_they_are_grouped():
         machine = loaded(threads)
         moved = machine.migrator.migrate(np.arange(1024), 1, "k")
         machine.begin_migration("k", moved.busy_ns)
-        shares.append(machine.load.working_share(8))
+        shares.append(machine.load.working_share(0, 8))
     assert shares[0] == pytest.approx(shares[1])
 
 
@@ -364,7 +364,28 @@ def test_a_huge_folio_keeps_its_visitors_waiting_as_one_page():
     traffic = machine.migrator.take_traffic()
     machine.load.begin("k", traffic, moved.busy_ns, machine.law.visit_rates_per_ns())
     visits = machine.actors[0].rate_per_ns  # one visit per operation, all to these folios
-    assert machine.load._waiting["k"] == pytest.approx(visits * moved.busy_ns / 2)
+    assert machine.load._waiting["k"] == pytest.approx([visits * moved.busy_ns / 2])
+
+
+def test_who_does_not_touch_what_moves_is_not_kept_waiting():
+    machine = loaded([4])
+    moved = machine.migrator.migrate(np.arange(1024), 1, "k")
+    machine.begin_migration("k", moved.busy_ns)
+    load = machine.load
+    load._waiting["k"] = np.r_[load._waiting["k"], 0.0]
+    load._interrupted["k"] = np.r_[load._interrupted["k"], 0.0]
+    assert load.working_share(0, 4) < load.working_share(0, 4, is_cpu=False) < 1.0
+    assert load.working_share(1, 4) == 1.0
+
+
+def test_checking_pages_keeps_nobody_waiting():
+    shares = []
+    for idle_ns in (0, 10**9):
+        machine = loaded([4])
+        moved = machine.migrator.migrate(np.arange(1024), 1, "k")
+        machine.begin_migration("k", moved.busy_ns + idle_ns)
+        shares.append(1 - machine.load.working_share(0, 4))
+    assert shares[1] < shares[0] / 100
 
 
 def test_work_of_several_kdamonds_adds_up_and_ends():
@@ -376,7 +397,7 @@ def test_work_of_several_kdamonds_adds_up_and_ends():
     assert len(machine.load.flows) == 4
     machine.end_migration("a")
     machine.end_migration("b")
-    assert machine.load.flows == [] and machine.load.working_share(4) == 1.0
+    assert machine.load.flows == [] and machine.load.working_share(0, 4) == 1.0
 
 
 # -- accessors -------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def _kdamond(t: np.ndarray, name: str, k: int, rng: np.random.Generator) -> pd.D
 def _monitoring(t: np.ndarray, name: str, rng: np.random.Generator) -> pd.DataFrame:
     emd, f1 = rng.random(len(t)) / 5, 1 - rng.random(len(t)) / 3
     rows = pd.DataFrame({"t_s": t, "kdamond": name, "emd": emd, "f1": f1})
-    return rows.assign(hot_bytes=1e9, seen_hot_bytes=1e9, both_bytes=9e8)
+    return rows.assign(heat_bytes=5e8, hot_bytes=1e9, seen_hot_bytes=1e9, both_bytes=9e8)
 
 
 def _scheme(t: np.ndarray, name: str, scheme: object) -> pd.DataFrame:
