@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numasim.errors import ConfigError
-from numasim.memory import FREE, OTHER, PCP_BATCH_PAGES, PCP_MAX_SCALE, RESERVED, FreeFrames, Memory
+from numasim.free_frames import FreeFrames
+from numasim.memory import FREE, OTHER, PCP_BATCH_PAGES, PCP_MAX_SCALE, RESERVED, Memory
 from numasim.watermarks import zone_watermarks
 from tests import worlds
 
