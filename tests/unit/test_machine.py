@@ -379,13 +379,14 @@ def test_who_does_not_touch_what_moves_is_not_kept_waiting():
 
 
 def test_checking_pages_keeps_nobody_waiting():
-    shares = []
-    for idle_ns in (0, 10**9):
+    waited = []
+    for checking_ns in (0, 10**9):
         machine = loaded([4])
         moved = machine.migrator.migrate(np.arange(1024), 1, "k")
-        machine.begin_migration("k", moved.busy_ns + idle_ns)
-        shares.append(1 - machine.load.working_share(0, 4))
-    assert shares[1] < shares[0] / 100
+        busy_ns = moved.busy_ns + checking_ns
+        machine.begin_migration("k", busy_ns)
+        waited.append(machine.load._waiting["k"][0] * busy_ns)
+    assert waited[0] == pytest.approx(waited[1])
 
 
 def test_work_of_several_kdamonds_adds_up_and_ends():
