@@ -15,7 +15,7 @@ from numasim.formats import masim
 from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
 from numasim.scenario import Scenario
-from numasim.timed_events import events_of, inline_kdamonds
+from numasim.timed_events import events_of, inline_kdamonds, take_process_starts
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns, parse_ratio
 from numasim.workload import Workload
@@ -92,7 +92,7 @@ def _load(kind: str, name: str | Mapping[str, Any], make: Callable[[Any, str], T
 
 
 def load_scenario(
-    document: Mapping[str, Any],
+    document: dict[str, Any],
     *,
     overrides: Sequence[str] = (),
     policy: Any = None,
@@ -122,7 +122,7 @@ def load_scenario(
     ConfigError
         With every mistake found.
     """
-    document = copy.deepcopy(dict(document))
+    document = copy.deepcopy(document)
     problems = [
         Problem(f"--set {o}", "expected KEY=VALUE, KEY beginning with " + ", ".join(OVERRIDABLE))
         for o in overrides
@@ -137,7 +137,11 @@ def load_scenario(
     ]
     topology = collect("topology", lambda: _topology(document, overrides, base))
     given = document.get("workload")
-    workload = collect("workload", lambda: _workload(document, given, overrides, base))
+    programs = collect("workload", lambda: _inline_workload(document, overrides, base))
+    workload = None
+    if programs is not None:
+        collect("", lambda: take_process_starts(document))
+        workload = collect("workload", lambda: _workload(document, given, base))
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
     record = collect("record", lambda: _some_time(document.get("record", "1 s")))
     seed = collect("seed", lambda: _seed(document.get("seed", 1)))
@@ -239,13 +243,18 @@ def _topology(document: dict[str, Any], overrides: Sequence[str], base: Path) ->
     return load_topology(document["topology"])
 
 
-def _workload(
-    document: dict[str, Any], given: Any, overrides: Sequence[str], base: Path
-) -> Workload:
+def _inline_workload(
+    document: dict[str, Any], overrides: Sequence[str], base: Path
+) -> dict[str, Any]:
+    """Plain data of the workload, in the document instead of its name."""
     given = _needed(document, "workload")
     if isinstance(given, Workload):
         given = plain(given)
-    document["workload"] = workload_data(given, _under("workload.", overrides), base)
+    document["workload"] = data = workload_data(given, _under("workload.", overrides), base)
+    return data
+
+
+def _workload(document: dict[str, Any], given: Any, base: Path) -> Workload:
     source = given if isinstance(given, str) else ""
     try:
         return Workload.from_dict(document["workload"], source)

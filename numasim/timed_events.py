@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from numasim.topology import Topology
 from numasim.units import parse_duration_ns
 from numasim.workload import Mempolicy, Workload
 
-EVENT_KEYS = ("at", "damo", "kdamonds", "commit", "sysctl", "interleave", "stop_process")
+EVENT_KEYS = (
+    "at", "damo", "kdamonds", "commit", "sysctl", "interleave", "start_process", "stop_process",
+)  # fmt: skip
 """``kdamonds`` starts the threads of a kdamonds file, ``commit`` tunes running ones to it."""
 VERBS = {"start": "start", "tune": "commit", "stop": "stop"}
 
@@ -27,6 +30,37 @@ def inline_kdamonds(document: dict[str, Any], base: Path) -> None:
         for key in ("kdamonds", "commit"):
             if isinstance(entry, dict) and isinstance(entry.get(key), str):
                 entry[key] = library.read(base / entry[key])
+
+
+def take_process_starts(document: dict[str, Any]) -> None:
+    """Move ``start_process`` events of a document into its workload: its start is its own.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such process.
+    """
+    entries = document.get("events")
+    processes = document["workload"].get("processes")
+    if not isinstance(entries, list) or not isinstance(processes, list):
+        return
+    named = {p.get("name"): p for p in processes if isinstance(p, dict)}
+    kept, problems = [], []
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, dict) or "start_process" not in entry:
+            kept.append(entry)
+            continue
+        name = entry["start_process"]
+        extra = sorted(set(entry) - {"at", "start_process"})
+        if name not in named or "at" not in entry or extra:
+            message = f'no process "{name}"' if name not in named else "expected at beside it only"
+            hint = did_you_mean(str(name), map(str, named)) if name not in named else ""
+            problems.append(Problem(f"events[{i}].start_process", message, hint))
+        else:
+            named[name]["start"] = entry["at"]
+    if problems:
+        raise ConfigError(problems)
+    document["events"] = kept
 
 
 def events_of(entries: Any, topology: Topology, workload: Workload) -> list[Event]:
@@ -43,7 +77,7 @@ def events_of(entries: Any, topology: Topology, workload: Workload) -> list[Even
     found = []
     for i, entry in enumerate(entries):
         step = Collector(problems)
-        event = step(f"[{i}]", lambda entry=entry: _event(entry, topology, workload))
+        event = step(f"[{i}]", partial(_event, entry, topology, workload))
         if event is not None:
             found.append(event)
     if problems:
@@ -130,7 +164,7 @@ def _interleave(value: Any, workload: Workload) -> dict[str, tuple[int, ...]]:
                 problems.append(Problem(place, message))
                 continue
             fields = {"mode": old.mode, "nodes": old.nodes, "weights": weights}
-            new = collect(place, lambda fields=fields: build(Mempolicy, fields))
+            new = collect(place, partial(build, Mempolicy, fields))
             if new is not None:
                 found[str(name)] = new.weights
     if problems:

@@ -292,3 +292,11 @@ def test_kdamonds_run_before_they_are_tuned():
 def test_as_many_are_tuned_as_run():
     (found,) = complaints(policy="tpp_damon", events=[tune("5 s")])
     assert found == "events[0]: tunes 1 kdamonds, but 2 are running then"
+
+
+def test_an_event_can_start_a_process():
+    made = load_scenario(document(events=[{"at": "250 ms", "start_process": "app"}]))
+    assert made.workload.processes[0].start == 250_000_000 and not made.events
+    assert load_scenario(made.document) == made
+    (found,) = complaints(events=[{"at": "1 s", "start_process": "ap"}])
+    assert found.startswith('events[0].start_process: no process "ap"; did you mean "app"?')
