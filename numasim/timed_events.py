@@ -58,9 +58,9 @@ def take_process_starts(document: dict[str, Any]) -> None:
             problems.append(Problem(f"events[{i}].start_process", message, hint))
         else:
             named[name]["start"] = entry["at"]
+    document["events"] = kept
     if problems:
         raise ConfigError(problems)
-    document["events"] = kept
 
 
 def events_of(entries: Any, topology: Topology, workload: Workload) -> list[Event]:
