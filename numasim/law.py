@@ -149,6 +149,8 @@ class Law:
         ----------
         pages, tick : int64[N]
             Pairs.
+        ticks : Ticks
+        rng : numpy.random.Generator
         """
         chance = ticks.probability[ticks.group[tick], self.space.class_of[pages]]
         hit: np.ndarray = rng.random(len(pages)) < chance

@@ -117,8 +117,13 @@ class Migrator:
 
         Parameters
         ----------
+        pages : MappingPages
+        first, last : int
+            Whole folios.
         home : int
             Nearest node of the accessor that touches.
+        policy : Mempolicy
+        from_ns, now_ns : int
 
         Raises
         ------

@@ -62,6 +62,7 @@ def _share_of(per: int) -> Leaf:
 
 
 def read_count(raw: Any, warn: Warn) -> int | str:
+    """A whole number; ``"max"`` for the largest."""
     number = units.damo_number(raw)
     if number.denominator != 1:
         warn(f"{raw} is no whole number and is cut to {int(number)}")
@@ -113,6 +114,8 @@ def _threads(raw: Any, warn: Warn) -> str:
 
 
 def one_of(words: tuple[str, ...], what: str, other: dict[str, str] | None = None) -> Leaf:
+    """A leaf that takes one of some words; `other` spellings are taken for theirs."""
+
     def read(raw: Any, warn: Warn) -> str:
         word = (other or {}).get(str(raw), str(raw))
         if word not in words:
@@ -138,6 +141,7 @@ def _share(raw: Any, per: int, warn: Warn) -> Fraction:
 
 
 def whole_parts(raw: Any, per: int, warn: Warn) -> int:
+    """A share in whole parts of ``1/per``, rounded."""
     share = _share(raw, per, warn)
     parts = int(share + Fraction(1, 2))
     if share != parts:

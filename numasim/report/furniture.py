@@ -261,6 +261,8 @@ def label_ends(axes: Axes, labels: Sequence[tuple[float, str, Any]], size: float
         With its final limits.
     labels : sequence of (float, str, colour)
         Value at the end of the line (data units), name, colour.
+    size : float
+        Points.
     """
     if not labels:
         return
