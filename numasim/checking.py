@@ -1,18 +1,20 @@
 """Plain data → frozen description, with every complaint at once and at its place.
 
-pydantic finds the mistakes; this module gives each one the place a user sees, such as
-``nodes[2].capacity``, and a way out (``did you mean "latency"?``). Topologies, workloads and
-scenarios all come this way.
+pydantic finds the mistakes of parts; this module gives each one the place a user sees, such as
+``nodes[2].capacity``, and a way out (``did you mean "latency"?``). What is wrong with a whole, such
+as a name given twice, is told by its `checks`; where some parts are wrong, they run on the good
+ones. Topologies, workloads and scenarios all come this way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -77,7 +79,9 @@ def build(
     try:
         return TypeAdapter(cls).validate_python(data, context=context)
     except ValidationError as error:
-        raise ConfigError(problems(cls, data, error, place), source) from None
+        found = dict.fromkeys(problems(cls, data, error, place))
+        found.update(dict.fromkeys(_of_wholes(cls, data, context, place)))
+        raise ConfigError(list(found), source) from None
     except ConfigError as error:
         raise ConfigError([_inside(p, place) for p in error.problems], source) from None
 
@@ -101,7 +105,10 @@ def problems(cls: Any, data: Any, error: ValidationError, place: str = "") -> li
         Without doubles; in pydantic's order.
     """
     found: dict[Problem, None] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and _has_wrong_entry(detail["loc"], details):
+            continue  # it only lacks the entries that are complained about themselves
         for problem in _translate(cls, data, dict(detail), place):
             found.setdefault(problem)
     return list(found)
@@ -133,8 +140,8 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     kind, loc = detail["type"], tuple(detail["loc"])
     path, parents = _walk(cls, data, loc, keep_last=kind in _UNKNOWN + _MISSING)
     where = join_place(place, path)
-    if kind == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
-        return []  # it only lacks the entries that are complained about themselves
+    if kind == "too_short" and not detail["input"]:
+        return [Problem(where, "is empty", f"expected at least {detail['ctx']['min_length']}")]
     if kind in _UNKNOWN:
         known = {name for tp in parents for name in _field_names(tp)}
         return [Problem(where, "unknown key", did_you_mean(str(loc[-1]), known))]
@@ -153,9 +160,13 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     return [Problem(where, f"got {_shown(detail['input'])}, expected {expected}")]
 
 
+def _has_wrong_entry(loc: tuple[Any, ...], details: Sequence[Mapping[str, Any]]) -> bool:
+    return any(len(d["loc"]) > len(loc) and d["loc"][: len(loc)] == loc for d in details)
+
+
 def _with_value(problem: Problem, value: Any) -> Problem:
     """Say what was found, unless the check already did or it would be a whole section."""
-    if isinstance(value, Mapping | list | tuple) or dataclasses.is_dataclass(value):
+    if _is_section(value):
         return problem
     if problem.message.startswith(("got ", "unknown ", "no ")):
         return problem
@@ -169,11 +180,17 @@ def _inside(problem: Problem, place: str) -> Problem:
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a mapping"
-    if isinstance(value, list | tuple) and len(value) > 4:
+    if isinstance(value, list | tuple) and (len(value) > 4 or any(map(_is_section, value))):
         return "a list"
+    if dataclasses.is_dataclass(value):
+        return f"a {type(value).__name__}"
     if value is None:
         return "nothing"
     return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple) or dataclasses.is_dataclass(value)
 
 
 def _walk(cls: Any, data: Any, loc: Sequence[Any], keep_last: bool) -> tuple[str, list[Any]]:
@@ -228,6 +245,141 @@ def _field_names(tp: Any) -> list[str]:
     )
 
 
+# ---------------------------------------------------------------------------- checks of wholes
+
+
+class Unknown(Exception):
+    """A check asked for a part that is itself wrong."""
+
+
+class _Wrong:
+    """Stands where a list has an entry of which nothing can be made."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise Unknown(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Metadata of a type whose class depends on the data, such as a pattern's on its name.
+
+    `pick` gives the class and its fields, or raises `ConfigError`.
+    """
+
+    pick: Callable[[Any], tuple[Any, Any]]
+
+
+def checked(made: T) -> T:
+    """The object, if none of the `checks` of its class complains.
+
+    A class lists in `checks` functions of one object that yield problems. They must not depend on
+    each other: each is run, as far as it gets.
+
+    Raises
+    ------
+    ConfigError
+        With every complaint.
+    """
+    wrong = [problem for check in _checks(made) for problem in check(made)]
+    if wrong:
+        raise ConfigError(wrong)
+    return made
+
+
+def known(of: Any, name: str) -> Any:
+    """An attribute; None where it is wrong, so that a check can go on without it."""
+    try:
+        return getattr(of, name)
+    except Unknown:
+        return None
+
+
+def _checks(made: Any) -> Iterable[Callable[[Any], Iterable[Problem]]]:
+    found: Iterable[Callable[[Any], Iterable[Problem]]] = getattr(made, "checks", ())
+    return found
+
+
+def _complaints(made: Any) -> Iterator[Problem]:
+    """What the checks find in a whole with wrong parts, each as far as it gets."""
+    for check in _checks(made):
+        try:
+            yield from check(made)
+        except (Unknown, ArithmeticError, LookupError, TypeError, ValueError):
+            continue  # it stumbled over a wrong part, which is complained about itself
+
+
+def _of_wholes(tp: Any, data: Any, context: Mapping[str, Any] | None, place: str) -> list[Problem]:
+    """Complaints of wholes anywhere in data of which some part is wrong."""
+    found: list[Problem] = []
+    with contextlib.suppress(Unknown):
+        _partly(tp, data, context, place, found)
+    return found
+
+
+def _partly(
+    tp: Any, data: Any, context: Mapping[str, Any] | None, place: str, found: list[Problem]
+) -> Any:
+    """What can be made of the data; `found` gets what wholes in it complain about.
+
+    Raises
+    ------
+    Unknown
+        If that is nothing.
+    """
+    try:
+        return TypeAdapter(tp).validate_python(data, context=context)
+    except (ValidationError, ConfigError):
+        pass
+    while typing.get_origin(tp) is typing.Annotated:
+        tp, *metadata = typing.get_args(tp)
+        for chosen in (m for m in metadata if isinstance(m, Chosen)):
+            try:
+                tp, data = chosen.pick(data)
+            except ConfigError:
+                raise Unknown(place) from None
+    arms = [arm for arm in _dataclasses_in(tp) if dataclasses.is_dataclass(arm)]
+    if arms and isinstance(data, Mapping):
+        return _part(arms[0], data, context, place, found)
+    if typing.get_origin(tp) not in (list, tuple) or not isinstance(data, list | tuple):
+        raise Unknown(place)
+    entries: list[Any] = []
+    for i, entry in enumerate(data):
+        try:
+            inner = typing.get_args(tp)[0]
+            entries.append(_partly(inner, entry, context, f"{place}[{i}]", found))
+        except Unknown:
+            entries.append(_Wrong())
+    return tuple(entries)
+
+
+def _part(
+    cls: Any,
+    data: Mapping[str, Any],
+    context: Mapping[str, Any] | None,
+    place: str,
+    found: list[Problem],
+) -> Any:
+    """An object with the good fields of the data; the others raise `Unknown`."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    good: dict[str, Any] = {}
+    for name, field in cls.__pydantic_fields__.items():
+        if name in data:
+            with contextlib.suppress(Unknown):
+                inside = join_place(place, name)
+                good[name] = _partly(hints[name], data[name], context, inside, found)
+        elif not field.is_required():
+            good[name] = field.get_default(call_default_factory=True)
+    wrong = {name: property(_raise) for name in cls.__pydantic_fields__ if name not in good}
+    made = object.__new__(type(cls.__name__, (cls,), wrong))
+    made.__dict__.update(good)
+    found += [_inside(problem, place) for problem in _complaints(made)]
+    return made
+
+
+def _raise(made: Any) -> NoReturn:
+    raise Unknown(type(made).__name__)
+
+
 class Collector:
     """Runs steps and gathers what they complain about, each under the step's place.
 
@@ -246,7 +398,7 @@ class Collector:
         except ConfigError as error:
             source = f" ({error.source})" if error.source else ""
             for p in error.problems:
-                joint = "" if p.place.startswith("[") else "."
+                joint = "." if place and not p.place.startswith("[") else ""
                 own = f"{place}{joint}{p.place}" if p.place else place
                 where = p.place if p.place.startswith("--set") else own
                 self._problems.append(Problem(where + source, p.message, p.hint))
