@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from functools import partial
+from typing import Any
 
 import simpy
 
-from numasim.damon.context import PausedFor, Shared
+from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
+from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
 from numasim.kdamond import Thread
 from numasim.machine import Machine
@@ -25,9 +27,10 @@ from numasim.seeds import Seeds
 
 SLOTS = ("TRAFFIC", "KDAMOND", "POLICY", "MIGRATE", "RECORD")
 SLOT_WIDTH = 1000
-MIGRATE_STEP_NS = (
-    10_000_000  # a kdamond that works on pages for long lets the world go on this often
-)
+MIGRATE_STEP_NS = 10_000_000  # a kdamond long at work on pages lets the world go on this often
+
+Steps = Generator[simpy.Event, Any, None]
+"""A SimPy process: it yields the events that it waits for."""
 
 
 class Engine:
@@ -57,6 +60,11 @@ class Engine:
 
     # -- time --------------------------------------------------------------------------------------
 
+    @property
+    def now_ns(self) -> int:
+        """The clock: whole, as only whole delays are scheduled."""
+        return int(self.env.now)
+
     def _sleep(self, delay_ns: int, slot: str, rank: int = 0) -> simpy.Event:
         """An event after `delay_ns`, in its slot of that instant."""
         event = self.env.event()
@@ -85,29 +93,29 @@ class Engine:
 
     def _changed(self) -> None:
         """Find the speeds anew before time goes on, and when the workload changes by itself."""
-        self.machine.settle(self.env.now)
+        self.machine.settle(self.now_ns)
         self._set_alarm()
 
     def _set_alarm(self) -> None:
         at = self.machine.next_change_ns()
         if at >= self._alarm_ns:
             return  # the alarm that is set rings first and sets the next one
-        self._alarm_ns = max(math.ceil(at), self.env.now + 1)
-        event = self._sleep(self._alarm_ns - self.env.now, "TRAFFIC")
+        self._alarm_ns = max(math.ceil(at), self.now_ns + 1)
+        event = self._sleep(self._alarm_ns - self.now_ns, "TRAFFIC")
         event.callbacks.append(self._ring)
 
     def _ring(self, event: simpy.Event) -> None:
-        if self.env.now != self._alarm_ns:
+        if self.now_ns != self._alarm_ns:
             return  # an earlier one was set meanwhile
         self._alarm_ns = math.inf
-        if self.env.now >= self.machine.next_change_ns():
+        if self.now_ns >= self.machine.next_change_ns():
             self._absorb_all()
-            self.machine.change(self.env.now)
+            self.machine.change(self.now_ns)
             self._changed()
         else:
             self._set_alarm()
 
-    def _traffic(self) -> Generator:
+    def _traffic(self) -> Steps:
         """Start and stop processes at their times."""
         moments = []
         for p, process in enumerate(self.scenario.workload.processes):
@@ -115,34 +123,34 @@ class Engine:
             if process.stop is not None:
                 moments.append((process.stop, 1, p))
         for at, stops, p in sorted(moments):
-            if at > self.env.now:
-                yield self._sleep(at - self.env.now, "TRAFFIC", p)
+            if at > self.now_ns:
+                yield self._sleep(at - self.now_ns, "TRAFFIC", p)
             elif not stops:
                 yield self._sleep(0, "TRAFFIC", p)
-            self.machine.advance(self.env.now)
-            (self.machine.stop_process if stops else self.machine.start_process)(p, self.env.now)
+            self.machine.advance(self.now_ns)
+            (self.machine.stop_process if stops else self.machine.start_process)(p, self.now_ns)
             self._changed()
 
-    def _record(self) -> Generator:
+    def _record(self) -> Steps:
         while True:
-            self.recorder.sample(self.env.now)
+            self.recorder.sample(self.now_ns)
             if self._on_progress is not None:
-                self._on_progress(self.env.now / self.scenario.duration_ns)
+                self._on_progress(self.now_ns / self.scenario.duration_ns)
             yield self._sleep(self.scenario.record_ns, "RECORD")
 
     # -- what the experimenter does ----------------------------------------------------------------
 
-    def _events(self) -> Generator:
+    def _events(self) -> Steps:
         policy = self.scenario.policy
         own = Event(
             policy.start, "start", policy.kdamonds(self.scenario.topology), text=policy.kind
         )
         events = [own] if own.kdamonds else []
         for event in sorted([*events, *self.scenario.events], key=lambda e: e.at_ns):
-            yield self._sleep(max(0, event.at_ns - self.env.now), "POLICY")
+            yield self._sleep(max(0, event.at_ns - self.now_ns), "POLICY")
             self._absorb_all()
             self._do(event)
-            self.recorder.event(self.env.now, event)
+            self.recorder.event(self.now_ns, event)
             self._changed()
 
     def _do(self, event: Event) -> None:
@@ -164,7 +172,7 @@ class Engine:
         elif event.action == "interleave":
             self.machine.set_interleave(event.settings)
         else:
-            self.machine.stop_process(event.settings["process"], self.env.now)
+            self.machine.stop_process(event.settings["process"], self.now_ns)
 
     # -- kdamonds ----------------------------------------------------------------------------------
 
@@ -192,7 +200,7 @@ class Engine:
         """Online commit: taken up at the end of the tick in progress, as kdamond calls are."""
         if len(running) != len(kdamonds):
             message = f"{len(kdamonds)} kdamonds given to tune, {len(running)} are running"
-            raise SimulationError(message, self.env.now, "damo tune")
+            raise SimulationError(message, self.now_ns, "damo tune")
         for thread, kdamond in zip(running, kdamonds, strict=True):
             thread.context.call(partial(self._take_up, thread, kdamond.contexts[0]))
             thread.spec = kdamond
@@ -202,7 +210,7 @@ class Engine:
         try:
             commit_context(self.machine, thread.context, spec, self._alive)
         except ConfigError as error:
-            raise SimulationError(f"commit refused: {error}", self.env.now, thread.name) from error
+            raise SimulationError(f"commit refused: {error}", self.now_ns, thread.name) from error
 
     def _rouse(self, thread: Thread) -> None:
         if thread.asleep:
@@ -211,31 +219,31 @@ class Engine:
     def _alive(self, process: int) -> bool:
         return self.machine.alive[process]
 
-    def _kdamond(self, thread: Thread) -> Generator:
+    def _kdamond(self, thread: Thread) -> Steps:
         """The kernel's loop, many sampling intervals at a time."""
-        context, env = thread.context, self.env
-        context.start(env.now)
+        context = thread.context
+        context.start(self.now_ns)
         while not (thread.stopping or context.finished()):
-            wait_us = context.wait_activation(env.now)
+            wait_us = context.wait_activation(self.now_ns)
             if wait_us:
-                yield from self._nap(thread, env.now + wait_us * 1000)
+                yield from self._nap(thread, self.now_ns + wait_us * 1000)
                 continue
-            self.machine.load.cores[thread.name] = thread.plan(env.now)
+            self.machine.load.cores[thread.name] = thread.plan(self.now_ns)
             if (yield from self._nap(thread, thread.until_ns)):
-                thread.shorten(env.now)
-                yield self._sleep(thread.until_ns - env.now, "KDAMOND", thread.rank)
-            thread.absorb(env.now)
+                thread.shorten(self.now_ns)
+                yield self._sleep(thread.until_ns - self.now_ns, "KDAMOND", thread.rank)
+            thread.absorb(self.now_ns)
             yield from self._due(thread)
         context.stop()
         thread.ended = True
         self.machine.load.cores.pop(thread.name, None)
         forget_context(self.machine, context)
 
-    def _nap(self, thread: Thread, until_ns: int) -> Generator:
+    def _nap(self, thread: Thread, until_ns: int) -> Generator[simpy.Event, Any, bool]:
         """Sleep until then or until roused; whether it was the latter."""
         thread.asleep = True
         try:
-            yield self._sleep(until_ns - self.env.now, "KDAMOND", thread.rank)
+            yield self._sleep(until_ns - self.now_ns, "KDAMOND", thread.rank)
         except simpy.Interrupt:
             return True
         finally:
@@ -245,14 +253,14 @@ class Engine:
     def _absorb_all(self, now_ns: int | None = None) -> None:
         for thread in self.threads:
             if not thread.ended:
-                thread.absorb(self.env.now if now_ns is None else now_ns)
+                thread.absorb(self.now_ns if now_ns is None else now_ns)
 
-    def _due(self, thread: Thread) -> Generator:
+    def _due(self, thread: Thread) -> Steps:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
         pending, worked = 0, False
-        for busy_ns in thread.context.due(self.env.now):
+        for busy_ns in thread.context.due(self.now_ns):
             if isinstance(busy_ns, PausedFor):
-                yield from self._nap(thread, self.env.now + busy_ns)
+                yield from self._nap(thread, self.now_ns + busy_ns)
                 if thread.stopping:
                     return
                 continue
@@ -265,7 +273,7 @@ class Engine:
         elif worked:
             self._changed()
 
-    def _busy(self, thread: Thread, busy_ns: int) -> Generator:
+    def _busy(self, thread: Thread, busy_ns: int) -> Steps:
         """The kdamond works on pages for a while; its traffic and its core are part of the load."""
         thread.cpu_ns += busy_ns
         self.machine.begin_migration(thread.name, busy_ns)

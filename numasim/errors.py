@@ -48,7 +48,7 @@ class ConfigError(NumasimError, ValueError):
             return "\n".join([self.source, *(f"  {line}" for line in lines)])
         return "\n".join(lines)
 
-    def __reduce__(self):  # a worker process must be able to send it home
+    def __reduce__(self) -> tuple[object, ...]:  # a worker process must be able to send it home
         return (type(self), (list(self.problems), self.source))
 
 
@@ -69,7 +69,7 @@ class SimulationError(NumasimError, RuntimeError):
         who = f"{actor}: " if actor else ""
         super().__init__(f"at {now_ns / 1e9:.3f} s: {who}{message}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.message, self.now_ns, self.actor))
 
 

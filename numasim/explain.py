@@ -84,7 +84,8 @@ def mapping_timeline(result: Result, process: str, mapping: str) -> list[Entry]:
     list of Entry
         In order of time.
     """
-    entries = [Entry(e.t_s, e.t_s, _told(e)) for e in result.events.itertuples()]
+    told = zip(result.events.t_s.tolist(), result.events.itertuples(), strict=True)
+    entries = [Entry(t_s, t_s, _told(event)) for t_s, event in told]
     entries += _populated(result, process, mapping)
     own = _of(result.moves, process, mapping)
     for (cause, source, target), rows in own.groupby(["cause", "source", "target"], sort=False):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 
 from numasim.addresses import AddressSpace
-from numasim.damon.context import ContextState, Shared
+from numasim.damon.context import ContextState
 from numasim.damon.folios import RUNNABLE, RUNNABLE_FILTERS, Folios
 from numasim.damon.ops import min_region_size
 from numasim.damon.paddr import Paddr
 from numasim.damon.spec import Context, Kdamond, Scheme, Target
+from numasim.damon.splitting import Shared
 from numasim.damon.vaddr import ProcessView, Vaddr
 from numasim.errors import Problem, did_you_mean
 from numasim.machine import Machine
 from numasim.memory import Memory
 from numasim.seeds import Seeds
-from numasim.sources import registry
+from numasim.sources import AccessSource, registry
 from numasim.topology import Topology
 from numasim.view import View
 from numasim.workload import Workload
@@ -211,15 +213,21 @@ def commit_context(
     context.commit(new, context.now_ns, min_region_sz=smallest)
     forget_context(machine, context)
     targets = [target.spec for target in context.targets]
-    context.source.views, processes = _watch(machine, new, targets, alive)
-    context.source.addr_unit = new.addr_unit
-    context.ops.follow(processes, new.addr_unit)
+    source, ops = _source(context), cast(Paddr | Vaddr, context.ops)
+    source.views, processes = _watch(machine, new, targets, alive)
+    source.addr_unit = new.addr_unit
+    ops.follow(processes, new.addr_unit)
 
 
 def forget_context(machine: Machine, context: ContextState) -> None:
     """Stop feeding a context that ended."""
-    views = {id(view) for view in context.source.views}
+    views = {id(view) for view in _source(context).views}
     machine.migrator.views = [pair for pair in machine.migrator.views if id(pair[0]) not in views]
+
+
+def _source(context: ContextState) -> AccessSource:
+    """The source `build_context` made: the core knows less of it."""
+    return cast(AccessSource, context.source)
 
 
 def physical_addresses(memory: Memory) -> AddressSpace:

@@ -22,6 +22,9 @@ MAX_CLASSES = 4096
 Key = tuple[int, int, int, int]
 """Process, actor, phase, access: one pattern of a workload."""
 
+Member = tuple[int, int, int, dict[str, int]]
+"""Class, first and last folio of its cell, its class under each spread."""
+
 
 @dataclass(frozen=True)
 class MappingPages:
@@ -62,7 +65,8 @@ class CompiledPattern:
     def page_weights(self, work: float) -> np.ndarray:
         """float64[C]: chance that a visit, after `work` operations, goes to one page of a class."""
         nr_folios = self.pages.nr // self.pages.folio_pages
-        return self.pattern.shares(work, nr_folios) @ self.weights
+        weights: np.ndarray = self.pattern.shares(work, nr_folios) @ self.weights
+        return weights
 
 
 class PageSpace:
@@ -119,14 +123,16 @@ class PageSpace:
 
     def mapping_index_of(self, pages: np.ndarray) -> np.ndarray:
         """int64[N]: index into `mappings` of each page."""
-        return self.mapping_of_class[self.class_of[pages]]
+        index: np.ndarray = self.mapping_of_class[self.class_of[pages]]
+        return index
 
     def folio_heads(self, pages: np.ndarray) -> np.ndarray:
         """int64[N]: first page of the folio of each page (itself for base and split pages)."""
-        return pages - pages % self.pages_per_bit[self.class_of[pages]]
+        heads: np.ndarray = pages - pages % self.pages_per_bit[self.class_of[pages]]
+        return heads
 
     def _classify(
-        self, index: int, pages: MappingPages, uses: list, seeds: Seeds
+        self, index: int, pages: MappingPages, uses: list[tuple[Key, Pattern]], seeds: Seeds
     ) -> list[tuple[Key, CompiledPattern]]:
         """Give every page of a mapping its class; weights of the patterns that visit it."""
         nr_folios = pages.nr // pages.folio_pages
@@ -135,7 +141,7 @@ class PageSpace:
         for found in extents.values():
             cuts.update(bound for e in found for bound in (e.first, e.last))
         bounds = sorted(cuts)
-        members: list[tuple[int, int, int, dict[str, int]]] = []  # class, first, last, quantiles
+        members: list[Member] = []
         sizes: list[int] = []
         for first, last in pairwise(bounds):
             spreads = {
@@ -174,7 +180,7 @@ class PageSpace:
         parts = np.split(
             first + np.argsort(small, kind="stable"), np.cumsum(counts[counts > 0])[:-1]
         )
-        found = []
+        found: list[tuple[dict[str, int], np.ndarray | slice]] = []
         for kind, part in zip(np.flatnonzero(counts).tolist(), parts, strict=True):
             quantiles = {}
             for key in reversed(extents):
@@ -220,7 +226,7 @@ def _number(workload: Workload, frame_bytes: int) -> list[MappingPages]:
     return numbered
 
 
-def _uses(workload: Workload, mappings: list[MappingPages]) -> list:
+def _uses(workload: Workload, mappings: list[MappingPages]) -> list[tuple[Key, int, Pattern]]:
     where = {(m.process, m.mapping.name): i for i, m in enumerate(mappings)}
     return [
         ((p, a, f, k), where[p, pattern.mapping], pattern)
@@ -258,13 +264,19 @@ def _paint(
     k = pages.folio_pages
     if isinstance(folios, slice):
         class_of[pages.first + folios.start * k : pages.first + folios.stop * k] = number
-        return (folios.stop - folios.start) * k
+        return k * int(folios.stop - folios.start)
     view = class_of[pages.first : pages.last].reshape(-1, k)
     view[folios] = number
     return len(folios) * k
 
 
-def _weigh(row: np.ndarray, extent: Extent, members: list, sizes: list[int], classes: list) -> None:
+def _weigh(
+    row: np.ndarray,
+    extent: Extent,
+    members: list[Member],
+    sizes: list[int],
+    classes: list[tuple[int, int, int]],
+) -> None:
     """Fill one extent's chance per page: even, or by the spread; over its pages it sums to one."""
     total = 0.0
     inside = []

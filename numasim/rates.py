@@ -141,7 +141,8 @@ class Rates:
 def burst_chances(phase: Phase) -> np.ndarray:
     """float64[J]: chance of each pattern of a phase to be drawn for a burst."""
     chances = np.array(phase.chances or [p.visits for p in phase.access])
-    return chances / chances.sum()
+    shares: np.ndarray = chances / chances.sum()
+    return shares
 
 
 def _phase(workload: Workload, key: tuple[int, int, int, int]) -> Phase:

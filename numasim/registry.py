@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from numasim.errors import ConfigError, Problem, did_you_mean
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 
 
 class Registry(Generic[T]):
@@ -31,10 +32,13 @@ class Registry(Generic[T]):
         self._known: dict[str, type[T]] = {}
         self._loaded = False
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator: claim a name. A second claim on it is an error."""
+    def register(self, name: str) -> Callable[[C], C]:
+        """Class decorator: claim a name. A second claim on it is an error.
 
-        def claim(cls: type[T]) -> type[T]:
+        Typed by any class, as type checkers take a pydantic dataclass for something else.
+        """
+
+        def claim(cls: C) -> C:
             old = self._known.get(name)
             here = (cls.__module__, cls.__qualname__)
             if old is not None and (old.__module__, old.__qualname__) != here:

@@ -103,11 +103,13 @@ class BlockCounts:
         """int64[N, C]: pages of each class in all blocks before each given block index."""
         if self._any_dirty:
             self._refresh()
-        return self._inner[blocks] + self._outer[blocks // GROUP_BLOCKS]
+        before: np.ndarray = self._inner[blocks] + self._outer[blocks // GROUP_BLOCKS]
+        return before
 
     def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """int64[N, C]: pages of each class in blocks ``[first, last)``."""
-        return self.before(last) - self.before(first)
+        between: np.ndarray = self.before(last) - self.before(first)
+        return between
 
     def by_block(self) -> np.ndarray:
         """int32[nr_blocks, C] view: pages of each class per block (read only)."""
@@ -119,7 +121,8 @@ class BlockCounts:
         """int64[C]: pages of each class in all."""
         if self._any_dirty:
             self._refresh()
-        return self._outer[-1].copy()
+        totals: np.ndarray = self._outer[-1].copy()
+        return totals
 
 
 class Exposure:
@@ -149,7 +152,8 @@ class Exposure:
     @property
     def rates(self) -> np.ndarray:
         """float64[columns]: current rates per ns."""
-        return self._rates[self._n - 1]
+        rates: np.ndarray = self._rates[self._n - 1]
+        return rates
 
     def set_rates(self, now_ns: int, rates: np.ndarray) -> None:
         """From `now_ns` on the columns grow at `rates` (float64[columns], per ns)."""
@@ -196,13 +200,18 @@ class Exposure:
     def at(self, times_ns: np.ndarray) -> np.ndarray:
         """float64[N, columns]: all columns at each instant."""
         k = self.segment(times_ns)
-        return self._values[k] + self._rates[k] * (times_ns - self._times[k])[:, None]
+        since = (times_ns - self._times[k])[:, None]
+        values: np.ndarray = self._values[k] + self._rates[k] * since
+        return values
 
     def of(self, columns: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
         """float64[N]: one column at one instant, pairwise."""
         k = self.segment(times_ns)
-        return self._values[k, columns] + self._rates[k, columns] * (times_ns - self._times[k])
+        since = times_ns - self._times[k]
+        values: np.ndarray = self._values[k, columns] + self._rates[k, columns] * since
+        return values
 
     def rates_in(self, segment: int) -> np.ndarray:
         """float64[columns]: rates of one stretch."""
-        return self._rates[segment]
+        rates: np.ndarray = self._rates[segment]
+        return rates

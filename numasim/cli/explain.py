@@ -78,13 +78,13 @@ def _schemes(result: Result) -> None:
     no_room = result.failed_moves.groupby("cause").bytes.sum()
     rows = [
         (
-            f"{s.kdamond} {s.action}",
-            format_bytes(s.sz_tried),
-            format_bytes(s.sz_ops_filter_passed),
-            format_bytes(s.sz_applied),
-            format_bytes(int(no_room.get(s.kdamond, 0))),
+            f"{s['kdamond']} {s['action']}",
+            format_bytes(s["sz_tried"]),
+            format_bytes(s["sz_ops_filter_passed"]),
+            format_bytes(s["sz_applied"]),
+            format_bytes(int(no_room.get(s["kdamond"], 0))),
         )
-        for s in last.itertuples()
+        for s in last.to_dict("records")
     ]
     console.table(("scheme", "tried", "passed filters", "moved", "found no room"), rows, numbers=4)
     for s in last.itertuples():

@@ -122,8 +122,8 @@ def show(result: Result) -> None:
     title = f"{', '.join(names)}; {scenario['duration']}, seed {result.seed}"
     console.table(("metric", "value"), rows, title, numbers=1)
     phases = [
-        (s.actor, s.phase, f"{s.began_s:.1f}", seconds(s.converged_s))
-        for s in result.convergence().itertuples()
+        (s["actor"], s["phase"], f"{s['began_s']:.1f}", seconds(s["converged_s"]))
+        for s in result.convergence().to_dict("records")
     ]
     if phases:
         console.table(("actor", "phase", "began (s)", "followed after (s)"), phases, numbers=2)

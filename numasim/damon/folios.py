@@ -89,9 +89,11 @@ class Folios:
             self.busy_ns += len(heads) * self._young_check_ns
             return self.law.test_and_clear_young(heads, self.now_ns, self._rng)
         if one.type == "anon":
-            return self._anon[self.space.mapping_index_of(heads)]
+            anon: np.ndarray = self._anon[self.space.mapping_index_of(heads)]
+            return anon
         if one.type == "memcg":
-            return self._cgroup[self.space.mapping_index_of(heads)] == one.memcg_path
+            own: np.ndarray = self._cgroup[self.space.mapping_index_of(heads)] == one.memcg_path
+            return own
         if one.type == "hugepage_size":
             size = self.sizes(heads)
             return (one.min_sz <= size) & (size <= one.max_sz)
@@ -99,7 +101,8 @@ class Folios:
 
     def sizes(self, heads: np.ndarray) -> np.ndarray:
         """int64[F]: bytes of each folio."""
-        return self.space.pages_per_bit[self.space.class_of[heads]] * self.space.frame_bytes
+        pages: np.ndarray = self.space.pages_per_bit[self.space.class_of[heads]]
+        return pages * self.space.frame_bytes
 
     def take_busy_ns(self) -> int:
         """Time spent on filters since last asked."""

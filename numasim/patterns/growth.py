@@ -42,7 +42,8 @@ class Growth(Pattern):
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         sizes = np.diff(self._bounds(nr_pages)).astype(float)
         sizes[self._grown(work, nr_pages) :] = 0.0
-        return sizes / sizes.sum()
+        shares: np.ndarray = sizes / sizes.sum()
+        return shares
 
     def next_change(self, work: float) -> float:
         done = steps_done(work, self.add_every)

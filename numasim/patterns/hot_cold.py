@@ -68,4 +68,5 @@ class HotCold(Pattern):
         cold = np.array([b - a for a, b in ((0, first), (last, nr_pages)) if a < b], float)
         if not len(cold):
             return np.ones(1)
-        return np.r_[self.hot_visits, (1 - self.hot_visits) * cold / cold.sum()]
+        shares: np.ndarray = np.r_[self.hot_visits, (1 - self.hot_visits) * cold / cold.sum()]
+        return shares

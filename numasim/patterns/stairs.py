@@ -32,4 +32,5 @@ class Stairs(Pattern):
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         weights = self.ratio ** np.arange(len(self.extents(nr_pages)), dtype=float)
-        return weights / weights.sum()
+        shares: np.ndarray = weights / weights.sum()
+        return shares

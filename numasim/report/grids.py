@@ -99,7 +99,7 @@ def seen(result: Result) -> list[Seen]:
     machine = topology(result)
     highest = max(end for n in range(len(machine.nodes)) for _, end in machine.node_ranges(n))
     found = []
-    for (kdamond, target), rows in result.snapshots.groupby(["kdamond", "target"], sort=True):
+    for (kdamond, _), rows in result.snapshots.groupby(["kdamond", "target"], sort=True):
         rows = rows.sort_values(["t_s", "start"], kind="stable")
         heat = (
             rows.nr_accesses / rows.max_nr_accesses / _sample_s(result, str(kdamond), rows.seen_s)
@@ -110,7 +110,7 @@ def seen(result: Result) -> list[Seen]:
         found.append(
             Seen(
                 str(kdamond),
-                int(target),
+                int(rows.target.iloc[0]),
                 physical,
                 rows.t_s.to_numpy(float),
                 rows.start.to_numpy(np.int64) * unit,

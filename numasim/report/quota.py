@@ -126,11 +126,10 @@ def effective_quota(result: Result) -> Figure:
             upper.remove()
             lower.remove()
             continue
-        (kdamond, number), rows = groups[i]
+        (kdamond, _), rows = groups[i]
+        number = int(rows.scheme.iloc[0])
         context = known.get(str(kdamond))
-        spec = (
-            context.schemes[int(number)] if context and int(number) < len(context.schemes) else None
-        )
+        spec = context.schemes[number] if context and number < len(context.schemes) else None
         _quota(upper, rows, spec, clock, labelled=i % columns == 0)
         _score(lower, rows, clock, labelled=i % columns == 0)
         action = rows.action.iloc[0]

@@ -54,7 +54,7 @@ def grouped(runs: Runs) -> dict[str, list[Result]]:
         named: Mapping[str, Any] = runs
         return {str(n): [r] if isinstance(r, Result) else list(r) for n, r in named.items()}
     found: dict[str, list[Result]] = {}
-    for result in runs:  # type: ignore[union-attr]
+    for result in runs:
         found.setdefault(result.policy, []).append(result)
     return found
 

@@ -10,14 +10,23 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from numasim.law import Law
 from numasim.registry import Registry
+from numasim.view import View
 
 
 class Ticking(Protocol):
     """A window of sampling ticks: when addresses were chosen and were checked, int64[T]."""
 
-    starts_ns: np.ndarray
-    ends_ns: np.ndarray
+    @property
+    def starts_ns(self) -> np.ndarray:
+        """Instants at which addresses were chosen."""
+        ...
+
+    @property
+    def ends_ns(self) -> np.ndarray:
+        """Instants at which they were checked."""
+        ...
 
 
 class AccessSource(Protocol):
@@ -29,6 +38,19 @@ class AccessSource(Protocol):
     """
 
     kind: ClassVar[str]
+    views: list[View]
+    addr_unit: int
+
+    def __init__(
+        self,
+        *,
+        views: list[View],
+        law: Law,
+        rng: np.random.Generator,
+        check_cost_ns: int,
+        addr_unit: int,
+        exact_ticks: bool,
+    ) -> None: ...
 
     def hits(
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking

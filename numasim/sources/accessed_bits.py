@@ -104,11 +104,21 @@ class AccessedBits:
             )
         return hits
 
-    def _outer_hits(self, view, low, high, inner_low, inner_high, nr, group, ticks):  # type: ignore[no-untyped-def]
+    def _outer_hits(
+        self,
+        view: View,
+        low: np.ndarray,
+        high: np.ndarray,
+        inner_low: np.ndarray,
+        inner_high: np.ndarray,
+        nr: np.ndarray,
+        group: int,
+        ticks: Ticks,
+    ) -> np.ndarray:
         """Hits of the ticks that fell outside whole blocks: their pages are drawn."""
         region = np.repeat(np.arange(len(nr)), nr)
         if not len(region):
-            return 0
+            return np.zeros(len(nr), np.int64)
         whole = inner_low < inner_high
         left = np.where(whole, np.minimum(inner_low, high) - low, high - low)
         right = np.where(whole, high - inner_high, 0)
