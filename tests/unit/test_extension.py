@@ -191,7 +191,7 @@ def test_five_new_files_make_a_run(plugged):
 def test_their_fields_are_checked_as_all_others(plugged):
     with pytest.raises(ConfigError, match=r"policy\.least: got 0"):
         run(plugged, {"kind": "toy_promote", "least": 0})
-    with pytest.raises(ConfigError, match='policy.leest: unknown key; did you mean "least"'):
+    with pytest.raises(ConfigError, match=r'policy.leest: unknown key; did you mean "least"'):
         run(plugged, {"kind": "toy_promote", "leest": 1})
     with pytest.raises(ConfigError, match=r"workload\..*part"):
         run(plugged, set=["workload.processes[0].actors[0].phases[0].access[0].part=200 %"])
