@@ -2,24 +2,22 @@
 
 pydantic finds the mistakes of parts; this module gives each one the place a user sees, such as
 ``nodes[2].capacity``, and a way out (``did you mean "latency"?``). What is wrong with a whole, such
-as a name given twice, is told by its `checks`; where some parts are wrong, they run on the good
-ones. Topologies, workloads and scenarios all come this way.
+as a name given twice, comes from `wholes.py`. Topologies, workloads and scenarios come this way.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.units import FROM_FILE, BadText
+from numasim.wholes import classes_in, join_place, of_wholes
 
 T = TypeVar("T")
 
@@ -80,7 +78,7 @@ def build(
         return TypeAdapter(cls).validate_python(data, context=context)
     except ValidationError as error:
         found = dict.fromkeys(problems(cls, data, error, place))
-        found.update(dict.fromkeys(_of_wholes(cls, data, context, place)))
+        found.update(dict.fromkeys(of_wholes(cls, data, context, place)))
         raise ConfigError(list(found), source) from None
     except ConfigError as error:
         raise ConfigError([_inside(p, place) for p in error.problems], source) from None
@@ -126,14 +124,6 @@ def plain(made: Any) -> Any:
     if data is None:
         raise ConfigError("was not made from a file or plain data", type(made).__name__)
     return copy.deepcopy(data)
-
-
-def join_place(*parts: str) -> str:
-    """Places put one inside the other: ``("nodes[2]", "zones[0].start")`` → one path."""
-    path = ""
-    for part in parts:
-        path += part if not path or not part or part.startswith("[") else f".{part}"
-    return path
 
 
 def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[Problem]:
@@ -199,7 +189,7 @@ def _walk(cls: Any, data: Any, loc: Sequence[Any], keep_last: bool) -> tuple[str
     pydantic's locations also name union arms and parts that a validator made up; whatever the data
     does not have is left out.
     """
-    path, kinds = "", _dataclasses_in(cls)
+    path, kinds = "", classes_in(cls)
     parents = kinds
     for i, step in enumerate(loc):
         if _has(data, step):
@@ -221,163 +211,19 @@ def _below(tp: Any, step: Any) -> list[Any]:
     """Types found one step further down."""
     if dataclasses.is_dataclass(tp):
         hints = typing.get_type_hints(tp, include_extras=False)
-        return _dataclasses_in(hints[step]) if step in hints else []
+        return classes_in(hints[step]) if step in hints else []
     origin, args = typing.get_origin(tp), typing.get_args(tp)
     if origin in (list, tuple, Sequence) and isinstance(step, int) and args:
-        return _dataclasses_in(args[0])
+        return classes_in(args[0])
     if origin in (dict, Mapping) and len(args) == 2:
-        return _dataclasses_in(args[1])
+        return classes_in(args[1])
     return []
-
-
-def _dataclasses_in(tp: Any) -> list[Any]:
-    """A type, or the arms of a union of types."""
-    if typing.get_origin(tp) is typing.Annotated:
-        return _dataclasses_in(typing.get_args(tp)[0])
-    if typing.get_origin(tp) in (typing.Union, types.UnionType):
-        return [inner for arm in typing.get_args(tp) for inner in _dataclasses_in(arm)]
-    return [tp]
 
 
 def _field_names(tp: Any) -> list[str]:
     return (
         [f.name for f in dataclasses.fields(tp) if f.init] if dataclasses.is_dataclass(tp) else []
     )
-
-
-# ---------------------------------------------------------------------------- checks of wholes
-
-
-class Unknown(Exception):
-    """A check asked for a part that is itself wrong."""
-
-
-class _Wrong:
-    """Stands where a list has an entry of which nothing can be made."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise Unknown(name)
-
-
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """Metadata of a type whose class depends on the data, such as a pattern's on its name.
-
-    `pick` gives the class and its fields, or raises `ConfigError`.
-    """
-
-    pick: Callable[[Any], tuple[Any, Any]]
-
-
-def checked(made: T) -> T:
-    """The object, if none of the `checks` of its class complains.
-
-    A class lists in `checks` functions of one object that yield problems. They must not depend on
-    each other: each is run, as far as it gets.
-
-    Raises
-    ------
-    ConfigError
-        With every complaint.
-    """
-    wrong = [problem for check in _checks(made) for problem in check(made)]
-    if wrong:
-        raise ConfigError(wrong)
-    return made
-
-
-def known(of: Any, name: str) -> Any:
-    """An attribute; None where it is wrong, so that a check can go on without it."""
-    try:
-        return getattr(of, name)
-    except Unknown:
-        return None
-
-
-def _checks(made: Any) -> Iterable[Callable[[Any], Iterable[Problem]]]:
-    found: Iterable[Callable[[Any], Iterable[Problem]]] = getattr(made, "checks", ())
-    return found
-
-
-def _complaints(made: Any) -> Iterator[Problem]:
-    """What the checks find in a whole with wrong parts, each as far as it gets."""
-    for check in _checks(made):
-        try:
-            yield from check(made)
-        except (Unknown, ArithmeticError, LookupError, TypeError, ValueError):
-            continue  # it stumbled over a wrong part, which is complained about itself
-
-
-def _of_wholes(tp: Any, data: Any, context: Mapping[str, Any] | None, place: str) -> list[Problem]:
-    """Complaints of wholes anywhere in data of which some part is wrong."""
-    found: list[Problem] = []
-    with contextlib.suppress(Unknown):
-        _partly(tp, data, context, place, found)
-    return found
-
-
-def _partly(
-    tp: Any, data: Any, context: Mapping[str, Any] | None, place: str, found: list[Problem]
-) -> Any:
-    """What can be made of the data; `found` gets what wholes in it complain about.
-
-    Raises
-    ------
-    Unknown
-        If that is nothing.
-    """
-    try:
-        return TypeAdapter(tp).validate_python(data, context=context)
-    except (ValidationError, ConfigError):
-        pass
-    while typing.get_origin(tp) is typing.Annotated:
-        tp, *metadata = typing.get_args(tp)
-        for chosen in (m for m in metadata if isinstance(m, Chosen)):
-            try:
-                tp, data = chosen.pick(data)
-            except ConfigError:
-                raise Unknown(place) from None
-    arms = [arm for arm in _dataclasses_in(tp) if dataclasses.is_dataclass(arm)]
-    if arms and isinstance(data, Mapping):
-        return _part(arms[0], data, context, place, found)
-    if typing.get_origin(tp) not in (list, tuple) or not isinstance(data, list | tuple):
-        raise Unknown(place)
-    entries: list[Any] = []
-    for i, entry in enumerate(data):
-        try:
-            inner = typing.get_args(tp)[0]
-            entries.append(_partly(inner, entry, context, f"{place}[{i}]", found))
-        except Unknown:
-            entries.append(_Wrong())
-    return tuple(entries)
-
-
-def _part(
-    cls: Any,
-    data: Mapping[str, Any],
-    context: Mapping[str, Any] | None,
-    place: str,
-    found: list[Problem],
-) -> Any:
-    """An object with the good fields of the data; the others raise `Unknown`."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    good: dict[str, Any] = {}
-    for name, field in cls.__pydantic_fields__.items():
-        if name in data:
-            with contextlib.suppress(Unknown):
-                inside = join_place(place, name)
-                good[name] = _partly(hints[name], data[name], context, inside, found)
-        elif not field.is_required():
-            good[name] = field.get_default(call_default_factory=True)
-    wrong = {name: property(_raise) for name in cls.__pydantic_fields__ if name not in good}
-    made = object.__new__(type(cls.__name__, (cls,), wrong))
-    made.__dict__.update(good)
-    found += [_inside(problem, place) for problem in _complaints(made)]
-    return made
-
-
-def _raise(made: Any) -> NoReturn:
-    raise Unknown(type(made).__name__)
 
 
 class Collector:

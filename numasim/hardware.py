@@ -7,13 +7,15 @@ parts together.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.units import Bandwidth, Bytes, DurationNs, parse_bytes, parse_cpulist
+from numasim.wholes import checked
 
 PAGE_BYTES = 4096
 CONFIG = ConfigDict(extra="forbid")
@@ -189,20 +191,22 @@ class Node:
     ranges: tuple[tuple[Address, Address], ...] = ()
     other_memory: OtherMemory = OtherMemory()
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_capacity(self) -> Iterator[Problem]:
         if self.capacity % PAGE_BYTES:
-            raise ConfigError(Problem("capacity", "expected whole pages of 4 KiB"))
+            yield Problem("capacity", "expected whole pages of 4 KiB")
+
+    def _check_other_memory(self) -> Iterator[Problem]:
         if self.other_memory.bytes > self.capacity:
-            raise ConfigError(Problem("other_memory.bytes", "is more than the capacity"))
-        wrong = [
-            Problem(f"ranges[{i}]", "expected [start, end) on page boundaries, end above start")
-            for i, (start, end) in enumerate(self.ranges)
-            if start >= end or start % PAGE_BYTES or end % PAGE_BYTES
-        ]
-        if wrong:
-            raise ConfigError(wrong)
-        return self
+            yield Problem("other_memory.bytes", "is more than the capacity")
+
+    def _check_ranges(self) -> Iterator[Problem]:
+        for i, (start, end) in enumerate(self.ranges):
+            if start >= end or start % PAGE_BYTES or end % PAGE_BYTES:
+                expected = "expected [start, end) on page boundaries, end above start"
+                yield Problem(f"ranges[{i}]", expected)
+
+    checks: ClassVar = (_check_capacity, _check_other_memory, _check_ranges)
+    _checked = model_validator(mode="after")(checked)
 
     @property
     def is_duplex(self) -> bool:

@@ -5,9 +5,9 @@ each node's frames lie. A tier is a relation: `Topology.tiers(accessor)` ranks n
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Annotated, Any, NamedTuple, Self
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,6 +25,10 @@ from numasim.hardware import (
 from numasim.kernel import CostSettings, KernelSettings
 from numasim.layout import lay_out, min_free_kbytes, overlaps
 from numasim.units import Bandwidth, DurationNs
+from numasim.wholes import checked, known
+
+PAIRS = ("latency", "bandwidth", "declared_latency")
+"""Tables of measured or declared values of a pair: accessor → node."""
 
 
 class Step(NamedTuple):
@@ -85,13 +89,16 @@ class Topology:
         object.__setattr__(made, "_plain", data)  # for provenance; not a field
         return made
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        wrong = [*_repeated(self), *_unknown_pairs(self), *_bad_distances(self)]
-        wrong = wrong or [*_unreachable(self), *overlaps(self.nodes, self.zones)]
-        if wrong:
-            raise ConfigError(wrong)
-        return self
+    @property
+    def checks(self) -> tuple[Callable[[Topology], Iterator[Problem]], ...]:
+        """What is checked of the whole; see `checking.checked`."""
+        pairs = [partial(_unknown_pairs, table=table) for table in PAIRS]
+        names = [partial(_repeated, what=what) for what in ("nodes", "accessors")]
+        return (
+            *names, _shared_cpus, _loops, *pairs, _bad_distances, _unreachable, _overlapping
+        )  # fmt: skip
+
+    _checked = model_validator(mode="after")(checked)
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -316,41 +323,47 @@ def _index(what: str, wanted: str | int, names: list[str]) -> int:
     raise ConfigError(Problem("", f"no {what} {wanted}", f"there are {len(names)}"))
 
 
-def _repeated(topology: Topology) -> Iterator[Problem]:
-    nodes, accessors = [n.name for n in topology.nodes], [a.name for a in topology.accessors]
-    for what, names in (("nodes", nodes), ("accessors", accessors)):
-        if not names:
-            yield Problem(what, "expected at least one")
-        for i, name in enumerate(names):
-            if names.count(name) > 1:
-                yield Problem(f"{what}[{i}].name", f'"{name}" is taken more than once')
+def _repeated(topology: Topology, what: str) -> Iterator[Problem]:
+    names = [known(one, "name") for one in getattr(topology, what)]
+    if not names:
+        yield Problem(what, "expected at least one")
+    for i, name in enumerate(names):
+        if name is not None and names.count(name) > 1:
+            yield Problem(f"{what}[{i}].name", f'"{name}" is taken more than once')
+
+
+def _shared_cpus(topology: Topology) -> Iterator[Problem]:
     owner: dict[int, str] = {}
     for i, accessor in enumerate(topology.accessors):
-        for cpu in accessor.cpus:
+        name = known(accessor, "name") or f"accessors[{i}]"
+        for cpu in known(accessor, "cpus") or ():
             if cpu in owner:
                 message = f"CPU {cpu} already belongs to {owner[cpu]}"
                 yield Problem(f"accessors[{i}].cpus", message)
                 break
-            owner[cpu] = accessor.name
+            owner[cpu] = name
+
+
+def _loops(topology: Topology) -> Iterator[Problem]:
     for i, link in enumerate(topology.links):
-        if link.between[0] == link.between[1]:
+        ends = known(link, "between")
+        if ends is not None and ends[0] == ends[1]:
             yield Problem(f"links[{i}].between", "expected two different vertices")
 
 
-def _unknown_pairs(topology: Topology) -> Iterator[Problem]:
+def _unknown_pairs(topology: Topology, table: str) -> Iterator[Problem]:
     accessors = {a.name for a in topology.accessors}
     nodes = {n.name for n in topology.nodes}
-    for table in ("latency", "bandwidth", "declared_latency"):
-        for accessor, row in getattr(topology, table).items():
-            if accessor not in accessors:
-                place, hint = f"{table}.{accessor}", did_you_mean(accessor, accessors)
-                yield Problem(place, "unknown accessor", hint)
-            for node, value in row.items():
-                place = f"{table}.{accessor}.{node}"
-                if node not in nodes:
-                    yield Problem(place, "unknown node", did_you_mean(node, nodes))
-                if not value > 0:
-                    yield Problem(place, f"got {value}, expected more than 0")
+    for accessor, row in getattr(topology, table).items():
+        if accessor not in accessors:
+            place, hint = f"{table}.{accessor}", did_you_mean(accessor, accessors)
+            yield Problem(place, "unknown accessor", hint)
+        for node, value in row.items():
+            place = f"{table}.{accessor}.{node}"
+            if node not in nodes:
+                yield Problem(place, "unknown node", did_you_mean(node, nodes))
+            if not value > 0:
+                yield Problem(place, f"got {value}, expected more than 0")
 
 
 def _bad_distances(topology: Topology) -> Iterator[Problem]:
@@ -380,3 +393,7 @@ def _unreachable(topology: Topology) -> Iterator[Problem]:
             elif node.latency is None:
                 hint = f"give it, or latency.{accessor.name}.{node.name}"
                 yield Problem(f"nodes[{i}].latency", "is missing", hint)
+
+
+def _overlapping(topology: Topology) -> Iterator[Problem]:
+    yield from overlaps(topology.nodes, topology.zones)

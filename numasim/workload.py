@@ -5,10 +5,10 @@ Frozen descriptions only; `law.py` compiles them into the truth that every obser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -17,6 +17,7 @@ from numasim.checking import build
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.patterns import Pattern, registry
 from numasim.units import Bytes, DurationNs, RatePerS
+from numasim.wholes import Chosen, checked, known
 
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 BASE_PAGE_BYTES = 4096
@@ -27,22 +28,26 @@ MIN_BURST = 1000
 
 
 def _pattern(value: Any) -> Any:
-    if not isinstance(value, AnyMapping):
-        return value
-    fields = dict(value)
+    return build(*_chosen(value)) if isinstance(value, AnyMapping) else value
+
+
+def _chosen(value: Any) -> tuple[type[Pattern], dict[str, Any]]:
+    """Class and fields of a pattern."""
+    fields = dict(value) if isinstance(value, AnyMapping) else {}
     name = fields.pop("pattern", None)
     if name is None:
         raise ConfigError(Problem("pattern", "is missing", "known: " + ", ".join(registry.names())))
-    return build(registry.get(str(name), "pattern"), fields)
+    return registry.get(str(name), "pattern"), fields
 
 
-AnyPattern = Annotated[Pattern, BeforeValidator(_pattern)]
+AnyPattern = Annotated[Pattern, BeforeValidator(_pattern), Chosen(_chosen)]
 
 
-def _taken(what: str, names: list[str]) -> Iterator[Problem]:
+def _taken(what: str, owners: Sequence[Any]) -> Iterator[Problem]:
     """Complaints about names that come twice."""
+    names = [known(owner, "name") for owner in owners]
     for i, name in enumerate(names):
-        if name in names[:i]:
+        if name is not None and name in names[:i]:
             yield Problem(f"{what}[{i}].name", f'"{name}" is taken')
 
 
@@ -66,22 +71,21 @@ class Mempolicy:
     nodes: tuple[str | int, ...] = ()
     weights: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_nodes(self) -> Iterator[Problem]:
         if self.mode not in ("local", "interleave") and not self.nodes:
-            raise ConfigError(Problem("nodes", f"is empty, {self.mode} needs at least one"))
+            yield Problem("nodes", f"is empty, {self.mode} needs at least one")
         if self.mode == "local" and self.nodes:
-            raise ConfigError(Problem("nodes", "are given, but local is the accessor's own"))
+            yield Problem("nodes", "are given, but local is the accessor's own")
+
+    def _check_weights(self) -> Iterator[Problem]:
         if self.mode != "weighted_interleave" and self.weights:
-            raise ConfigError(Problem("weights", "are for weighted_interleave"))
-        if self.mode == "weighted_interleave" and len(self.weights) != len(self.nodes):
-            raise ConfigError(
-                Problem(
-                    "weights",
-                    f"got {len(self.weights)} for {len(self.nodes)} nodes, expected one each",
-                )
-            )
-        return self
+            yield Problem("weights", "are for weighted_interleave")
+        elif self.mode == "weighted_interleave" and 0 < len(self.nodes) != len(self.weights):
+            message = f"got {len(self.weights)} for {len(self.nodes)} nodes, expected one each"
+            yield Problem("weights", message)
+
+    checks: ClassVar = (_check_nodes, _check_weights)
+    _checked = model_validator(mode="after")(checked)
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -117,25 +121,27 @@ class Mapping:
     populate: bool = True
     busy: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_page(self) -> Iterator[Problem]:
         if self.page not in PAGE_SIZES:
-            raise ConfigError(
-                Problem("page", f"got {self.page} bytes, expected 4 KiB, 64 KiB or 2 MiB")
-            )
-        if self.size % self.page:
-            raise ConfigError(
-                Problem("size", f"got {self.size} bytes, expected whole pages of {self.page}")
-            )
-        if self.address is not None and self.address % self.page:
-            message = f"got {self.address:#x}, expected a page boundary"
-            raise ConfigError(Problem("address", message))
-        if self.busy and max(self.busy) >= self.size // self.page:
-            nr = self.size // self.page
-            raise ConfigError(Problem("busy", f"got page {max(self.busy)}, the mapping has {nr}"))
+            yield Problem("page", f"got {self.page} bytes, expected 4 KiB, 64 KiB or 2 MiB")
+
+    def _check_size(self) -> Iterator[Problem]:
+        if self.page in PAGE_SIZES and self.size % self.page:
+            yield Problem("size", f"got {self.size} bytes, expected whole pages of {self.page}")
+
+    def _check_address(self) -> Iterator[Problem]:
+        if self.address is not None and self.page in PAGE_SIZES and self.address % self.page:
+            yield Problem("address", f"got {self.address:#x}, expected a page boundary")
+
+    def _check_busy(self) -> Iterator[Problem]:
         if self.busy and not self.populate:
-            raise ConfigError(Problem("busy", "needs pages that exist", "leave populate on"))
-        return self
+            yield Problem("busy", "needs pages that exist", "leave populate on")
+        if self.busy and self.page in PAGE_SIZES and max(self.busy) >= self.size // self.page:
+            nr = self.size // self.page
+            yield Problem("busy", f"got page {max(self.busy)}, the mapping has {nr}")
+
+    checks: ClassVar = (_check_page, _check_size, _check_address, _check_busy)
+    _checked = model_validator(mode="after")(checked)
 
     @property
     def order(self) -> int:
@@ -175,27 +181,32 @@ class Phase:
     chances: tuple[Annotated[float, Field(gt=0)], ...] = ()
     access: tuple[AnyPattern, ...] = ()
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_burst(self) -> Iterator[Problem]:
         if 0 < self.burst < MIN_BURST:
             hint = "shorter ones cannot be told from a mix: leave burst out"
-            raise ConfigError(Problem("burst", f"expected at least {MIN_BURST} operations", hint))
+            yield Problem("burst", f"expected at least {MIN_BURST} operations", hint)
         if self.burst and not self.access:
-            raise ConfigError(Problem("burst", "has no pattern to go to", "give access"))
+            yield Problem("burst", "has no pattern to go to", "give access")
+
+    def _check_chances(self) -> Iterator[Problem]:
         if self.chances and not self.burst:
-            raise ConfigError(Problem("chances", "are for bursts", "give burst, or leave them out"))
-        if self.chances and len(self.chances) != len(self.access):
+            yield Problem("chances", "are for bursts", "give burst, or leave them out")
+        elif self.chances and len(self.chances) != len(self.access):
             message = f"got {len(self.chances)} for {len(self.access)} patterns, expected one each"
-            raise ConfigError(Problem("chances", message))
+            yield Problem("chances", message)
+
+    def _check_length(self) -> Iterator[Problem]:
         if self.duration is not None and self.operations is not None:
-            raise ConfigError(
-                Problem("operations", "is given beside duration, expected one of them")
-            )
+            yield Problem("operations", "is given beside duration, expected one of them")
+
+    def _check_time(self) -> Iterator[Problem]:
         misses = any(p.visits > 0 and p.miss > 0 for p in self.access)
         if not self.compute and not misses and self.pace is None:
             hint = "give compute, access that misses the caches, or pace"
-            raise ConfigError(Problem("", "an operation that takes no time", hint))
-        return self
+            yield Problem("", "an operation that takes no time", hint)
+
+    checks: ClassVar = (_check_burst, _check_chances, _check_length, _check_time)
+    _checked = model_validator(mode="after")(checked)
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -249,25 +260,41 @@ class Process:
     pid: int | None = None
     populate_threads: Annotated[int, Field(ge=1)] = 1
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        names = [m.name for m in self.mappings]
-        wrong = [*_taken("mappings", names), *_taken("actors", [a.name for a in self.actors])]
+    def _check_names(self) -> Iterator[Problem]:
+        yield from _taken("mappings", self.mappings)
+
+    def _check_actors(self) -> Iterator[Problem]:
+        yield from _taken("actors", self.actors)
+
+    def _check_access(self) -> Iterator[Problem]:
+        mappings = {known(m, "name"): m for m in reversed(self.mappings)}
+        if None in mappings:
+            return  # whose name is wrong may be the one that is meant
         for a, actor in enumerate(self.actors):
-            for p, phase in enumerate(actor.phases):
-                for k, access in enumerate(phase.access):
+            for p, phase in enumerate(known(actor, "phases") or ()):
+                for k, access in enumerate(known(phase, "access") or ()):
+                    wanted = known(access, "mapping")
                     place = f"actors[{a}].phases[{p}].access[{k}].mapping"
-                    if access.mapping not in names:
-                        hint = did_you_mean(access.mapping, names)
-                        wrong.append(Problem(place, f'no mapping "{access.mapping}"', hint))
-                    elif self.mappings[names.index(access.mapping)].busy:
-                        message = f'"{access.mapping}" has busy pages, no pattern visits it'
-                        wrong.append(Problem(place, message))
+                    if wanted is not None and wanted not in mappings:
+                        hint = did_you_mean(wanted, mappings)
+                        yield Problem(place, f'no mapping "{wanted}"', hint)
+                    elif wanted is not None and known(mappings[wanted], "busy"):
+                        message = f'"{wanted}" has busy pages, no pattern visits it'
+                        yield Problem(place, message)
+
+    def _check_stop(self) -> Iterator[Problem]:
         if self.stop is not None and self.stop <= self.start:
-            wrong.append(Problem("stop", "expected an instant after start"))
-        if wrong:
-            raise ConfigError(wrong)
-        return self
+            yield Problem("stop", "expected an instant after start")
+
+    def _check_overlaps(self) -> Iterator[Problem]:
+        sizes = (m.size for m in self.mappings)
+        spans = sorted(zip(self.addresses(), sizes, strict=True))
+        for (a, size), (b, _) in pairwise(spans):
+            if a + size > b:
+                yield Problem("mappings", f"overlap at {b:#x}")
+
+    checks: ClassVar = (_check_names, _check_actors, _check_access, _check_stop, _check_overlaps)
+    _checked = model_validator(mode="after")(checked)
 
     def addresses(self) -> list[int]:
         """Virtual address of each mapping: as given, else after the one before, with a gap."""
@@ -289,24 +316,18 @@ class Workload:
     processes: Annotated[tuple[Process, ...], Field(min_length=1)]
     description: str = ""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        wrong = [*_taken("processes", [p.name for p in self.processes])]
-        pids = [self.pid(i) for i in range(len(self.processes))]
-        wrong += [
-            Problem(f"processes[{i}].pid", f"{pid} is taken")
-            for i, pid in enumerate(pids)
-            if pid in pids[:i]
-        ]
-        for i, process in enumerate(self.processes):
-            sizes = (m.size for m in process.mappings)
-            spans = sorted(zip(process.addresses(), sizes, strict=True))
-            for (a, size), (b, _) in pairwise(spans):
-                if a + size > b:
-                    wrong.append(Problem(f"processes[{i}].mappings", f"overlap at {b:#x}"))
-        if wrong:
-            raise ConfigError(wrong)
-        return self
+    def _check_names(self) -> Iterator[Problem]:
+        yield from _taken("processes", self.processes)
+
+    def _check_pids(self) -> Iterator[Problem]:
+        given = [known(process, "pid") for process in self.processes]
+        pids = [1000 + i if pid is None else pid for i, pid in enumerate(given)]
+        for i, pid in enumerate(pids):
+            if pid in pids[:i]:
+                yield Problem(f"processes[{i}].pid", f"{pid} is taken")
+
+    checks: ClassVar = (_check_names, _check_pids)
+    _checked = model_validator(mode="after")(checked)
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "") -> Workload:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
 import pytest
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from numasim.checking import build, join_place
+from numasim.checking import build
 from numasim.errors import ConfigError, Problem
 from numasim.units import Bytes, DurationNs
+from numasim.wholes import checked, join_place, known
 
 CONFIG = ConfigDict(extra="forbid")
 
@@ -33,7 +37,7 @@ class Tree:
 
 def complaints(data, **how):
     with pytest.raises(ConfigError) as caught:
-        build(Tree, data, **how)
+        build(how.pop("cls", Tree), data, **how)
     return [str(p) for p in caught.value.problems]
 
 
@@ -86,6 +90,52 @@ def test_a_check_of_the_description_itself_keeps_its_places():
 def test_the_file_is_named_above():
     with pytest.raises(ConfigError, match=r"^trees\.yaml\n  name: is missing$"):
         build(Tree, {}, source="trees.yaml")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class Forest:
+    trees: Annotated[tuple[Tree, ...], Field(min_length=1)]
+    fenced: bool = False
+
+    def _check_names(self) -> Iterator[Problem]:
+        names = [known(tree, "name") for tree in self.trees]
+        for i, name in enumerate(names):
+            if name is not None and name in names[:i]:
+                yield Problem(f"trees[{i}].name", "is taken")
+
+    def _check_fence(self) -> Iterator[Problem]:
+        if self.fenced and sum(tree.height for tree in self.trees) > 5:
+            yield Problem("fenced", "too much wood")
+
+    checks: ClassVar = (_check_names, _check_fence)
+    _checked = model_validator(mode="after")(checked)
+
+
+def test_a_whole_is_checked_by_all_its_checks():
+    oak = {"name": "oak", "height": 4}
+    found = complaints({"trees": [oak, oak], "fenced": True}, cls=Forest)
+    assert found == ["trees[1].name: is taken", "fenced: too much wood"]
+    assert build(Forest, {"trees": [oak]}).trees[0].height == 4
+
+
+def test_a_whole_with_wrong_parts_is_checked_on_the_others():
+    trees = [{"name": "oak"}, {"name": "oak", "height": "tall"}, {"height": 9}, 7]
+    found = complaints({"trees": trees, "fenced": True}, cls=Forest, place="wood")
+    assert sorted(found) == [
+        'wood.trees[1].height: got "tall", expected a whole number',
+        "wood.trees[1].name: is taken",
+        "wood.trees[2].name: is missing",
+        "wood.trees[3]: got 7, expected a mapping",
+    ]
+
+
+def test_a_list_is_too_short_only_by_itself():
+    assert complaints({"trees": []}, cls=Forest) == ["trees: is empty; expected at least 1"]
+    assert complaints({"trees": [{}]}, cls=Forest) == ["trees[0].name: is missing"]
+
+
+def test_sections_are_not_shown():
+    assert complaints({"name": [{"a": 1}]}) == ["name: got a list, expected text"]
 
 
 def test_places_join():

@@ -262,6 +262,28 @@ def test_mistakes(change, expected):
     assert any(expected in text for text in complaints(change))
 
 
+def test_a_wrong_part_hides_nothing_of_the_whole():
+    def spoil(data):
+        data["nodes"][0]["capacity"] = "64 gigs"
+        data["nodes"][1]["name"] = "dram0"
+        data["nodes"][2]["at"] = "nowhere"
+        data["accessors"][1]["cpus"] = "31-40"
+        data["distances"] = [[10, 50], [50]]
+
+    found = complaints(spoil)
+    for text in (
+        "nodes[0].capacity: got",
+        'nodes[0].name: "dram0" is taken',
+        'nodes[1].name: "dram0" is taken',
+        "accessors[1].cpus: CPU 31 already belongs to cpu0",
+        "distances: expected 3 rows of 3",
+        "nodes[2].at: no path from accessor cpu0",
+        "nodes[2].at: no path from accessor cpu1",
+    ):
+        assert sum(f.startswith(text) for f in found) == 1, (text, found)
+    assert len(found) == 7
+
+
 # ------------------------------------------------------------------------------ the library
 
 

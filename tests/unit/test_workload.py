@@ -66,7 +66,10 @@ def test_mappings_that_make_no_sense(fields, text):
         ({}, "an operation that takes no time; give compute"),
         ({"access": [{"pattern": "uniform", "mapping": "m", "visits": 0}]}, "takes no time"),
         ({"access": [{"pattern": "uniform", "mapping": "m", "miss": 0}]}, "takes no time"),
-        ({"duration": "1 s", "operations": 3}, "phases[0].operations: is given beside duration"),
+        (
+            {"compute": "1 us", "duration": "1 s", "operations": 3},
+            "phases[0].operations: is given beside duration",
+        ),
         ({"compute": "1 us", "access": [{"mapping": "m"}]}, "access[0].pattern: is missing"),
         (
             {"compute": "1 us", "access": [{"pattern": "unifrom", "mapping": "m"}]},
@@ -124,6 +127,47 @@ def test_all_mistakes_are_told_at_once():
         process(start="5 parsec", mappings=[{"name": "m", "size": "big"}]), {"name": "x"}
     )
     assert len(found) == 3
+
+
+def test_a_wrong_part_hides_nothing_of_the_whole():
+    access = [
+        {"pattern": "uniform", "mapping": "b", "visits": -1},
+        {"pattern": "unifrom", "mapping": "b"},
+    ]
+    found = complaints(
+        process(
+            start="soon",
+            mappings=[{"name": "m", "size": "4 gigs"}, worlds.mapping("m", "1 MiB", pgae=1)],
+            actors=[
+                actor({"duration": "1 s", "operations": 5, "access": access}, threads=0),
+                {"phases": []},
+            ],
+        )
+    )
+    wanted = [
+        "mappings[0].size: got",
+        'mappings[1].name: "m" is taken',
+        "mappings[1].pgae: unknown key",
+        "actors[0].threads: got 0",
+        "phases[0].operations: is given beside duration",
+        "access[0].visits: got -1",
+        'access[0].mapping: no mapping "b"',
+        'access[1].pattern: unknown pattern "unifrom"',
+        'actors[1].name: "main" is taken',
+        "actors[1].phases: is empty; expected at least 1",
+        "start: got",
+    ]
+    for text in wanted:
+        assert sum(f"processes[0].{text}" in f or text in f for f in found) == 1, (text, found)
+    assert len(found) == len(wanted)
+    assert not any("{" in text for text in found), "no complaint shows a whole section"
+
+
+def test_what_a_wrong_name_may_stand_for_is_not_complained_about():
+    named = [{"name": 5, "size": "1 MiB"}]
+    phase = {"compute": "1 us", "access": [{"pattern": "uniform", "mapping": "m"}]}
+    (found,) = complaints(process(mappings=named, actors=[actor(phase)]))
+    assert found.startswith("processes[0].mappings[0].name: got 5")
 
 
 def test_addresses_are_given_or_follow_with_a_gap():
