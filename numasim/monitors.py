@@ -39,6 +39,7 @@ class Metrics:
         self._machine, self._memory = machine, machine.memory
 
     def node_pages(self, nid: int) -> tuple[int, int] | None:
+        """Managed and free 4 KiB pages of a node; None where there is no such node."""
         memory = self._memory
         if not 0 <= nid < len(memory.topology.nodes):
             return None
@@ -46,6 +47,7 @@ class Metrics:
         return memory.managed_frames(nid) * per, memory.free_frames(nid) * per
 
     def node_memcg_pages(self, nid: int, path: str | None) -> int | None:
+        """Pages that processes of a cgroup have on a node; None where none is in it."""
         processes = self._machine.workload.processes
         own = {p for p, process in enumerate(processes) if process.cgroup == path}
         if not own or not 0 <= nid < len(self._memory.topology.nodes):
@@ -58,10 +60,12 @@ class Metrics:
         )
 
     def system_pages(self) -> tuple[int, int]:
+        """Managed and free pages of all nodes together."""
         pairs = [self.node_pages(n) or (0, 0) for n in range(len(self._memory.topology.nodes))]
         return sum(m for m, _ in pairs), sum(f for _, f in pairs)
 
     def eligible_bytes(self, ranges: list[tuple[int, int]]) -> dict[int, int]:
+        """Bytes of pages present on each node, within physical address ranges."""
         memory = self._memory
         found: dict[int, int] = {}
         for start, end in ranges:
@@ -73,9 +77,11 @@ class Metrics:
         return found
 
     def lru_pages(self) -> tuple[int, int] | None:
+        """None: LRU lists come with reclaim."""
         return None
 
     def psi_some_us(self) -> int | None:
+        """None: memory stalls come with reclaim."""
         return None
 
 

@@ -43,7 +43,8 @@ def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.nd
 
 def _up_to(total: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Cumulative heat of blocks, read at frames."""
-    return np.interp(frames / BLOCK_SLOTS, np.arange(len(total)), total)
+    heat: np.ndarray = np.interp(frames / BLOCK_SLOTS, np.arange(len(total)), total)
+    return heat
 
 
 def monitoring_error(

@@ -47,15 +47,19 @@ class Paddr:
         self._unit = addr_unit
 
     def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """None: a target of physical memory keeps the ranges it was given."""
         return None
 
     def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """None: physical memory does not change."""
         return None
 
     def target_valid(self, target_index: int) -> bool:
+        """Always: physical memory does not end."""
         return True
 
     def score_kind(self, action: str) -> str | None:
+        """How regions are ranked for an action; ``"flat"`` where all are alike."""
         return SCORES_PADDR.get(action, "flat")
 
     def apply(
@@ -85,4 +89,5 @@ class Paddr:
         return Applied(moved.bytes // self._unit, passed_bytes // self._unit, busy + moved.busy_ns)
 
     def end_pass(self, scheme: SchemeState) -> None:
+        """Forget the scheme's last folio: the next pass may act on it again."""
         scheme.last_applied = None

@@ -71,9 +71,11 @@ class Vaddr:
         self._processes = processes
 
     def init_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """The process's three regions; None for fixed ranges (fvaddr)."""
         return None if self._fixed else self._regions(target_index)
 
     def update_ranges(self, target_index: int) -> list[tuple[int, int]] | None:
+        """The process's three regions now; None where they are fixed."""
         if self._fixed or not self.target_valid(target_index):
             return None
         return self._regions(target_index)
@@ -88,9 +90,11 @@ class Vaddr:
         return three_regions(vmas) or vmas
 
     def target_valid(self, target_index: int) -> bool:
+        """Whether the process runs."""
         return self._processes[target_index].alive()
 
     def score_kind(self, action: str) -> str | None:
+        """How regions are ranked for an action; ``"flat"`` where all are alike."""
         return SCORES.get(action, "flat")
 
     def apply(
@@ -133,4 +137,5 @@ class Vaddr:
         return [(nid, heads[chosen == nid]) for nid in nodes]
 
     def end_pass(self, scheme: SchemeState) -> None:
+        """Forget the scheme's last folio: the next pass may act on it again."""
         scheme.last_applied = None

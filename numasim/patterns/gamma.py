@@ -31,6 +31,7 @@ class Gamma(Pattern):
     shuffle: str = ""
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """One extent of all pages, whose rates follow the distribution."""
         # half of the classes share the tail of the hottest tenth, where the visits are
         edges = np.r_[
             np.linspace(0, 0.9, NR_CLASSES // 2, endpoint=False),
@@ -44,4 +45,5 @@ class Gamma(Pattern):
         return [Extent(0, nr_pages, Spread(key, tuple(edges.tolist()), tuple(rates.tolist())))]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """All visits go to that extent."""
         return np.ones(1)

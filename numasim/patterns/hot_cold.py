@@ -51,6 +51,7 @@ class HotCold(Pattern):
         return window(self.at, min(1.0, self.at + self.hot), nr_pages)
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """The hot pages, then the cold on either side; one extent of both where scattered."""
         if self.scattered and self.hot >= 1:
             return [Extent(0, nr_pages)]
         if self.scattered:
@@ -62,6 +63,7 @@ class HotCold(Pattern):
         return [Extent(first, last), *cold]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """`hot_visits` to the hot set, the rest to the cold in proportion to size."""
         if self.scattered:
             return np.ones(1)
         first, last = self._bounds(nr_pages)

@@ -36,10 +36,12 @@ class MovingWindow(Pattern):
     outside: Ratio = 0.0
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """One extent per cell."""
         bounds = np.linspace(0, nr_pages, self.cells + 1).round().astype(int).tolist()
         return [Extent(a, b) for a, b in pairwise(bounds) if a < b]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """The window cells evenly; `outside` of the visits to the other cells."""
         n = len(self.extents(nr_pages))
         width = min(self.width, n)
         inside = (steps_done(work, self.hop_every) + np.arange(width)) % n
@@ -48,4 +50,5 @@ class MovingWindow(Pattern):
         return shares
 
     def next_change(self, work: float) -> float:
+        """The work at which the window hops next."""
         return (steps_done(work, self.hop_every) + 1) * self.hop_every

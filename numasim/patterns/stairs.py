@@ -27,10 +27,12 @@ class Stairs(Pattern):
     ratio: Annotated[float, Field(gt=0)] = 0.5
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """One extent per step."""
         bounds = np.linspace(0, nr_pages, self.steps + 1).round().astype(int).tolist()
         return [Extent(a, b) for a, b in pairwise(bounds) if a < b]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """Each step `ratio` times the visits of the one before it."""
         weights = self.ratio ** np.arange(len(self.extents(nr_pages)), dtype=float)
         shares: np.ndarray = weights / weights.sum()
         return shares

@@ -40,7 +40,9 @@ class Sweep(Pattern):
         return self
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """The range swept."""
         return [Extent(*window(self.first, self.last, nr_pages))]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """All visits go to it."""
         return np.ones(1)

@@ -32,7 +32,9 @@ class Uniform(Pattern):
         return self
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """The range visited."""
         return [Extent(*window(self.first, self.last, nr_pages))]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """All visits go to it."""
         return np.ones(1)

@@ -35,6 +35,7 @@ class Zipf(Pattern):
     shuffle: str = ""
 
     def extents(self, nr_pages: int) -> list[Extent]:
+        """One extent of all pages, in classes of like rank."""
         edges = np.unique(np.round(np.geomspace(1, nr_pages + 1, NR_CLASSES + 1))) - 1
         rates = [_mass(a, b, self.exponent) / (b - a) for a, b in pairwise(edges)]
         key = f"zipf/{self.shuffle}/{nr_pages}"
@@ -42,6 +43,7 @@ class Zipf(Pattern):
         return [Extent(0, nr_pages, Spread(key, scaled, tuple(rates)))]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
+        """All visits go to that extent."""
         return np.ones(1)
 
 

@@ -28,4 +28,5 @@ class Damos(Policy):
     moves: ClassVar[str] = "folios of regions that match a scheme, under its quota and filters"
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
+        """The threads given."""
         return self.threads

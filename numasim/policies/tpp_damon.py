@@ -69,6 +69,7 @@ class TppDamon(Policy):
     )
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
+        """Two for each pair of neighbouring tiers: one demotes, one promotes."""
         threads = []
         for fast, slow in pairwise(topology.tiers(self.accessor)):
             goal = QuotaGoal("node_mem_free_bp", round(self.free * 10_000), nid=fast)

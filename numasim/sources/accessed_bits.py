@@ -55,11 +55,13 @@ class AccessedBits:
     kind: ClassVar[str]
 
     def check_ns(self, nr_regions: int) -> int:
+        """CPU time of preparing and checking that many regions once."""
         return self.check_cost_ns * nr_regions
 
     def hits(
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
     ) -> np.ndarray:
+        """int64[R]: ticks in which each region's sampled page was found accessed."""
         found = np.zeros(len(start), np.int64)
         start, end = start * self.addr_unit, end * self.addr_unit
         ticks = self.law.ticks(window.starts_ns, window.ends_ns)
