@@ -274,6 +274,8 @@ class Recorder:
             if thread.ended or thread.name not in self._latest:
                 continue
             seen_ns, max_nr, regions = self._latest[thread.name]
+            if len(regions) != len(thread.context.targets):
+                continue  # tuned since: what was seen is of other targets
             if not self.scenario.all_snapshots:
                 self._regions(t, thread.name, seen_ns, max_nr, regions)
             hot = self.scenario.hot_ratio

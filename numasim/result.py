@@ -109,18 +109,18 @@ class Result:
         """
         found: dict[str, float] = {}
         speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
-        began = self.events[self.events.what.str.startswith("phase ")].groupby("who").t_s.min()
+        phases = self.phases.groupby("actor")
+        began, ended = phases.began_s.min(), phases.ended_s.max()
         for actor, rows in self.actors.groupby("actor", sort=False):
             last = rows.iloc[-1]
-            ended = rows[rows.state == "ended"].t_s.min()
-            until = last.t_s if math.isnan(ended) else ended
-            if actor not in began or until <= began[actor]:
+            if actor not in began or ended[actor] <= began[actor]:
                 continue
-            speeds.append(last.operations / (until - began[actor]))
+            speeds.append(last.operations / (ended[actor] - began[actor]))
             local, lines = local + last.local_lines, lines + last.lines
             wait += last.line_wait_ns
             weights = rows.operations.diff().fillna(0.0)
-            p99.append(float((rows.op_p99_ns * weights).sum() / weights.sum()))
+            if weights.sum() > 0:
+                p99.append(float((rows.op_p99_ns * weights).sum() / weights.sum()))
         speeds = [s for s in speeds if s > 0]
         found["throughput_ops_per_s"] = (
             float(np.exp(np.mean(np.log(speeds)))) if speeds else math.nan
