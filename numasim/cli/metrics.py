@@ -47,8 +47,8 @@ METRICS = (
     Metric("kdamond_cpu", "kdamonds (% of a CPU)", _plain(2, 100)),
     Metric("emd", "monitoring error (EMD)", _plain(3)),
     Metric("f1", "hot set found (F1)", _plain(3)),
-    Metric("shifts_followed", "phases followed (%)", _plain(0, 100)),
-    Metric("convergence_s", "followed after (s)", _plain(1)),
+    Metric("shifts_followed", "shifts followed (%)", _plain(0, 100)),
+    Metric("convergence_s", "shift followed after (s)", _plain(1)),
 )
 
 

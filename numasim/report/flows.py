@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numasim.report.furniture import byte_axis, tell, timeline
-from numasim.report.series import Clock, Pair, marks, migration, rate, subtitle, times
-from numasim.report.style import DEMOTION, FAILED, MUTED, PROMOTION, note, shade, styled
+from numasim.report.furniture import byte_axis, nothing, tell, timeline_of
+from numasim.report.series import Clock, Pair, migration, rate, times
+from numasim.report.style import DEMOTION, FAILED, MUTED, PROMOTION, shade, styled
 from numasim.result import Result
 from numasim.units import format_bytes
 
@@ -20,25 +20,17 @@ MOST_PAIRS = 6
 def migration_rate(result: Result) -> Figure:
     """Bytes migrated per second between each two nodes, upwards and downwards, by cause.
 
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One mirrored panel per pair of nodes (the busiest six), and one of what could not be moved.
+    One mirrored panel per pair of nodes (the busiest six), and one of what could not be moved.
     """
     pairs = migration(result)[:MOST_PAIRS]
     failed = {
         str(c): rate(result, rows) for c, rows in result.failed_moves.groupby("cause", sort=True)
     }
     if not pairs and not failed:
-        return note("Nothing was migrated in this run.", TITLE, subtitle(result))
-    clock = Clock.of(result)
+        return nothing(result, "Nothing was migrated in this run.", TITLE)
     height = max(1.3, min(2.6, 7.5 / max(1, len(pairs))))
     heights = [height] * len(pairs) + [1.1] * bool(failed)
-    fig, panels = timeline(TITLE, subtitle(result), heights, clock, marks(result))
+    fig, panels, clock = timeline_of(result, TITLE, heights)
     at = times(result)
     for axes, pair in zip(panels[:, 0], pairs, strict=False):
         _mirror(axes, at, pair, clock)

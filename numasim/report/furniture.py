@@ -15,8 +15,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from numasim.report.series import Clock, Mark
-from numasim.report.style import INK, LIMIT, MUTED, page, quiet
+from numasim.report.series import Clock, Mark, marks, subtitle
+from numasim.report.style import INK, LIMIT, MUTED, note, page, quiet
+from numasim.result import Result
 from numasim.units import format_bytes
 
 LETTER_IN = 0.066  # mean width of a letter at LABEL_SIZE
@@ -67,6 +68,34 @@ def timeline(
         if labels:
             _strip(fig.add_subplot(grid[0, c]), labels, clock)
     return fig, panels
+
+
+def timeline_of(
+    result: Result, title: str, heights_in: Sequence[float], columns: int = 1, about: str = ""
+) -> tuple[Figure, np.ndarray, Clock]:
+    """The timeline of one run: its clock, its events, and what it was beneath the title.
+
+    Parameters
+    ----------
+    result : Result
+    title : str
+    heights_in : sequence of float
+    columns : int
+    about : str
+        Said after what the run was.
+
+    Returns
+    -------
+    (Figure, object[rows, columns] of Axes, Clock)
+    """
+    clock = Clock.of(result)
+    told = subtitle(result) + (f" · {about}" if about else "")
+    return *timeline(title, told, heights_in, clock, marks(result), columns), clock
+
+
+def nothing(result: Result, message: str, title: str) -> Figure:
+    """A small figure that says why a run has nothing to draw here."""
+    return note(message, title, subtitle(result))
 
 
 def _time_axis(axes: Axes, clock: Clock, labelled: bool) -> None:
@@ -274,7 +303,8 @@ def label_ends(axes: Axes, labels: Sequence[tuple[float, str, Any]], size: float
     inches = figure.get_size_inches()[1] * axes.get_position().height
     height = size / 72 * 1.25 / max(inches, 0.1)
     lines = max((text.count("\n") + 1 for _, text, _ in labels), default=1)
-    for y, (_, text, colour) in zip(spread(wanted, height * lines), labels, strict=True):
+    low = height * (lines - 1) / 2  # more lines than one stay above the ticks of the time axis
+    for y, (_, text, colour) in zip(spread(wanted, height * lines, low), labels, strict=True):
         axes.annotate(
             text, (1.0, y), (5, 0), xycoords="axes fraction", textcoords="offset points",
             size=size, color=colour, va="center", ha="left", annotation_clip=False, linespacing=1.1,

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from numasim.report.furniture import byte_axis, short_number, tell, timeline
+from numasim.report.furniture import byte_axis, nothing, short_number, tell, timeline_of
 from numasim.report.grids import Area, Grid, areas, seen, truth, view_of_node, watchers
-from numasim.report.series import Clock, marks, rate, subtitle, times, topology, tried
+from numasim.report.series import Clock, rate, times, topology, tried
 from numasim.report.style import (
     DEMOTION,
     FAILED,
@@ -22,7 +22,6 @@ from numasim.report.style import (
     MUTED,
     PROMOTION,
     heat_colours,
-    note,
     shade,
     styled,
 )
@@ -64,30 +63,23 @@ class Cell:
 def heatmap(result: Result) -> Figure:
     """Heat over time and address, for every node and for the largest areas of virtual targets.
 
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Left the truth, right what DAMON's snapshots say; nodes at which no context looks stand side
-        by side. One colour scale: accesses to a page per second. Beneath a node's truth, what
-        migration brought and took away; beneath DAMON's view, what schemes tried and applied.
-        Nodes that are never accessed are left out, and named.
+    Left the truth, right what DAMON's snapshots say; nodes at which no context looks stand side by
+    side. One colour scale: accesses to a page per second. Beneath a node's truth, what migration
+    brought and took away; beneath DAMON's view, what schemes tried and applied. Nodes that are
+    never accessed are left out, and named.
     """
     rows, idle = _rows(result)
     if not rows:
-        return note("No access was recorded in this run.", TITLE, subtitle(result))
+        return nothing(result, "No access was recorded in this run.", TITLE)
     lines = _lines(rows)
     moved = {row.node for row in rows if row.node and _flows(result, row).any()}
     strips = [any(cell.row.node in moved for cell in line) for line in lines]
     height = max(1.15, min(2.5, 8.5 / len(lines)))
     heights = [h for strip in strips for h in ([height, 0.45] if strip else [height])]
-    clock, columns = Clock.of(result), max(len(line) for line in lines)
+    columns = max(len(line) for line in lines)
     title = TITLE if any(row.view for row in rows) else "Where the accesses go"
-    about = subtitle(result) + (f" · never accessed: {', '.join(idle)}" if idle else "")
-    fig, panels = timeline(title, about, heights, clock, marks(result), columns)
+    about = f"never accessed: {', '.join(idle)}" if idle else ""
+    fig, panels, clock = timeline_of(result, title, heights, columns, about)
     norm, at, image = _norm(rows), 0, None
     for line, strip in zip(lines, strips, strict=True):
         for c in range(columns):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from numasim.report.furniture import label_ends, percent_axis, timeline
-from numasim.report.series import Clock, contexts, marks, subtitle, thin, topology
-from numasim.report.style import KDAMONDS, note, styled
+from numasim.report.furniture import label_ends, nothing, percent_axis, timeline_of
+from numasim.report.series import Clock, contexts, thin, topology
+from numasim.report.style import KDAMONDS, styled
 from numasim.result import Result
 from numasim.units import format_duration
 
@@ -20,20 +22,10 @@ ERROR = "How well DAMON sees"
 
 @styled
 def intervals(result: Result) -> Figure:
-    """Sampling interval, number of regions and CPU time of every kdamond over time.
-
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Sampling interval, number of regions and CPU time of every kdamond over time."""
     if not len(result.kdamonds):
-        return note("No kdamond ran.", INTERVALS, subtitle(result))
-    clock = Clock.of(result)
-    fig, panels = timeline(INTERVALS, subtitle(result), [1.9, 1.9, 1.2], clock, marks(result))
+        return nothing(result, "No kdamond ran.", INTERVALS)
+    fig, panels, clock = timeline_of(result, INTERVALS, [1.9, 1.9, 1.2])
     table = result.kdamonds
     cpu = table.groupby("kdamond").cpu_ns.diff() / table.groupby("kdamond").t_s.diff() / 1e9
     series = {
@@ -61,25 +53,12 @@ def intervals(result: Result) -> Figure:
 
 @styled
 def monitoring_error(result: Result) -> Figure:
-    """Earth mover's distance and F1 of the hot set over time, per kdamond.
-
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Earth mover's distance and F1 of the hot set over time, per kdamond."""
     table = result.monitoring
     if not len(table):
-        return note(
-            "No DAMON snapshot was recorded, so there is no monitoring error.",
-            ERROR,
-            subtitle(result),
-        )
-    clock = Clock.of(result)
-    fig, panels = timeline(ERROR, subtitle(result), [2.0, 2.0], clock, marks(result))
+        why = "No DAMON snapshot was recorded, so there is no monitoring error."
+        return nothing(result, why, ERROR)
+    fig, panels, clock = timeline_of(result, ERROR, [2.0, 2.0])
     for axes, column, title, best in (
         (panels[0, 0], "f1", "Hot set: F1 of what DAMON calls hot (1 is perfect)", 1.0),
         (
@@ -144,7 +123,7 @@ def _label(axes: Axes, table: pd.DataFrame, values: pd.Series, result: Result) -
     label_ends(axes, labels, size=7.5)
 
 
-def _log(axes: Axes, form) -> None:  # type: ignore[no-untyped-def]
+def _log(axes: Axes, form: Callable[[float, int | None], str]) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.set_ylim(low / 1.3, high * 1.3)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from numasim.report.furniture import byte_axis, halo, label_ends, tell, timeline
-from numasim.report.series import Clock, marks, subtitle, topology
+from numasim.report.furniture import byte_axis, halo, label_ends, nothing, tell, timeline_of
+from numasim.report.series import Clock, topology
 from numasim.report.style import (
     INK,
     LIMIT,
@@ -16,7 +16,6 @@ from numasim.report.style import (
     MUTED,
     OTHER_MAPPING,
     node_colour,
-    note,
     shade,
     styled,
 )
@@ -35,21 +34,13 @@ CROP_BELOW, CROPPED_TO = (
 def occupancy(result: Result) -> Figure:
     """Bytes of every mapping on every node over time, what is held by others, and what is free.
 
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One panel per node, as high as the node is large where sizes allow it.
+    One panel per node, as high as the node is large where sizes allow it.
     """
     nodes = topology(result).nodes
     if not len(result.nodes):
-        return note("No occupancy was recorded in this run.", TITLE, subtitle(result))
-    clock = Clock.of(result)
+        return nothing(result, "No occupancy was recorded in this run.", TITLE)
     height = max(0.9, min(2.2, 8.0 / len(nodes)))
-    fig, panels = timeline(TITLE, subtitle(result), [height] * len(nodes), clock, marks(result))
+    fig, panels, clock = timeline_of(result, TITLE, [height] * len(nodes))
     names = _names(result)
     for axes, node in zip(panels[:, 0], nodes, strict=True):
         own = result.nodes[result.nodes.node == node.name]

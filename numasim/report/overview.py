@@ -15,14 +15,27 @@ from numasim.comparison import Comparison
 from numasim.report.furniture import byte_ticks, halo, short_bytes, short_number
 from numasim.report.style import DEMOTION, INK, LIMIT, MUTED, PROMOTION, line_of, page, styled
 
-ROW_IN = 0.46
+ROW_IN, WIDTH_IN = 0.46, 14.0
 TEXT_SHARE = 0.46  # of the ratio panel, for the numbers
+NUMBER_SHARE = 0.46  # of a narrow panel
 HEADLINE = "throughput_ops_per_s"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One narrow panel: the title over it, the metrics in it, how values are written."""
+    """One narrow panel: the title over it, the metrics in it, how values are written.
+
+    Parameters
+    ----------
+    title : str
+    metrics : tuple of str
+        One, or those of promotion and demotion.
+    form : callable
+    good : str
+        What to look for, beneath it.
+    top : float
+        The most there can be; not a number where there is no such thing.
+    """
 
     title: str
     metrics: tuple[str, ...]
@@ -38,11 +51,11 @@ def _percent(value: float) -> str:
 REASONS = (
     Reason("Local accesses", ("local_share",), _percent, "more is better", 1.0),
     Reason("Loaded latency", ("loaded_latency_ns",), lambda v: f"{v:.3g} ns", "less is better"),
-    Reason("Bytes moved", ("promoted_bytes", "demoted_bytes"), short_bytes, "▲ promoted ▼ demoted"),
+    Reason("Bytes moved", ("promoted_bytes", "demoted_bytes"), short_bytes, "▲ up   ▼ down"),
     Reason("Monitoring error", ("emd",), _percent, "less is better"),
     Reason("kdamond CPU", ("kdamond_cpu",), _percent, "of one CPU"),
     Reason("Shifts followed", ("shifts_followed",), _percent, "more is better", 1.0),
-    Reason("Time to follow", ("convergence_s",), lambda v: f"{v:.3g} s", "less is better"),
+    Reason("Shift followed after", ("convergence_s",), lambda v: f"{v:.3g} s", "less is better"),
 )
 
 
@@ -67,9 +80,9 @@ def comparison_overview(comparison: Comparison) -> Figure:
     about = f"{first.topology.name} · {first.workload.name} · {first.duration_ns / 1e9:g} s · "
     about += f"{seeds} seed{'s' * (seeds != 1)}" + (", 95 % intervals" if seeds > 1 else "")
     fig = page(
-        ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=13.5
+        ROW_IN * max(2, len(policies)) + 0.85, "Who is faster, and why", about, width_in=WIDTH_IN
     )
-    grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[3.4] + [1.0] * len(reasons))
+    grid = fig.add_gridspec(1, 1 + len(reasons), width_ratios=[3.2] + [1.0] * len(reasons))
     _forest(fig.add_subplot(grid[0, 0]), comparison)
     for i, reason in enumerate(reasons):
         _reason(fig.add_subplot(grid[0, 1 + i]), comparison, reason)
@@ -175,32 +188,40 @@ def _ratio_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def _reason(axes: Axes, comparison: Comparison, reason: Reason) -> None:
+    """Bars on the left, their numbers in a column on the right: neither meets the other."""
     at = _rows(axes, comparison, named=False)
-    axes.set_title(reason.title)
-    axes.set_xlabel(reason.good, size=7.5)
-    top = 0.0
+    axes.set_title(reason.title, size=8.5)
+    axes.set_xlabel(reason.good, size=7.5, loc="left")
+    limit = reason.top if math.isfinite(reason.top) else _longest(comparison, reason)
     for i, (policy, y) in enumerate(zip(comparison.policies, at, strict=True)):
-        for k, metric in enumerate(reason.metrics):
-            two = len(reason.metrics) == 2
-            colour = (PROMOTION, DEMOTION)[k] if two else line_of(i)["color"]
-            place = y + (0.16, -0.16)[k] if two else y
-            top = max(
-                top,
-                _bar(
-                    axes, comparison, policy, metric, place, colour, reason, 0.26 if two else 0.44
-                ),
-            )
-    axes.tick_params(axis="x", labelbottom=top > 0)
-    limit = reason.top if math.isfinite(reason.top) else top
-    axes.set_xlim(0, max(limit, 1e-12) * 1.85)
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(reason, limit)))
+        if len(reason.metrics) == 1:
+            colour = line_of(i)["color"]
+            _bar(axes, comparison, policy, reason.metrics[0], y, colour, reason, limit, 0.44)
+            continue
+        up, down = reason.metrics
+        _bar(axes, comparison, policy, up, y + 0.18, PROMOTION, reason, limit, 0.26, "▲ ")
+        _bar(axes, comparison, policy, down, y - 0.18, DEMOTION, reason, limit, 0.26, "▼ ")
+    axes.set_xlim(0, limit / (1 - NUMBER_SHARE))
+    axes.spines["bottom"].set_bounds(0, limit)
+    axes.xaxis.set_major_locator(FixedLocator([0.0, *_tick(reason, limit)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: reason.form(v) if v else "0"))
 
 
-def _ticks(reason: Reason, limit: float) -> list[float]:
+def _longest(comparison: Comparison, reason: Reason) -> float:
+    """How far bars and whiskers reach; a whisker beyond twice the longest bar is cut off there."""
+    found = [comparison.mean(p, m) for p in comparison.policies for m in reason.metrics]
+    bars = max((one.mean for one in found if math.isfinite(one.mean)), default=0.0)
+    whiskers = max((one.high for one in found if math.isfinite(one.high)), default=0.0)
+    return max(bars, min(whiskers, 2 * bars), 1e-12)
+
+
+def _tick(reason: Reason, limit: float) -> list[float]:
+    """The largest round value that the bars can reach: more than one would not fit."""
     if reason.form is short_bytes:
-        return [float(t) for t in byte_ticks(limit, most=2)]
-    return [t for t in MaxNLocator(1).tick_values(0, limit) if 0 <= t <= limit * 1.01]
+        ticks = byte_ticks(limit, most=2).tolist()
+    else:
+        ticks = [float(t) for t in MaxNLocator(1).tick_values(0, limit)]
+    return [t for t in ticks if 0 < t <= limit * 1.01][-1:]
 
 
 def _bar(
@@ -211,35 +232,21 @@ def _bar(
     y: float,
     colour: str,
     reason: Reason,
+    limit: float,
     height: float,
-) -> float:
-    """A bar to the mean with a whisker; the number written at its end. Gives how far it reaches."""
+    arrow: str = "",
+) -> None:
+    """A bar to the mean, a whisker over its interval, and the number."""
     found = comparison.mean(policy, metric)
-    size = 7.5 if height > 0.3 else 6.5
-    if not math.isfinite(found.mean):
-        words = "never" if found.mean == math.inf else "–"
-        axes.text(
-            0.02,
-            y,
-            words,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            size=size,
-            color=MUTED,
-        )
-        return 0.0
-    axes.barh(y, found.mean, height=height, color=colour, lw=0)
-    reach = found.mean
+    if math.isfinite(found.mean):
+        number, look = arrow + reason.form(found.mean), colour if arrow else INK
+        axes.barh(y, found.mean, height=height, color=colour, lw=0)
+    else:
+        number, look = "never" if found.mean == math.inf else "–", MUTED
     if math.isfinite(found.high) and found.high > found.low:
-        axes.plot([found.low, found.high], [y, y], color=INK, lw=1.0)
-        reach = max(reach, found.high)
-    axes.annotate(
-        reason.form(found.mean),
-        (reach, y),
-        (3, 0),
-        textcoords="offset points",
-        va="center",
-        size=size,
-        color=INK,
-    )
-    return reach
+        ends = np.clip([found.low, found.high], 0.0, limit)
+        axes.plot(ends, [y, y], color=INK, lw=1.0, solid_capstyle="butt")
+    axes.text(
+        0.985, y, number, transform=axes.get_yaxis_transform(), ha="right", va="center",
+        size=7.5 if height > 0.3 else 6.8, color=look,
+    )  # fmt: skip

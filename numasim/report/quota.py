@@ -12,9 +12,17 @@ from matplotlib.figure import Figure
 
 from numasim.damon.spec import Scheme
 from numasim.hardware import PAGE_BYTES
-from numasim.report.furniture import duration, halo, limit_line, log_byte_axis, tell, timeline
-from numasim.report.series import Clock, contexts, marks, subtitle
-from numasim.report.style import GOOD, INK, LIMIT, OVER, STALL, note, shade, styled
+from numasim.report.furniture import (
+    duration,
+    halo,
+    limit_line,
+    log_byte_axis,
+    nothing,
+    tell,
+    timeline_of,
+)
+from numasim.report.series import Clock, contexts
+from numasim.report.style import GOOD, INK, LIMIT, OVER, STALL, shade, styled
 from numasim.result import Result
 from numasim.units import format_bytes
 
@@ -100,23 +108,16 @@ def stuck_rows(esz: np.ndarray, score: np.ndarray) -> np.ndarray:
 def effective_quota(result: Result) -> Figure:
     """Effective quota of every scheme over time, with its goal's score beneath.
 
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Two panels per scheme. Below 4 KiB, where no page can move, the line is red.
+    Two panels per scheme. Below 4 KiB, where no page can move, the line is red.
     """
     groups = list(result.schemes.groupby(["kdamond", "scheme"], sort=True))[:MOST_SCHEMES]
     if not groups:
-        return note("No scheme ran.", TITLE, subtitle(result))
-    clock, known = Clock.of(result), contexts(result)
+        return nothing(result, "No scheme ran.", TITLE)
+    known = contexts(result)
     columns = 2 if len(groups) > 1 else 1
     lines = -(-len(groups) // columns)
     heights = [h for _ in range(lines) for h in (2.2, 1.1)]
-    fig, panels = timeline(TITLE, subtitle(result), heights, clock, marks(result), columns)
+    fig, panels, clock = timeline_of(result, TITLE, heights, columns)
     for i in range(lines * columns):
         upper, lower = (
             panels[2 * (i // columns), i % columns],
