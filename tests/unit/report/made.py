@@ -15,6 +15,7 @@ from numasim.result import COLUMNS, Result
 
 GIB = 1 << 30
 SNAPSHOT_ROWS = 12
+PHASES = "hotA is hot", "hotB is hot"
 
 
 def made(
@@ -61,10 +62,18 @@ def _made(topology: str, policy: str, span_s: float, rows: int, seed: int, speed
         [
             (0.0, "experimenter", "start", scenario.policy_name),
             (0.15 * span_s, "app", "populates", ""),
-            (0.16 * span_s, "app/workers", "phase hotA is hot", ""),
-            (0.6 * span_s, "app/workers", "phase hotB is hot", ""),
+            (0.16 * span_s, "app/workers", f"phase {PHASES[0]}", ""),
+            (0.6 * span_s, "app/workers", f"phase {PHASES[1]}", ""),
         ],
         columns=COLUMNS["events"].split(),
+    )
+    bounds = 0.16 * span_s, 0.6 * span_s, span_s
+    tables["phases"] = pd.DataFrame(
+        [
+            ("app/workers", phase, began, ended, 1e7 * speed * (1 + 0.01 * seed) * (ended - began))
+            for phase, began, ended in zip(PHASES, bounds[:-1], bounds[1:], strict=True)
+        ],
+        columns=COLUMNS["phases"].split(),
     )
     if scenario.policy_name != "no_tiering":
         tables |= _damon(t, scenario, seed)
@@ -80,7 +89,7 @@ def _actors(t: np.ndarray, speed: float) -> pd.DataFrame:
     rows = {
         "t_s": t,
         "actor": "app/workers",
-        "phase": np.where(t < 0.6 * t[-1], "hotA is hot", "hotB is hot"),
+        "phase": np.where(t < 0.6 * t[-1], *PHASES),
         "state": np.where(going > 0, "running", "waiting"),
         "operations": 1e7 * speed * going,
         "ops_per_s": np.where(going > 0, 1e7 * speed, 0.0),

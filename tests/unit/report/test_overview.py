@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from numasim.comparison import Comparison, Results
 from numasim.report.overview import comparison_overview
@@ -62,3 +64,35 @@ def test_numbers_that_do_not_exist(value):
 def test_many_policies_have_a_row_each():
     fig = comparison_overview(compared(seeds=(1, 2), policies=("no_tiering", "tpp_damon", "damos")))
     assert len(fig.axes[0].get_yticklabels()) == 3
+
+
+def _apart(boxes):
+    boxes = sorted(boxes, key=lambda box: box.x0)
+    return all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_no_words_run_into_others_or_out_of_their_panel(seeds):
+    fig = comparison_overview(
+        compared(seeds=seeds, convergence_s=151.3, shifts_followed=0.5, loaded_latency_ns=257.3)
+    )
+    FigureCanvasAgg(fig).draw()
+    below = [axes.xaxis.label.get_window_extent() for axes in fig.axes]
+    above = [axes._left_title.get_window_extent() for axes in fig.axes]
+    assert _apart(below) and _apart(above)
+    marks = []
+    for axes in fig.axes:
+        room = axes.get_window_extent()
+        for text in axes.texts:
+            box = text.get_window_extent()
+            assert room.x0 <= box.x0 and box.x1 <= room.x1, text.get_text()
+        low, high = axes.get_xlim()
+        ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        marks += [label.get_window_extent() for at, label in ticks if low <= at <= high]
+    assert _apart(marks)
+
+
+def test_a_run_without_a_shift_has_none_to_follow():
+    fig = comparison_overview(compared(convergence_s=math.nan, shifts_followed=math.nan))
+    titles = {axes.get_title(loc="left") for axes in fig.axes}
+    assert not titles & {"Shifts followed", "Shift followed after"}
