@@ -1,7 +1,7 @@
 """numasim: what memory tiering does on many-accessor machines, in a minute on a laptop.
 
 >>> import numasim as ns
->>> result = ns.run("dram_cxl", "cold_first", "tpp_damon", duration="20 s")  # doctest: +SKIP
+>>> result = ns.run("dram_cxl", "cold_first", "tpp_damon", duration="60 s")  # doctest: +SKIP
 >>> result.summary()  # doctest: +SKIP
 """
 

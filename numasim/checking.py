@@ -242,12 +242,14 @@ class Collector:
         try:
             return step()
         except ConfigError as error:
-            source = f" ({error.source})" if error.source else ""
             for p in error.problems:
-                joint = "." if place and not p.place.startswith("[") else ""
-                own = f"{place}{joint}{p.place}" if p.place else place
-                where = p.place if p.place.startswith("--set") else own
-                self._problems.append(Problem(where + source, p.message, p.hint))
+                where, notes = join_place(place, p.place), [error.source] if error.source else []
+                if p.place.startswith("line "):
+                    where, notes = place, [*notes, p.place]
+                elif p.place.startswith("--set"):
+                    where = p.place
+                source = f" ({', '.join(notes)})" if notes else ""
+                self._problems.append(Problem((where + source).strip(), p.message, p.hint))
         except ValueError as error:
             self._problems.append(Problem(place, str(error)))
         return None

@@ -15,7 +15,7 @@ from numasim.policies import registry
 from numasim.policy_data import policy_data
 from numasim.pool import OnDone, Outcome, Task, run_all
 from numasim.result import Result
-from numasim.scenario import Scenario
+from numasim.scenario import Scenario, seeds_of
 
 SEEDS = 5
 
@@ -156,6 +156,8 @@ def plan(
                 problems.update(dict.fromkeys(error.problems))
     except ConfigError as error:
         problems.update(dict.fromkeys(error.problems))
+    if problems and any(p.place.startswith("seeds (") for p in problems):
+        problems = {p: None for p in problems if p.place != "seeds"}  # told without its line, too
     if problems:
         raise ConfigError(list(problems), str(document.path or ""))
     return Plan(scenarios, numbers)
@@ -189,23 +191,6 @@ def carry_out(
     if failures or comparison is None:
         raise RunsFailed(failures, comparison, len(tasks))
     return comparison
-
-
-def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds 1, 2, … n of a number, or those listed.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, one is negative or listed twice.
-    """
-    numbers = range(1, seeds + 1) if isinstance(seeds, int) else seeds
-    good = not isinstance(seeds, str | bool) and isinstance(numbers, Sequence)
-    good = good and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in numbers)
-    if not good or not len(numbers) or len(frozenset(numbers)) < len(numbers):
-        message = f"got {seeds!r}, expected how many, or a list of different seeds"
-        raise ConfigError(Problem("seeds", message))
-    return tuple(numbers)
 
 
 def _each_policy(policies: Any) -> list[tuple[str, Any]]:

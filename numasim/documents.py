@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ class Document:
     data : dict
         Names of files in it are relative to the working directory.
     path : Path or None
+    events_path : Path or None
+        File its timed events came from, if not the same.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    events_path: Path | None = None
 
     def scenario(self, policy: Any = None, overrides: Sequence[str] = ()) -> Scenario:
         """The scenario of one policy; complaints name the file's lines.
@@ -46,13 +49,18 @@ class Document:
             raise self._with_lines(error) from None
 
     def _with_lines(self, error: ConfigError) -> ConfigError:
-        """Lines for what is in this file; complaints about other files have theirs."""
-        if self.path is None:
-            return error
-        own = [p for p in error.problems if "(" not in p.place and not p.place.startswith("--")]
-        lined = library.with_lines(ConfigError(own), self.path).problems if own else ()
-        better = dict(zip(own, lined, strict=True))
-        return ConfigError([better.get(p, p) for p in error.problems], str(self.path))
+        """Lines for what is in this file or the one of events; other complaints have theirs."""
+        return ConfigError([self._placed(p) for p in error.problems], str(self.path or ""))
+
+    def _placed(self, problem: Problem) -> Problem:
+        if "(" in problem.place or problem.place.startswith("--"):
+            return problem
+        elsewhere = self.events_path if problem.place.startswith("events") else None
+        path = elsewhere or self.path
+        if path is None:
+            return problem
+        (placed,) = library.with_lines(ConfigError(problem), path).problems
+        return replace(placed, place=f"{placed.place} ({elsewhere})") if elsewhere else placed
 
 
 def read_document(name: str | Path | Mapping[str, Any]) -> Document:

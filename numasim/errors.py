@@ -44,6 +44,8 @@ class ConfigError(NumasimError, ValueError):
 
     def __str__(self) -> str:
         lines = [str(p) for p in self.problems]
+        if self.source and len(lines) == 1 and not self.problems[0].place:
+            return f"{self.source}: {lines[0]}"
         if self.source:
             return "\n".join([self.source, *(f"  {line}" for line in lines)])
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from numasim.actors import accessor_of
@@ -11,7 +12,13 @@ from numasim.monitors import check_runnable
 from numasim.policies import Policy
 from numasim.scenario import Event
 from numasim.topology import Topology
+from numasim.units import format_bytes
 from numasim.workload import Workload
+
+MOST_FRAMES = 2**31 - 1
+"""Frames and pages are numbered by int32."""
+BYTES_OF_A_FRAME, BYTES_OF_A_PAGE = 4, 4 + 2 + 4
+"""What is kept of each: who holds the frame; where the page is, its class, and a first touch."""
 
 
 def impossible(
@@ -32,6 +39,7 @@ def impossible(
     duration_ns : int
     """
     found = [*_too_large(topology, workload), *_unknown_places(topology, workload)]
+    found += [*_too_many(topology, workload), *_too_short(workload, duration_ns)]
     accessor = getattr(policy, "accessor", 0)
     if accessor >= len(topology.accessors):
         hint = f"there are {len(topology.accessors)}"
@@ -40,13 +48,73 @@ def impossible(
     wrong = check_runnable(kdamonds, topology, workload, "policy.")
     for i, event in enumerate(events):
         wrong += check_runnable(event.kdamonds, topology, workload, f"events[{i}].")
-        if event.at_ns >= duration_ns:
-            wrong.append(Problem(f"events[{i}].at", "is after the end of the run"))
+    wrong += too_late(events, duration_ns)
     if not wrong:
         start = Event(policy.start, "start", kdamonds)
         timed = [("policy.start", start), *((f"events[{i}]", e) for i, e in enumerate(events))]
         wrong += _out_of_order(workload, sorted(timed, key=lambda pair: pair[1].at_ns))
     return found + wrong
+
+
+def too_late(events: Sequence[Event], duration_ns: int) -> Iterator[Problem]:
+    """Events that a run of that length does not get to."""
+    for i, event in enumerate(events):
+        if event.at_ns >= duration_ns:
+            yield Problem(f"events[{i}].at", "is after the end of the run")
+
+
+def doubtful(topology: Topology, workload: Workload) -> Iterator[str]:
+    """What can be run, but may not be meant."""
+    threads = [0] * len(topology.accessors)
+    for process in workload.processes:
+        for actor in process.actors:
+            threads[accessor_of(topology, actor.on)] += actor.threads
+    for accessor, asked in zip(topology.accessors, threads, strict=True):
+        if asked > accessor.nr_cores:
+            cores = f"{accessor.nr_cores} cores, which they share"
+            yield f"workload: {asked} threads on {accessor.name}, which has {cores}"
+
+
+def _too_short(workload: Workload, duration_ns: int) -> Iterator[Problem]:
+    """A run that is over before there is anything to see."""
+    first = min(workload.processes, key=lambda process: process.start)
+    if first.start >= duration_ns:
+        begins = f"{first.start / 1e9:g} s"
+        message = f"the run ends before {first.name} starts, at {begins}"
+        yield Problem("duration", message, f"run for longer than {begins}")
+
+
+def _too_many(topology: Topology, workload: Workload) -> Iterator[Problem]:
+    """More frames or pages than can be numbered, or kept in this computer's memory."""
+    size = workload.frame_bytes
+    frames = sum(
+        max(0, end // size - -(-start // size))
+        for nid in range(len(topology.nodes))
+        for start, end in topology.node_ranges(nid)
+    )
+    pages = workload.footprint_bytes // size
+    hint = "take a smaller machine, or less data"
+    if size < 2 << 20:
+        hint = f"give all mappings larger pages (page: 2 MiB, now {format_bytes(size)}), or {hint}"
+    for place, nr, what in (("topology", frames, "frames"), ("workload", pages, "pages")):
+        if nr > MOST_FRAMES:
+            message = (
+                f"needs {nr:,} {what} of {format_bytes(size)}, at most {MOST_FRAMES:,} are numbered"
+            )
+            yield Problem(place, message, hint)
+    need = BYTES_OF_A_FRAME * frames + BYTES_OF_A_PAGE * pages
+    have = _installed_bytes()
+    if max(frames, pages) <= MOST_FRAMES and have is not None and need > have:
+        message = f"simulating {frames:,} frames and {pages:,} pages takes {need / 2**30:.1f} GiB"
+        yield Problem("topology", f"{message}, this computer has {have / 2**30:.1f} GiB", hint)
+
+
+def _installed_bytes() -> int | None:
+    """Memory of the computer that simulates; None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _too_large(topology: Topology, workload: Workload) -> Iterator[Problem]:
@@ -109,4 +177,7 @@ def _no_process_yet(workload: Workload, place: str, event: Event) -> Iterator[Pr
     for pid, process in late.items():
         begins = f"{process.start / 1e9:g} s"
         message = f"monitors process {pid} ({process.name}), which starts only at {begins}"
-        yield Problem(place, message, f"begin at {begins} or later")
+        hint = f"begin at {begins} or later"
+        if place == "policy.start":
+            hint += f": --set policy.start='{begins}'"
+        yield Problem(place, message, hint)

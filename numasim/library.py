@@ -41,7 +41,9 @@ def find(kind: str, name: str, base: Path = Path(".")) -> Path:
         for place in (base / path, path):
             if place.is_file():
                 return place
-        raise ConfigError(Problem(str(path), "no such file"))
+        a_folder = (base / path).is_dir() or path.is_dir()
+        message = "is a folder, expected a file" if a_folder else "no such file"
+        raise ConfigError(Problem("", message), str(path))
     shipped = folder(kind) / f"{name}.yaml"
     if shipped.is_file():
         return shipped
@@ -60,8 +62,10 @@ def read(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(Problem(str(path), f"cannot be read ({error})")) from None
+    except UnicodeDecodeError:
+        raise ConfigError(Problem("", "cannot be read: it is no text (UTF-8)"), str(path)) from None
+    except OSError as error:
+        raise ConfigError(Problem("", f"cannot be read: {error.strerror}"), str(path)) from None
     return read_text(text, str(path))
 
 
@@ -96,6 +100,8 @@ def with_lines(error: ConfigError, path: Path) -> ConfigError:
 
 def _line(tree: Any, place: str) -> int | None:
     """Line on which the deepest existing part of a place begins."""
+    if isinstance(tree, list):
+        place = place.removeprefix("events")  # a file of timed events may be just their list
     found = None
     for key in re.findall(r"\[(\d+)\]|([^.\[\]]+)", place):
         step: Any = int(key[0]) if key[0] else key[1]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 from numasim import library, sources
 from numasim.checking import Collector, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.feasible import impossible
+from numasim.feasible import doubtful, impossible, too_late
 from numasim.formats import masim
 from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
-from numasim.scenario import Scenario
+from numasim.scenario import Event, Scenario, seeds_of
 from numasim.timed_events import events_of, inline_kdamonds, take_process_starts
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns, parse_ratio
@@ -26,6 +29,18 @@ KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
     "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source",
 )  # fmt: skip
+NEED_A_WORKLOAD = {"interleave", "start_process", "stop_process"}
+ANY_MACHINE = cast(
+    Topology,
+    SimpleNamespace(
+        name="the machine",
+        nodes=range(1 << 16),
+        node_ranges=lambda nid: [(nid << 44, (nid + 1) << 44)],
+        default_range=lambda: (0, 1 << 60),
+    ),
+)
+"""Stands for a machine that is itself wrong: has every node a command may name."""
+NO_PROGRAM = cast(Workload, SimpleNamespace(processes=()))
 OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 
 
@@ -72,7 +87,14 @@ def workload_data(
         raise ConfigError(
             Problem("", "expected a mapping", "see workloads/ for examples"), str(name)
         )
-    return substitute(apply_overrides(dict(data), overrides, "workload"))
+    data = dict(data)
+    problems: list[Problem] = []
+    collect = Collector(problems)
+    collect("", lambda: apply_overrides(data, overrides, "workload"))
+    filled = collect("", lambda: substitute(data))
+    if problems or filled is None:
+        raise ConfigError(problems)
+    return filled
 
 
 def masim_path(name: str, base: Path = Path(".")) -> Path:
@@ -138,13 +160,14 @@ def load_scenario(
     topology = collect("topology", lambda: _topology(document, overrides, base))
     given = document.get("workload")
     programs = collect("workload", lambda: _inline_workload(document, overrides, base))
-    workload = None
+    workload, numbers = None, _numbers(document.get("events"))
     if programs is not None:
         collect("", lambda: take_process_starts(document))
-        workload = collect("workload", lambda: _workload(document, given, base))
+        workload = collect("workload", lambda: _workload(programs, given, base))
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
     record = collect("record", lambda: _some_time(document.get("record", "1 s")))
     seed = collect("seed", lambda: _seed(document.get("seed", 1)))
+    collect("", lambda: seeds_of(document.get("seeds", 1)))
     snapshots = collect("snapshots", lambda: _snapshots(document.get("snapshots", "thinned")))
     hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
     exact = collect("exact_ticks", lambda: _flag(document.get("exact_ticks", False)))
@@ -152,17 +175,19 @@ def load_scenario(
     collect("access_source", lambda: sources.registry.get(eye))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
-    made = events = None
-    if topology is not None and data is not None:
-        made = collect("policy", lambda: build_policy(data, topology, base))
-    if topology is not None and workload is not None:
-        collect("events", lambda: inline_kdamonds(document, base))
-        given_events = document.get("events") or []
-        events = collect("events", lambda: events_of(given_events, topology, workload))
-        if made is not None and events is not None and duration is not None:
-            problems += impossible(topology, workload, made, events, duration)
+    made = None
+    if data is not None:
+        made = collect("policy", lambda: build_policy(data, topology or ANY_MACHINE, base))
+    wrong: list[Problem] = []
+    events = _events(document, topology, workload, base, Collector(wrong))
+    if topology is not None and workload is not None and duration is not None:
+        if made is not None and events is not None and not wrong:
+            wrong += impossible(topology, workload, made, events, duration)
+    elif duration is not None:
+        wrong += too_late(events or (), duration)
+    problems += wrong if programs is None else [_renumbered(p, numbers) for p in wrong]
     if problems:
-        raise ConfigError(problems, source)
+        raise ConfigError(list(dict.fromkeys(problems)), source)
     assert topology is not None and workload is not None and data is not None and made is not None
     assert duration is not None and record is not None and hot is not None and seed is not None
     for plural in ("policies", "seeds"):  # what a comparison runs; this is one run
@@ -180,10 +205,53 @@ def load_scenario(
         hot,
         bool(exact),
         snapshots == "all",
-        _warnings(given, base),
+        (*_warnings(given, base), *doubtful(topology, workload)),
         eye,
         document,
     )
+
+
+def _numbers(entries: Any) -> list[int]:
+    """Which of the document's events remain once the starts of processes are taken out."""
+    entries = entries if isinstance(entries, list) else []
+    starts = [isinstance(e, Mapping) and "start_process" in e for e in entries]
+    return [i for i, start in enumerate(starts) if not start]
+
+
+def _renumbered(problem: Problem, numbers: Sequence[int]) -> Problem:
+    match = re.match(r"events\[(\d+)\]", problem.place)
+    if match is None or int(match[1]) >= len(numbers):
+        return problem
+    return replace(problem, place=f"events[{numbers[int(match[1])]}]{problem.place[match.end() :]}")
+
+
+def _events(
+    document: dict[str, Any],
+    topology: Topology | None,
+    workload: Workload | None,
+    base: Path,
+    collect: Collector,
+) -> list[Event] | None:
+    """Timed events, checked as far as can be without what they are about."""
+    given = document.get("events") or []
+    if isinstance(given, list):
+        collect("events", lambda: inline_kdamonds(document, base))
+        known = workload is not None
+        given = [_checkable(e, f"events[{i}]", known, collect) for i, e in enumerate(given)]
+    about = (topology or ANY_MACHINE, workload or NO_PROGRAM)
+    return collect("events", lambda: events_of(given, *about))
+
+
+def _checkable(entry: Any, place: str, workload_known: bool, collect: Collector) -> Any:
+    """An entry whose other mistakes can be found; a wrong instant is told here."""
+    if not isinstance(entry, Mapping):
+        return entry
+    if "at" in entry and collect(f"{place}.at", lambda: parse_duration_ns(entry["at"])) is None:
+        entry = {**entry, "at": "0 s"}
+    if not workload_known and NEED_A_WORKLOAD & set(entry):
+        rest = {key: value for key, value in entry.items() if key not in NEED_A_WORKLOAD}
+        entry = {**rest, "sysctl": {"vm.min_free_kbytes": 0}}  # anything that is right
+    return entry
 
 
 def _warnings(workload: Any, base: Path) -> tuple[str, ...]:
@@ -233,13 +301,18 @@ def _topology(document: dict[str, Any], overrides: Sequence[str], base: Path) ->
     if isinstance(given, Topology):
         document["topology"] = given = plain(given)
     own = _under("topology.", overrides)
+    problems: list[Problem] = []
+    collect = Collector(problems)
     if isinstance(given, str):
         path = library.find("topologies", given, base)
-        found = load_topology(str(path))  # complains with line numbers
         document["topology"] = library.read(path)
-        if not own:
+        found = collect("", lambda: load_topology(str(path)))  # complains with line numbers
+        if found is not None and not own:
             return found
-    document["topology"] = apply_overrides(document["topology"], own, "topology")
+    if isinstance(document["topology"], dict):
+        collect("", lambda: apply_overrides(document["topology"], own, "topology"))
+    if problems:
+        raise ConfigError(problems)
     return load_topology(document["topology"])
 
 
@@ -250,14 +323,25 @@ def _inline_workload(
     given = _needed(document, "workload")
     if isinstance(given, Workload):
         given = plain(given)
-    document["workload"] = data = workload_data(given, _under("workload.", overrides), base)
+    own = _under("workload.", overrides)
+    try:
+        document["workload"] = data = workload_data(given, own, base)
+    except ConfigError as error:
+        problems = list(error.problems)
+        if not any(problem.place.startswith("--set") for problem in problems):
+            raise
+        alone = Collector(problems)  # what is wrong without the settings as well?
+        unset = alone("", lambda: workload_data(given, (), base))
+        if unset is not None:
+            alone("", lambda: _workload(unset, given, base))
+        raise ConfigError(list(dict.fromkeys(problems))) from None
     return data
 
 
-def _workload(document: dict[str, Any], given: Any, base: Path) -> Workload:
+def _workload(data: dict[str, Any], given: Any, base: Path) -> Workload:
     source = given if isinstance(given, str) else ""
     try:
-        return Workload.from_dict(document["workload"], source)
+        return Workload.from_dict(data, source)
     except ConfigError as error:
         if not source or source.endswith(".cfg"):
             raise

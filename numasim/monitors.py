@@ -16,7 +16,7 @@ from numasim.damon.paddr import Paddr
 from numasim.damon.spec import Context, Kdamond, Scheme, Target
 from numasim.damon.splitting import Shared
 from numasim.damon.vaddr import ProcessView, Vaddr
-from numasim.errors import Problem, did_you_mean
+from numasim.errors import Problem
 from numasim.machine import Machine
 from numasim.memory import Memory
 from numasim.seeds import Seeds
@@ -25,6 +25,7 @@ from numasim.topology import Topology
 from numasim.view import View
 from numasim.workload import Workload
 
+NO_TARGET = -1
 UNKNOWABLE_METRICS = {
     "some_mem_psi_us": "memory stalls come with reclaim",
     "active_mem_bp": "LRU lists come with reclaim",
@@ -109,7 +110,12 @@ def _scheme_problems(scheme: Scheme, where: str, topology: Topology) -> Iterator
         yield Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
     nodes = [d.nid for d in scheme.dests]
     if not nodes and scheme.action.startswith("migrate"):
-        nodes = [scheme.target_nid]
+        if scheme.target_nid == NO_TARGET:
+            known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
+            hint = f"name it after the action (target_nid in a file); nodes are {known}"
+            yield Problem(where, f"{scheme.action} needs a target node", hint)
+        else:
+            nodes = [scheme.target_nid]
     nodes += [g.nid for g in scheme.quota.goals if g.nid is not None]
     for nid in nodes:
         if not 0 <= nid < len(topology.nodes):
@@ -138,7 +144,7 @@ def _context_problems(context: Context, at: str, pids: dict[int, str]) -> Iterat
         return
     for t, target in enumerate(context.targets):
         if target.pid not in pids:
-            hint = did_you_mean(str(target.pid), [str(p) for p in pids])
+            hint = "there are " + ", ".join(f"{pid} ({name})" for pid, name in pids.items())
             yield Problem(f"{at}.targets[{t}].pid", f"no process {target.pid}", hint)
 
 

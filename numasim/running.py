@@ -67,7 +67,7 @@ def run(
     Examples
     --------
     >>> import numasim as ns
-    >>> result = ns.run("dram_cxl", "cold_first", "tpp_damon", duration="20 s")
+    >>> result = ns.run("dram_cxl", "cold_first", "tpp_damon", duration="60 s")
     >>> sorted(result.tables)[:3]
     ['actors', 'events', 'failed_moves']
     """

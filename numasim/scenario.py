@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from numasim.damon.spec import Kdamond
+from numasim.errors import ConfigError, Problem
 from numasim.policies import Policy
 from numasim.topology import Topology
 from numasim.workload import Workload
@@ -62,7 +64,7 @@ class Scenario:
     all_snapshots : bool
         Keep every monitoring snapshot, one per aggregation interval, instead of a sample.
     warnings : tuple of str
-        What was surprising in the workload's file.
+        What is surprising in the workload's file, or in what it asks of the machine.
     access_source : str
         Registered name of what DAMON sees with.
     document : dict
@@ -83,3 +85,20 @@ class Scenario:
     warnings: tuple[str, ...] = ()
     access_source: str = "accessed_bits"
     document: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Seeds 1, 2, … n of a number, or those listed.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, one is negative or listed twice.
+    """
+    numbers = range(1, seeds + 1) if isinstance(seeds, int) else seeds
+    good = not isinstance(seeds, str | bool) and isinstance(numbers, Sequence)
+    good = good and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in numbers)
+    if not good or not len(numbers) or len(frozenset(numbers)) < len(numbers):
+        message = f"got {seeds!r}, expected how many, or a list of different seeds"
+        raise ConfigError(Problem("seeds", message))
+    return tuple(numbers)

@@ -25,6 +25,7 @@ PAGE_SIZES = {4 << 10: 0, 64 << 10: 4, 2 << 20: 9}
 FIRST_ADDRESS = 0x7F00_0000_0000  # where mmap places things, roughly
 GUARD_BYTES = 2 << 20
 MIN_BURST = 1000
+MOST_THREADS = 1_000_000
 
 
 def _pattern(value: Any) -> Any:
@@ -226,7 +227,7 @@ class Actor:
 
     name: str = "main"
     on: str = "CPU"
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     repeat: bool = False
 
@@ -258,7 +259,7 @@ class Process:
     stop: DurationNs | None = None
     cgroup: str = "/"
     pid: int | None = None
-    populate_threads: Annotated[int, Field(ge=1)] = 1
+    populate_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
 
     def _check_names(self) -> Iterator[Problem]:
         yield from _taken("mappings", self.mappings)

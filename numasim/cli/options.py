@@ -83,6 +83,7 @@ def document(
         "exact_ticks": exact_ticks or None,
     }
     found.data.update({key: value for key, value in given.items() if value is not None})
+    found.events_path = events
     return found
 
 

@@ -76,6 +76,17 @@ def test_lines_of_mistakes(folder: Path) -> None:
     assert "duration: is missing" in text
 
 
+def test_mistakes_of_an_events_file_are_its_own(folder: Path) -> None:
+    path = folder / "events.yaml"
+    document = read_document(str(folder / "scenario.yaml"))
+    for text, line in (("- {at: 1 s, frobnicate: 1}\n", 1), ("events:\n- {at: 1 s, x: 1}\n", 2)):
+        path.write_text(text)
+        document.data["events"], document.events_path = read_events(path), path
+        with pytest.raises(ConfigError) as caught:
+            document.scenario()
+        assert f"(line {line}) ({path}): unknown key" in str(caught.value)
+
+
 def test_events_of_a_file(folder: Path) -> None:
     path = folder / "events.yaml"
     path.write_text("- {at: 1 s, kdamonds: mine.yaml}\n")

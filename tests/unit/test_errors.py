@@ -20,6 +20,10 @@ def test_all_problems_are_told_under_their_source():
     assert [p.place for p in error.problems] == ["a", ""]
 
 
+def test_a_complaint_about_a_whole_file_is_one_line():
+    assert str(ConfigError(Problem("", "no such file"), "a.yaml")) == "a.yaml: no such file"
+
+
 def test_a_single_complaint_needs_no_list():
     assert str(ConfigError("no")) == str(ConfigError(Problem("", "no"))) == "no"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_files_beside_the_document(tmp_path: Path):
     (tmp_path / "mine.yaml").write_text(shown.replace("16 GiB", "17 GiB"))
     (tmp_path / "w.yaml").write_text(library.find("workloads", "cold_first").read_text())
     made = load_scenario(
-        {"topology": "mine.yaml", "workload": "w.yaml", "duration": "1 s"}, base=tmp_path
+        {"topology": "mine.yaml", "workload": "w.yaml", "duration": "46 s"}, base=tmp_path
     )
     assert made.topology.nodes[0].capacity == 17 << 30
     assert load_scenario(made.document) == made
@@ -205,6 +206,97 @@ def test_mistakes_everywhere_are_told_together():
     assert len(found) == 5
 
 
+EVENTS = [
+    {"at": "-1 s", "start": "nothing"},
+    {"at": "5 s", "sysctl": {"vm.min_free_kbyte": 1, "vm.watermark_scale_factor": -1}},
+    {"at": "5 s", "frobnicate": 1},
+    {"at": "99 s", "damo": "tune --numa_node 1 --agg 5"},
+    {"at": "1 s", "interleave": {"x": [1, 1]}},
+    7,
+]
+OF_EVENTS = [
+    'events[0].at: got "-1 s", expected a duration',
+    "events[0].start: unknown key",
+    "events[1].sysctl.vm.min_free_kbyte: not simulated",
+    "events[1].sysctl.vm.watermark_scale_factor: got -1",
+    "events[2].frobnicate: unknown key",
+    "events[3].--agg",
+    "events[5]: got 7",
+]
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "text"),
+    [
+        ("duration", "10 s", ""),
+        ("topology", "dram_cxll", 'topology: no topology "dram_cxll"'),
+        ("topology", {**machine(), "nodes": []}, "topology.nodes: expected at least one"),
+        ("workload", "cold_fist", 'workload: no workload "cold_fist"'),
+        ("workload", {"name": "w"}, "workload.processes: is missing"),
+    ],
+)
+def test_events_are_checked_without_what_they_are_about(part, value, text):
+    found = complaints(**{part: value}, events=EVENTS)
+    wanted = [*OF_EVENTS, *([text] if text else [])]
+    if part != "workload":
+        wanted.append("events[4].interleave.x: no such mapping")
+    for line in wanted:
+        assert sum(f.startswith(line) for f in found) == 1, (line, found)
+    assert len(found) == len(wanted)
+
+
+def test_instants_are_told_even_without_a_machine():
+    found = complaints(topology="dram_cxll", events=[{"at": "99 s", "damo": "stop"}])
+    assert "events[0].at: is after the end of the run" in found and len(found) == 2
+
+
+def test_events_keep_their_numbers_beside_starts_of_processes():
+    events = [{"at": "1 s", "start_process": "app"}, {"at": "2 s", "frobnicate": 1}]
+    (found,) = complaints(events=events)
+    assert found.startswith("events[1].frobnicate")
+
+
+def test_policies_are_checked_without_the_machine():
+    found = complaints(topology="dram_cxll", policy={"kind": "tpp_damon", "fre": 1})
+    assert [f.split(":")[0] for f in found] == ["topology", "policy.fre"]
+
+
+def test_what_a_comparison_runs_is_checked_too():
+    (found,) = complaints(seeds=-1)
+    assert found.startswith("seeds: got -1, expected how many")
+
+
+def test_mistakes_of_settings_hide_nothing(tmp_path: Path):
+    path = tmp_path / "t.yaml"
+    path.write_text(library.find("topologies", "dram_cxl").read_text().replace("271 ns", "far"))
+    wrong = workload(cgrop="/a")
+    found = complaints(
+        topology=str(path),
+        workload=wrong,
+        overrides=["workload.hto=1", "topology.nods.x=1"],
+    )
+    places = [f.split(":")[0] for f in found]
+    assert places == [
+        f"topology.nodes[1].latency (line 14) ({path})",
+        "--set topology.nods.x=1",
+        "--set workload.hto=1",
+        "workload.processes[0].cgrop",
+    ]
+
+
+def test_files_that_are_none(tmp_path: Path):
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe")
+    (tmp_path / "w.yaml").write_text("name: w\nprocesses: [1, 2\nx: 3\n")
+    found = complaints(topology=str(tmp_path / "b.yaml"), workload=str(tmp_path / "w.yaml"))
+    assert found[0] == f"topology ({tmp_path}/b.yaml): cannot be read: it is no text (UTF-8)"
+    assert found[1].startswith(f"workload ({tmp_path}/w.yaml, line 3): not YAML")
+    found = complaints(topology=str(tmp_path), workload=str(tmp_path / "none.yaml"))
+    assert found == [
+        f"topology ({tmp_path}): is a folder, expected a file",
+        f"workload ({tmp_path}/none.yaml): no such file",
+    ]
+
+
 def test_the_sources_name_stands_above():
     with pytest.raises(ConfigError) as caught:
         load_scenario(document(duration="?"), source="mine.yaml")
@@ -240,6 +332,59 @@ def test_more_data_than_memory():
     )
 
 
+def test_more_frames_than_can_be_numbered():
+    nodes = machine()["nodes"]
+    nodes[0]["capacity"] = "900 TiB"
+    (found,) = complaints(topology={**machine(), "nodes": nodes})
+    assert found.startswith(
+        "topology: needs 241,591,926,784 frames of 4 KiB, at most 2,147,483,647"
+    )
+    assert "page: 2 MiB" in found and "smaller machine" in found
+    huge = [worlds.mapping(n, "4 MiB", page="2 MiB") for n in "ms"]
+    striped = {"mode": "weighted_interleave", "nodes": ["n0", "n1"], "weights": [1, 1]}
+    huge[1]["policy"] = striped
+    load_scenario(
+        document(topology={**machine(), "nodes": nodes}, workload=workload(mappings=huge))
+    )
+
+
+def test_more_frames_than_this_computer_holds(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 30, "SC_PAGE_SIZE": 4096}.__getitem__)
+    (found,) = complaints()
+    assert found.startswith("topology: simulating 32,768 frames and 2,304 pages takes 0.0 GiB, ")
+    monkeypatch.delattr(os, "sysconf")
+    load_scenario(document())
+
+
+def test_a_run_ends_after_something_began():
+    (found,) = complaints(workload=workload(start="10 s"))
+    assert found == ("duration: the run ends before app starts, at 10 s; run for longer than 10 s")
+    load_scenario(document(workload=workload(start="9 s")))
+
+
+def test_crowded_cores_are_worth_a_warning():
+    phase = {"compute": "1 us"}
+    actors = [{"name": n, "threads": 3, "phases": [phase]} for n in "ab"]
+    made = load_scenario(document(workload=workload(actors=actors)))
+    assert made.warnings == ("workload: 6 threads on cpu0, which has 4 cores, which they share",)
+    assert load_scenario(document()).warnings == ()
+    (found,) = complaints(workload=workload(actors=[{"threads": 10**9, "phases": [phase]}]))
+    assert found.endswith("threads: got 1000000000, expected less than or equal to 1000000")
+
+
+def test_a_migration_needs_a_target():
+    damo = "damo start --numa_node 0 --damos_action migrate_hot"
+    (found,) = complaints(policy={"kind": "damos", "damo": damo})
+    assert "migrate_hot needs a target node; name it after the action" in found
+    assert found.endswith("nodes are 0 (n0), 1 (n1)")
+
+
+def test_a_process_nobody_has():
+    policy = {"kind": "damos", "damo": "damo start --target_pid 7"}
+    (found,) = complaints(policy=policy)
+    assert found.endswith("targets[0].pid: no process 7; there are 1000 (app)")
+
+
 def test_accessors_and_nodes_must_exist():
     bound = worlds.mapping("m", "1 MiB", policy={"mode": "bind", "nodes": ["n7"]})
     phase = {"compute": "1 us"}
@@ -260,7 +405,8 @@ def test_a_process_is_there_before_it_is_monitored():
     late = workload(start="5 s")
     (found,) = complaints(workload=late, policy=vaddr("4 s"))
     assert found == (
-        "policy.start: monitors process 1000 (app), which starts only at 5 s; begin at 5 s or later"
+        "policy.start: monitors process 1000 (app), which starts only at 5 s; "
+        "begin at 5 s or later: --set policy.start='5 s'"
     )
     assert isinstance(load_scenario(document(workload=late), policy=vaddr("5 s")), Scenario)
     event = {"at": "1 s", "damo": DAMO_VADDR}

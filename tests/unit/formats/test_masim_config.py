@@ -158,7 +158,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_a_mistake_names_the_file(tmp_path):
     path = tmp_path / "wrong.cfg"
     path.write_text("a, 1\n")
-    with pytest.raises(ConfigError, match=r"wrong\.cfg\n  has no phase"):
+    with pytest.raises(ConfigError, match=r"wrong\.cfg: has no phase"):
         read(path)
 
 
