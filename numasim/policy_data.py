@@ -16,6 +16,9 @@ from numasim.overrides import apply_overrides
 from numasim.policies import Policy, registry
 from numasim.topology import Topology
 
+STARTING = ("start", "args")
+"""damo commands that name kdamonds to start (or would)."""
+
 
 def policy_data(
     given: Any, overrides: Sequence[str] = (), base: Path = Path(".")
@@ -75,7 +78,11 @@ def build_policy(data: Mapping[str, Any], topology: Topology, base: Path = Path(
     if "kind" not in data:
         raise ConfigError(Problem("kind", "is missing", "known: " + ", ".join(registry.names())))
     if "damo" in fields:
-        fields["threads"] = parse_damo(str(fields.pop("damo")), topology, base=base).kdamonds
+        parsed = parse_damo(str(fields.pop("damo")), topology, base=base)
+        if parsed.verb not in STARTING:
+            hint = "use damo start; tune and stop are for timed events"
+            raise ConfigError(Problem("damo", f'"damo {parsed.verb}" is no policy', hint))
+        fields["threads"] = parsed.kdamonds
     elif "kdamonds" in fields:
         fields["threads"] = kdamonds.from_raw(fields.pop("kdamonds")).kdamonds
     return build(registry.get(str(data["kind"]), "kind"), fields)

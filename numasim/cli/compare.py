@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from numasim.cli import console, options
+from numasim.cli.run import NOTHING_BEGAN
 
 if TYPE_CHECKING:
     from numasim.cli.metrics import Metric
@@ -71,6 +73,7 @@ def compare(
     policies = [*(policy or []), *map(options.damo_command, damo or [])]
     planned = plan(document, policies or None, _seeds(seeds, seed_list), settings or [])
     options.tell_warnings(list(planned.scenarios.values()), strict)
+    options.check_outputs(out, json)
     nr = len(planned.scenarios) * len(planned.seeds)
     try:
         with _progress(nr, workers, quiet) as on_done:
@@ -79,6 +82,9 @@ def compare(
         if out is not None:
             console.warn([f"interrupted; finished runs are in {out}, the same command goes on"])
         raise
+    speeds = [comparison.per_seed(p, "throughput_ops_per_s") for p in comparison.policies]
+    if all(math.isnan(speed) for each in speeds for speed in each):
+        console.warn([NOTHING_BEGAN])
     written = _save(comparison, out) if out else []
     if json:
         console.write_json(comparison.to_json(), json)
@@ -174,7 +180,10 @@ def _mean(comparison: Comparison, policy: str, metric: Metric) -> str:
     infinite = sum(map(math.isinf, values))
     if 0 < infinite < len(values):
         return f"never in {infinite} of {len(values)}"
-    return _with_interval(comparison.mean(policy, metric.key), lambda x: written(metric, x))
+    found = comparison.mean(policy, metric.key)
+    if not math.isnan(found.low):  # few seeds know little: cut to what the number can be
+        found = replace(found, low=max(found.low, 0.0), high=min(found.high, metric.most))
+    return _with_interval(found, lambda x: written(metric, x))
 
 
 def _with_interval(found: Interval, write: Callable[[float], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -88,9 +89,59 @@ def document(
 
 
 def damo_command(text: str) -> str:
-    """A damo command as policies take it: ``--numa_node 0 …`` alone gets its ``damo start``."""
-    text = text.strip()
-    return text if text.startswith("damo ") else f"damo start {text}"
+    """A damo command as policies take it: ``--numa_node 0 …`` alone gets its ``damo start``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    from numasim.errors import ConfigError, Problem
+
+    words = text.split()
+    while words and words[0] in ("$", "sudo"):
+        text, words = text.split(words[0], 1)[1], words[1:]
+    if not words or words == ["damo"]:
+        hint = 'expected a command such as "damo start --numa_node 0"'
+        raise ConfigError(Problem("--damo", "is empty", hint))
+    first = words[0]
+    if first == "damo":
+        return text.strip()
+    target = first[0] == "-" or first.isdigit() or first == "paddr"
+    target = target or first.endswith((".json", ".yaml", ".yml"))
+    return f"damo start {text.strip()}" if target else f"damo {text.strip()}"
+
+
+def check_outputs(out: Path | None, json: str | None) -> None:
+    """Make the folder of --out, and see that it and the file of --json can be written.
+
+    Raises
+    ------
+    ConfigError
+        If not: better now than after the run.
+    """
+    from numasim.errors import ConfigError, Problem
+
+    problems = []
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=out):
+                pass
+        except OSError as error:
+            problems.append(Problem("--out", f"{out} cannot be written to: {error.strerror}"))
+    if json is not None and json != console.STDOUT:
+        path = Path(json)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=path.parent):
+                pass
+            if path.exists():
+                path.open("a").close()
+        except OSError as error:
+            problems.append(Problem("--json", f"{path} cannot be written: {error.strerror}"))
+    if problems:
+        raise ConfigError(problems)
 
 
 def tell_warnings(scenarios: list[Scenario], strict: bool) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numasim.result import Result
     from numasim.scenario import Scenario
 
+NOTHING_BEGAN = "no phase began before the end, so there is nothing to tell of the workload"
+
 
 def run(
     scenario: options.ScenarioName = None,
@@ -52,7 +54,10 @@ def run(
     chosen = _policy(found, policy, damo)
     described = found.scenario(chosen, settings or [])
     options.tell_warnings([described], strict)
+    options.check_outputs(out, json)
     result = _with_progress(described, quiet)
+    if not len(result.phases) and any(p.actors for p in described.workload.processes):
+        console.warn([NOTHING_BEGAN])
     written = _save(result, out) if out else []
     if json:
         console.write_json(as_json(result, out), json)

@@ -174,6 +174,8 @@ def policy(
         _head(str(data["kind"]), (cls.__doc__ or "").strip().split("\n")[0])
         console.say(f"observes {made.observes}")
         console.say(f"moves    {made.moves}")
+        if remark := made.remark(machine):
+            console.say(f"note     {remark}")
         _parameters(made)
     if only != Form.KDAMONDS and (threads or only):
         _only_or_under("the same on a real machine", only, _damo(threads, machine, only))

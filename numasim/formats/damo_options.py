@@ -152,7 +152,7 @@ def _without_verb(words: list[str], line: CommandLine) -> list[str]:
     elif named and words and not words[0].startswith("-"):
         hint = did_you_mean(words[0], VERBS)
         line.problems.append(Problem("", f'unknown damo command "{words[0]}"', hint))
-        words = words[1:]
+        words = []  # whatever they mean to it
     return words
 
 

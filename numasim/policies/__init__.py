@@ -40,3 +40,7 @@ class Policy:
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """The DAMON threads it starts."""
         return ()
+
+    def remark(self, topology: Topology) -> str:
+        """What to know of it on that machine; empty if nothing."""
+        return ""

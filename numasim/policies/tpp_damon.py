@@ -83,6 +83,18 @@ class TppDamon(Policy):
             threads.append(self._thread(topology, slow, "migrate_hot", fast, hot, goal, allow=True))
         return tuple(threads)
 
+    def remark(self, topology: Topology) -> str:
+        nr = len(topology.tiers(self.accessor)) - 1
+        if nr == 1 and len(topology.accessors) == 1:
+            return ""
+        whose = f"accessor {self.accessor} ({topology.accessors[self.accessor].name})"
+        if nr == 1:
+            return f"the tiers are those of {whose}; others may rank the nodes otherwise"
+        return (
+            f"not the published command of two kdamonds for two tiers, but that pair repeated "
+            f"for the {nr} pairs of neighbouring tiers of {whose}"
+        )
+
     def _thread(
         self,
         topology: Topology,

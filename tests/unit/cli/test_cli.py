@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from numasim import library
 from numasim.cli import app
+from numasim.engine import Engine
 
 DATA = Path(__file__).parents[2] / "data"
 MACHINE, WORKLOAD, POLICY = (
@@ -136,6 +137,65 @@ def test_warnings_of_damo_go_to_stderr_or_are_mistakes() -> None:
     assert strict.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("", "--damo: is empty; expected a command such as"),
+        (" sudo damo ", "--damo: is empty"),
+        ("damo record", 'policy.damo: "damo record" is no policy; use damo start'),
+        ("tune --numa_node 0", '"damo tune" is no policy'),
+        ("stop", '"damo stop" is no policy'),
+        ("rm -rf / --numa_node 0", 'unknown damo command "rm"'),
+        ("damo strat --numa_node 0", 'did you mean "start"'),
+    ],
+)
+def test_what_is_no_damo_command(command: str, text: str) -> None:
+    for what in ("run", "compare"):
+        said = numasim(what, *TINY, "-d", "2 s", "--damo", command, code=2).stderr
+        assert text in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "front", ["", "damo start ", "start ", "$ sudo damo start ", "args damon "]
+)
+def test_damo_commands_begin_as_they_like(front: str) -> None:
+    words = f"{front}--numa_node 0 --damos_action stat"
+    numasim("run", *TINY, "-d", "1.1 s", "-q", "--damo", words)
+
+
+def test_a_process_that_comes_later_is_monitored_later() -> None:
+    words = ["run", *TINY, "-d", "2 s", "-q", "--damo", "--target_pid 1000"]
+    assert "--set policy.start='1 s'" in numasim(*words, code=2).stderr
+    numasim(*words, "--set", "policy.start='1 s'")
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_outputs_are_tried_before_the_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "run", lambda _: pytest.fail("it ran"))
+    (tmp_path / "file").touch()
+    bad = ["--out", str(tmp_path / "file" / "x"), "--json", str(tmp_path)]
+    words = [command, *TINY, "-p", "no_tiering", "-d", "2 s"]
+    said = numasim(*words, *bad, code=2).stderr
+    assert "2 mistakes" in said and "--out: " in said and "--json: " in said
+
+
+def test_folders_of_outputs_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.json"
+    numasim("run", *TINY, "-d", "2 s", "-q", "--json", str(path))
+    assert [p.name for p in path.parent.iterdir()] == ["run.json"]
+
+
+def test_a_run_without_work_is_refused_or_warned_of() -> None:
+    early = numasim("run", *TINY, "-d", "1 s", code=2)
+    assert "duration: the run ends before app starts, at 1 s" in early.stderr
+    for words in (["run"], ["compare", "-p", "no_tiering", "--seeds", "1", "--workers", "1"]):
+        said = numasim(*words, *TINY, "-d", "1.01 s", "--json", "-")
+        assert said.stderr.startswith("warning: no phase began before the end")
+        json.loads(said.stdout)
+
+
 # -- compare -------------------------------------------------------------------------------------
 
 
@@ -193,6 +253,16 @@ def test_show_policy_is_ready_for_a_real_machine(tmp_path: Path) -> None:
         for name in (POLICY, str(path))
     )
     assert own == file
+
+
+def test_show_policy_says_where_it_is_not_the_published_one() -> None:
+    for machine, text in (
+        ("dram_cxl", ""),
+        ("two_socket_four_node", "pair repeated for the 3 pairs of neighbouring tiers"),
+        ("gh200", "the tiers are those of accessor 0 (cpu0)"),
+    ):
+        shown = " ".join(numasim("show", "policy", "tpp_damon", "-t", machine).output.split())
+        assert text in shown and (" note " in shown) == bool(text)
 
 
 def test_show_policy_without_kdamonds() -> None:
