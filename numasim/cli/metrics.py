@@ -11,11 +11,12 @@ from numasim.units import format_bytes
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of `Result.summary` on paper."""
+    """A number of `Result.summary` on paper; none is below zero, shares are at most one."""
 
     key: str
     title: str
     write: Callable[[float], str]
+    most: float = math.inf
 
 
 def _plain(digits: int, scale: float = 1.0) -> Callable[[float], str]:
@@ -39,15 +40,15 @@ def seconds(value: float) -> str:
 
 METRICS = (
     Metric("throughput_ops_per_s", "throughput (operations/s)", significant),
-    Metric("local_share", "local access share (%)", _plain(1, 100)),
+    Metric("local_share", "local access share (%)", _plain(1, 100), 1.0),
     Metric("loaded_latency_ns", "mean loaded latency (ns)", _plain(1)),
     Metric("op_p99_ns", "operation p99 (ns)", _plain(0)),
     Metric("promoted_bytes", "promoted", format_bytes),
     Metric("demoted_bytes", "demoted", format_bytes),
     Metric("kdamond_cpu", "kdamonds (% of a CPU)", _plain(2, 100)),
-    Metric("emd", "monitoring error (EMD)", _plain(3)),
-    Metric("f1", "hot set found (F1)", _plain(3)),
-    Metric("shifts_followed", "shifts followed (%)", _plain(0, 100)),
+    Metric("emd", "monitoring error (EMD)", _plain(3), 1.0),
+    Metric("f1", "hot set found (F1)", _plain(3), 1.0),
+    Metric("shifts_followed", "shifts followed (%)", _plain(0, 100), 1.0),
     Metric("convergence_s", "shift followed after (s)", _plain(1)),
 )
 
