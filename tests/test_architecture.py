@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "numasim"
 FLOORS = {
-    0: "errors registry seeds units watermarks checking timer",
+    0: "errors registry seeds units watermarks checking wholes timer",
     1: "hardware kernel layout topology queueing fronts plumbing free_frames memory traffic "
     "addresses bursts tlb",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "

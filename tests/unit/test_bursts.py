@@ -219,7 +219,7 @@ def test_the_truth_knows_of_sweeps():
     rates = made.law.visit_rates_per_ns()[made.space.class_of]
     assert rates[a.first : a.last] == pytest.approx(1 / 300)
     assert not rates[b.first : b.last].any()
-    chance = made.law.tick_chance(100)[made.space.class_of]
+    chance = made.law.tick_chance(100, made.now_ns - 500, made.now_ns)[made.space.class_of]
     assert chance[a.first : a.last] == pytest.approx(1 / 3)
     assert not chance[b.first : b.last].any()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -159,7 +160,13 @@ def test_a_script_without_main_guard_runs_once(tmp_path: Path) -> None:
         f"c = ns.compare(**{TINY!r}, policies={POLICIES!r}, seeds=1, workers=2)\n"
         "print(len(c.results))\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert done.stdout.split() == ["once", "2"], done.stderr
     assert done.stderr == ""
 
