@@ -24,43 +24,42 @@ BYTES_OF_A_FRAME, BYTES_OF_A_PAGE = 4, 4 + 2 + 4
 def impossible(
     topology: Topology,
     workload: Workload,
-    policy: Policy,
-    events: Sequence[Event],
-    duration_ns: int,
+    policy: Policy | None,
+    events: Sequence[Event] | None,
+    duration_ns: int | None,
 ) -> list[Problem]:
     """Everything that would stop a run, or make an event void.
+
+    What is itself wrong is None, and what would need it is left out.
 
     Parameters
     ----------
     topology : Topology
     workload : Workload
-    policy : Policy
-    events : sequence of Event
-    duration_ns : int
+    policy : Policy or None
+    events : sequence of Event or None
+    duration_ns : int or None
     """
     found = [*_too_large(topology, workload), *_unknown_places(topology, workload)]
-    found += [*_too_many(topology, workload), *_too_short(workload, duration_ns)]
+    found += _too_many(topology, workload)
+    if duration_ns is not None:
+        found += _too_short(workload, duration_ns)
+    wrong: list[Problem] = []
+    kdamonds: tuple[Kdamond, ...] = ()
     accessor = getattr(policy, "accessor", 0)
     if accessor >= len(topology.accessors):
         hint = f"there are {len(topology.accessors)}"
-        return [*found, Problem("policy.accessor", f"no accessor {accessor}", hint)]
-    kdamonds = policy.kdamonds(topology)
-    wrong = check_runnable(kdamonds, topology, workload, "policy.")
-    for i, event in enumerate(events):
+        wrong.append(Problem("policy.accessor", f"no accessor {accessor}", hint))
+    elif policy is not None:
+        kdamonds = policy.kdamonds(topology)
+        wrong += check_runnable(kdamonds, topology, workload, "policy.")
+    for i, event in enumerate(events or ()):
         wrong += check_runnable(event.kdamonds, topology, workload, f"events[{i}].")
-    wrong += too_late(events, duration_ns)
-    if not wrong:
+    if not wrong and policy is not None and events is not None:
         start = Event(policy.start, "start", kdamonds)
         timed = [("policy.start", start), *((f"events[{i}]", e) for i, e in enumerate(events))]
         wrong += _out_of_order(workload, sorted(timed, key=lambda pair: pair[1].at_ns))
     return found + wrong
-
-
-def too_late(events: Sequence[Event], duration_ns: int) -> Iterator[Problem]:
-    """Events that a run of that length does not get to."""
-    for i, event in enumerate(events):
-        if event.at_ns >= duration_ns:
-            yield Problem(f"events[{i}].at", "is after the end of the run")
 
 
 def doubtful(topology: Topology, workload: Workload) -> Iterator[str]:

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import Any, TypeVar, cast
 from numasim import library, sources
 from numasim.checking import Collector, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.feasible import doubtful, impossible, too_late
+from numasim.feasible import doubtful, impossible
 from numasim.formats import masim
 from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
@@ -179,12 +180,9 @@ def load_scenario(
     if data is not None:
         made = collect("policy", lambda: build_policy(data, topology or ANY_MACHINE, base))
     wrong: list[Problem] = []
-    events = _events(document, topology, workload, base, Collector(wrong))
-    if topology is not None and workload is not None and duration is not None:
-        if made is not None and events is not None and not wrong:
-            wrong += impossible(topology, workload, made, events, duration)
-    elif duration is not None:
-        wrong += too_late(events or (), duration)
+    events = _events(document, topology, workload, duration, base, wrong)
+    if topology is not None and workload is not None:
+        wrong += impossible(topology, workload, made, None if wrong else events, duration)
     problems += wrong if programs is None else [_renumbered(p, numbers) for p in wrong]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), source)
@@ -229,29 +227,40 @@ def _events(
     document: dict[str, Any],
     topology: Topology | None,
     workload: Workload | None,
+    duration: int | None,
     base: Path,
-    collect: Collector,
+    problems: list[Problem],
 ) -> list[Event] | None:
     """Timed events, checked as far as can be without what they are about."""
+    collect = Collector(problems)
     given = document.get("events") or []
     if isinstance(given, list):
         collect("events", lambda: inline_kdamonds(document, base))
-        known = workload is not None
-        given = [_checkable(e, f"events[{i}]", known, collect) for i, e in enumerate(given)]
+        given = list(given)  # the document keeps what was written
+        for i, entry in enumerate(given):
+            if not isinstance(entry, Mapping):
+                continue
+            given[i] = checkable = dict(entry) if workload is not None else _about_nothing(entry)
+            step = partial(_before_the_end, entry.get("at", "0 s"), duration)
+            if collect(f"events[{i}].at", step) is None and "at" in entry:
+                checkable["at"] = "0 s"  # told; what else is wrong?
     about = (topology or ANY_MACHINE, workload or NO_PROGRAM)
     return collect("events", lambda: events_of(given, *about))
 
 
-def _checkable(entry: Any, place: str, workload_known: bool, collect: Collector) -> Any:
-    """An entry whose other mistakes can be found; a wrong instant is told here."""
-    if not isinstance(entry, Mapping):
-        return entry
-    if "at" in entry and collect(f"{place}.at", lambda: parse_duration_ns(entry["at"])) is None:
-        entry = {**entry, "at": "0 s"}
-    if not workload_known and NEED_A_WORKLOAD & set(entry):
-        rest = {key: value for key, value in entry.items() if key not in NEED_A_WORKLOAD}
-        entry = {**rest, "sysctl": {"vm.min_free_kbytes": 0}}  # anything that is right
-    return entry
+def _before_the_end(at: Any, duration: int | None) -> int:
+    at_ns = parse_duration_ns(at)
+    if duration is not None and at_ns >= duration:
+        raise ConfigError("is after the end of the run")
+    return at_ns
+
+
+def _about_nothing(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry that can be checked without a workload."""
+    if not NEED_A_WORKLOAD & set(entry):
+        return dict(entry)
+    rest = {key: value for key, value in entry.items() if key not in NEED_A_WORKLOAD}
+    return {**rest, "sysctl": {"vm.min_free_kbytes": 0}}  # anything that is right
 
 
 def _warnings(workload: Any, base: Path) -> tuple[str, ...]:

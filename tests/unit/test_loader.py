@@ -220,6 +220,7 @@ OF_EVENTS = [
     "events[1].sysctl.vm.min_free_kbyte: not simulated",
     "events[1].sysctl.vm.watermark_scale_factor: got -1",
     "events[2].frobnicate: unknown key",
+    "events[3].at: is after the end of the run",
     "events[3].--agg",
     "events[5]: got 7",
 ]
@@ -228,7 +229,7 @@ OF_EVENTS = [
 @pytest.mark.parametrize(
     ("part", "value", "text"),
     [
-        ("duration", "10 s", ""),
+        ("name", "x", ""),
         ("topology", "dram_cxll", 'topology: no topology "dram_cxll"'),
         ("topology", {**machine(), "nodes": []}, "topology.nodes: expected at least one"),
         ("workload", "cold_fist", 'workload: no workload "cold_fist"'),
@@ -330,6 +331,19 @@ def test_more_data_than_memory():
         found
         == "workload: needs 0.2 GiB, small has 0.1 GiB for it; use a larger machine or less data"
     )
+
+
+def test_what_does_not_fit_is_told_beside_wrong_policies_and_events():
+    found = complaints(
+        workload=workload(start="10 s", mappings=[worlds.mapping(n, "200 MiB") for n in "ms"]),
+        policy={"kind": "tpp_damon", "fre": 1},
+        events=[{"at": "99 s", "damo": "stop"}],
+    )
+    assert sorted(f.split(":")[0] for f in found) == [
+        "duration", "events[0].at", "policy.fre", "workload",
+    ]  # fmt: skip
+    assert len(complaints(workload=workload(mappings=[worlds.mapping(n, "200 MiB") for n in "ms"]),
+                          duration="soon")) == 2  # fmt: skip
 
 
 def test_more_frames_than_can_be_numbered():
