@@ -157,10 +157,23 @@ def _out_of_order(workload: Workload, timed: list[tuple[str, Event]]) -> Iterato
                 yield Problem(place, "tunes kdamonds, but none is running then")
             elif new > old or (new < old and immortal):
                 yield Problem(place, f"tunes {new} kdamonds, but {old} are running then")
+            elif new == old:
+                yield from _other_operations(place, running, event.kdamonds)
         elif event.action == "stop_process":
             process = workload.processes[event.settings["process"]]
             if process.start >= event.at_ns:
                 yield Problem(place, f"{process.name} starts only at {process.start / 1e9:g} s")
+
+
+def _other_operations(
+    place: str, running: Sequence[Kdamond], tuned: Sequence[Kdamond]
+) -> Iterator[Problem]:
+    """The kernel does not let a running context change its operations set."""
+    for old, new in zip(running, tuned, strict=True):
+        for one, other in zip(old.contexts, new.contexts, strict=False):
+            if one.ops != other.ops:
+                message = f"cannot change a running context from {one.ops} to {other.ops}"
+                yield Problem(place, message, "stop it and start another")
 
 
 def _no_process_yet(workload: Workload, place: str, event: Event) -> Iterator[Problem]:

@@ -460,3 +460,8 @@ def test_an_event_can_start_a_process():
     assert load_scenario(made.document) == made
     (found,) = complaints(events=[{"at": "1 s", "start_process": "ap"}])
     assert found.startswith('events[0].start_process: no process "ap"; did you mean "app"?')
+
+
+def test_a_running_context_keeps_its_operations():
+    (found,) = complaints(policy=vaddr("0 s"), events=[tune("5 s")])
+    assert found.startswith("events[0]: cannot change a running context from vaddr to paddr")
