@@ -83,11 +83,10 @@ def workload_data(
     elif isinstance(name, str):
         data = library.read(library.find("workloads", name, base))
     else:
-        data = copy.deepcopy(dict(name))
+        data = copy.deepcopy(name)
     if not isinstance(data, Mapping):
-        raise ConfigError(
-            Problem("", "expected a mapping", "see workloads/ for examples"), str(name)
-        )
+        source = name if isinstance(name, str) else ""
+        raise ConfigError(Problem("", "expected a mapping", "see workloads/ for examples"), source)
     data = dict(data)
     problems: list[Problem] = []
     collect = Collector(problems)
@@ -106,7 +105,7 @@ def masim_path(name: str, base: Path = Path(".")) -> Path:
 
 def _load(kind: str, name: str | Mapping[str, Any], make: Callable[[Any, str], T]) -> T:
     if not isinstance(name, str):
-        return make(dict(name), "")
+        return make(dict(name) if isinstance(name, Mapping) else name, "")
     path = library.find(kind, name)
     try:
         return make(library.read(path), str(path))

@@ -27,5 +27,7 @@ def read_number(value: Any, wanted: str) -> Fraction:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: text in quotes."""
+    """A value as messages show it: text in quotes, no sections."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -132,6 +132,9 @@ def test_a_policy_handed_in_wins_and_is_left_alone():
     ("more", "text"),
     [
         ({"duration": "10"}, "duration: "),
+        ({"duration": {"s": 10}}, "duration: got a mapping, expected a duration"),
+        ({"topology": 5}, "topology: got 5, expected a mapping"),
+        ({"workload": [1]}, "workload: expected a mapping"),
         ({"duration": "0 s"}, "duration: got 0 s, expected more than 0"),
         ({"record": "0 s"}, "record: got 0 s"),
         ({"seed": "one"}, "seed: got 'one', expected a whole number"),
