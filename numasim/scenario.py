@@ -14,6 +14,7 @@ from numasim.workload import Workload
 
 SYSCTLS = {"vm.min_free_kbytes": (0, 2**31 - 1), "vm.watermark_scale_factor": (1, 3000)}
 """Kernel settings that an event may write, with their bounds."""
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     ConfigError
         If there is none, one is negative or listed twice.
     """
-    numbers = range(1, seeds + 1) if isinstance(seeds, int) else seeds
+    numbers = range(1, min(seeds, MOST_SEEDS) + 1) if isinstance(seeds, int) else seeds
     good = not isinstance(seeds, str | bool) and isinstance(numbers, Sequence)
+    good = good and not (isinstance(seeds, int) and seeds > MOST_SEEDS)
     good = good and all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in numbers)
     if not good or not len(numbers) or len(frozenset(numbers)) < len(numbers):
         message = f"got {seeds!r}, expected how many, or a list of different seeds"
