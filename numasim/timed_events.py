@@ -44,17 +44,17 @@ def take_process_starts(document: dict[str, Any]) -> None:
     processes = document["workload"].get("processes")
     if not isinstance(entries, list) or not isinstance(processes, list):
         return
-    named = {p.get("name"): p for p in processes if isinstance(p, dict)}
+    named = {str(p.get("name")): p for p in processes if isinstance(p, dict)}
     kept, problems = [], []
     for i, entry in enumerate(entries):
         if not isinstance(entry, dict) or "start_process" not in entry:
             kept.append(entry)
             continue
-        name = entry["start_process"]
+        name = str(entry["start_process"])
         extra = sorted(set(entry) - {"at", "start_process"})
         if name not in named or "at" not in entry or extra:
             message = f'no process "{name}"' if name not in named else "expected at beside it only"
-            hint = did_you_mean(str(name), map(str, named)) if name not in named else ""
+            hint = did_you_mean(name, named) if name not in named else ""
             problems.append(Problem(f"events[{i}].start_process", message, hint))
         else:
             named[name]["start"] = entry["at"]
