@@ -18,6 +18,11 @@ from numasim.seeds import Seeds, page_quantiles
 from numasim.workload import Mapping, Workload
 
 MAX_CLASSES = 4096
+MOST_COMBINATIONS = 1 << 62  # of quantile classes, counted in 64 bits
+_TOO_MANY = (
+    f"the workload needs more than {MAX_CLASSES} rate classes; "
+    "use fewer different spreads on one mapping"
+)
 
 Key = tuple[int, int, int, int]
 """Process, actor, phase, access: one pattern of a workload."""
@@ -141,16 +146,16 @@ class PageSpace:
         for found in extents.values():
             cuts.update(bound for e in found for bound in (e.first, e.last))
         bounds = sorted(cuts)
+        spread = [e for found in extents.values() for e in found if e.spread is not None]
+        edges = {e.spread.key: e for e in reversed(spread) if e.spread is not None}
+        class_bounds = {key: _class_bounds(pages, e, seeds) for key, e in edges.items()}
         members: list[Member] = []
         sizes: list[int] = []
         for first, last in pairwise(bounds):
-            spreads = {
-                e.spread.key: e
-                for found in extents.values()
-                for e in found
-                if e.spread is not None and e.first <= first and last <= e.last
-            }
-            for quantiles, folios in self._split_cell(pages, first, last, spreads, seeds):
+            here = [e.spread for e in spread if e.first <= first and last <= e.last]
+            keys = dict.fromkeys(one.key for one in here if one is not None)
+            own = {key: class_bounds[key] for key in keys}
+            for quantiles, folios in self._split_cell(pages, first, last, own, seeds):
                 number = self._new_class(index, pages.folio_pages)
                 members.append((number, first, last, quantiles))
                 sizes.append(_paint(self.class_of, pages, folios, number))
@@ -163,28 +168,33 @@ class PageSpace:
         return out
 
     def _split_cell(
-        self, pages: MappingPages, first: int, last: int, extents: dict[str, Extent], seeds: Seeds
+        self,
+        pages: MappingPages,
+        first: int,
+        last: int,
+        bounds: dict[str, np.ndarray],
+        seeds: Seeds,
     ) -> list[tuple[dict[str, int], np.ndarray | slice]]:
         """Classes of one cell: every combination of the quantile classes that it has pages of."""
-        if not extents:
+        if not bounds:
             return [({}, slice(first, last))]
-        sizes = {key: len(extent.spread.rates) for key, extent in extents.items() if extent.spread}
-        code = np.zeros(last - first, np.int64)
-        for key, extent in extents.items():
+        code, combinations = np.zeros(last - first, np.int64), 1
+        for key, own in bounds.items():
             u = _quantiles(pages, first, last, key, seeds)
-            code = code * sizes[key] + np.searchsorted(
-                _class_bounds(pages, extent, seeds), u, "right"
-            )
-        counts = np.bincount(code)
-        small = code.astype(np.uint16) if len(counts) <= 1 << 16 else code  # sorted by its digits
-        parts = np.split(
-            first + np.argsort(small, kind="stable"), np.cumsum(counts[counts > 0])[:-1]
-        )
+            code = code * (len(own) + 1) + np.searchsorted(own, u, "right")
+            combinations *= len(own) + 1
+            if combinations > MOST_COMBINATIONS:
+                raise ConfigError(_TOO_MANY)
+        kinds, code = np.unique(code, return_inverse=True)
+        small = code.astype(np.uint16) if len(kinds) <= 1 << 16 else code  # sorted by its digits
+        order = first + np.argsort(small, kind="stable")
         found: list[tuple[dict[str, int], np.ndarray | slice]] = []
-        for kind, part in zip(np.flatnonzero(counts).tolist(), parts, strict=True):
+        for kind, part in zip(
+            kinds.tolist(), np.split(order, np.cumsum(np.bincount(code))[:-1]), strict=True
+        ):
             quantiles = {}
-            for key in reversed(extents):
-                kind, quantiles[key] = divmod(kind, sizes[key])
+            for key in reversed(bounds):
+                kind, quantiles[key] = divmod(kind, len(bounds[key]) + 1)
             found.append((quantiles, part))
         return found
 
@@ -197,10 +207,7 @@ class PageSpace:
     def _new_class(self, mapping: int, folio_pages: int) -> int:
         number = len(self._classes)
         if number + 2 > MAX_CLASSES:
-            raise ConfigError(
-                f"the workload needs more than {MAX_CLASSES} rate classes; "
-                "use fewer different spreads on one mapping"
-            )
+            raise ConfigError(_TOO_MANY)
         if folio_pages == 1:
             self._classes.append((mapping, 1, number))
         else:

@@ -61,7 +61,8 @@ class Pattern:
     mapping : str
         Name of the mapping visited.
     visits : float
-        Pages turned to per operation; accessed bits and hint faults follow these.
+        Pages (of the mapping's own size) turned to per operation; accessed bits and hint faults
+        follow these.
     lines : float
         64-byte lines used per visit.
     miss : float
