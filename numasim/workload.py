@@ -19,7 +19,7 @@ from numasim.patterns import Pattern, registry
 from numasim.units import Bytes, DurationNs, RatePerS
 from numasim.wholes import Chosen, checked, known
 
-CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 BASE_PAGE_BYTES = 4096
 PAGE_SIZES = {4 << 10: 0, 64 << 10: 4, 2 << 20: 9}
 FIRST_ADDRESS = 0x7F00_0000_0000  # where mmap places things, roughly

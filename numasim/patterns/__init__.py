@@ -19,7 +19,7 @@ from numasim.errors import ConfigError, Problem
 from numasim.registry import Registry
 from numasim.units import Ratio
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 registry: Registry[Pattern] = Registry("pattern", "numasim.patterns", "numasim.patterns")
 register = registry.register
 

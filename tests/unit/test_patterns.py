@@ -155,3 +155,10 @@ def test_an_exponential_has_its_known_quantiles():
     edges, rates = np.array(extent.spread.edges), np.array(extent.spread.rates)
     median = float(np.interp(0.5, (edges[1:] + edges[:-1]) / 2, rates))
     assert median == pytest.approx(math.log(2), rel=0.02)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_numbers_are_finite(value):
+    for name, field in (("uniform", "visits"), ("gamma", "shape"), ("growth", "add_every")):
+        with pytest.raises(ConfigError, match=field):
+            make(name, **{field: value})

@@ -81,6 +81,7 @@ def test_mappings_that_make_no_sense(fields, text):
         ),
         ({"compute": "1 us", "burst": 1 << 17}, "burst: has no pattern to go to"),
         ({"compute": "1 us", "chances": [1]}, "chances: are for bursts"),
+        ({"compute": "1 us", "operations": float("inf")}, "operations: got inf"),
     ],
 )
 def test_phases_that_make_no_sense(phase, text):
