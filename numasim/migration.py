@@ -6,7 +6,7 @@ page moved asks here and learns what moved and how long the asking thread was bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -362,17 +362,6 @@ class Migrator:
             self.law.cleared_at[pages] = np.repeat(self.law.cleared_at[heads], sizes)
         self._place(pages, frames)
         return pages
-
-
-def coalesce(slots: Sequence[tuple[int, int]]) -> np.ndarray:
-    """int64: all slots of ascending intervals."""
-    if len(slots) == 1:
-        return np.arange(*slots[0], dtype=np.int64)
-    return (
-        np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in slots])
-        if slots
-        else np.empty(0, np.int64)
-    )
 
 
 def _ascending(frames: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from numasim.errors import SimulationError
 from tests import worlds
 
 MAPPINGS = [
-    worlds.mapping("base", "10 MiB"),
-    worlds.mapping("huge", "12 MiB", page="2 MiB"),
+    worlds.mapping("base", "12 MiB"),
+    worlds.mapping("huge", "18 MiB", page="2 MiB"),
     worlds.mapping("middle", "3 MiB", page="64 KiB"),
     worlds.mapping("bound", "8 MiB", policy={"mode": "bind", "nodes": ["n1"]}),
     worlds.mapping(

@@ -86,24 +86,55 @@ def test_huge_pages_lie_in_aligned_blocks():
     assert (np.diff(heads, axis=1) == 1).all()
 
 
-def fill_but_singles(hand, index: int, every: int = 64) -> None:
+def fill_but_singles(hand, every: int) -> None:
     """Take all of node 0 but one frame in each `every`, so that no block is left."""
-    memory = hand.memory
-    frames = memory.zones[0].frames.take(memory.zones[0].free)
-    memory.zones[0].free = 0
-    memory.page_of[frames] = OTHER
-    memory.release(frames[::every])
+    zone = hand.memory.zones[0]
+    frames = zone.frames.take(zone.free)
+    zone.free = 0
+    hand.memory.page_of[frames] = OTHER
+    hand.memory.release(frames[::every])
+
+
+def bound_huge(size: str):
+    policy = {"mode": "bind", "nodes": ["n0"]}
+    huge = worlds.mapping("h", size, page="2 MiB", policy=policy)
+    hand, memory = mover(huge, worlds.mapping("b", "4 KiB"))
+    memory.set_watermarks(0)
+    return hand, memory
 
 
 def test_without_blocks_a_huge_fault_takes_base_pages():
-    policy = {"mode": "bind", "nodes": ["n0"]}
-    hand, memory = mover(worlds.mapping("h", "2 MiB", page="2 MiB", policy=policy))
-    memory.set_watermarks(0)
-    fill_but_singles(hand, 0, 8)
+    hand, memory = bound_huge("2 MiB")
+    hand.law.track_bits()
+    fill_but_singles(hand, 8)
+    hand.law.cleared_at[:] = 1
     pages = worlds.touch_all(hand)
     assert (memory.frame_of[pages] >= 0).all()
     assert (hand.space.pages_per_bit[hand.space.class_of[pages]] == 1).all(), "they are split"
     assert (hand.space.folio_heads(pages) == pages).all()
+    assert (hand.law.cleared_at[pages] == 0).all(), "each of them is young"
+    worlds.check(hand)
+
+
+def test_blocks_are_used_up_before_base_pages():
+    hand, memory = bound_huge("6 MiB")
+    fill_but_singles(hand, 4)
+    block = np.arange(1024, 1024 + 2 * 512)
+    memory.release(block[memory.page_of[block] == OTHER])
+    pages = worlds.touch_all(hand)
+    per_bit = hand.space.pages_per_bit[hand.space.class_of[pages]]
+    assert per_bit.tolist() == [512] * 1024 + [1] * 512
+    worlds.check(hand)
+
+
+def test_where_not_even_base_pages_are_left_nothing_is_kept():
+    hand, memory = bound_huge("6 MiB")
+    fill_but_singles(hand, 16)
+    before = memory.zones[0].available
+    with pytest.raises(SimulationError, match="out of memory while populating h"):
+        worlds.touch_all(hand)
+    assert memory.zones[0].available == before == 512
+    assert (memory.frame_of < 0).all()
 
 
 # -- migration -------------------------------------------------------------------------------------
