@@ -83,7 +83,7 @@ def workload_data(
     elif isinstance(name, str):
         data = library.read(library.find("workloads", name, base))
     else:
-        data = copy.deepcopy(dict(name))
+        data = copy.deepcopy(cast(Any, name))  # may be anything: checked below
     if not isinstance(data, Mapping):
         source = name if isinstance(name, str) else ""
         raise ConfigError(Problem("", "expected a mapping", "see workloads/ for examples"), source)
