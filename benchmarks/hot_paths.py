@@ -15,7 +15,6 @@ import numpy as np
 
 from numasim.addresses import AddressSpace
 from numasim.damon.ops import Window
-from numasim.damon.regions import Regions, merge_regions
 from numasim.loader import load_topology, load_workload
 from numasim.machine import Machine
 from numasim.seeds import Seeds
@@ -81,16 +80,6 @@ def sampling(machine: Machine, nr_regions: int, exact: bool) -> Callable[[], obj
     return lambda: source.hits(edges[:-1], edges[1:], target, window)
 
 
-def merging(nr_regions: int) -> Callable[[], object]:
-    """Merging of regions with random counters; `merge_regions` works in place, so on a copy."""
-    rng = np.random.Generator(np.random.PCG64DXSM(2))
-    edges = np.arange(nr_regions + 1) * 1_048_576
-    counters = [rng.integers(0, most, nr_regions) for most in (21, 21, 50)]
-    rows = np.stack([edges[:-1], edges[1:], *counters], axis=1).tolist()
-    regions = Regions(rows)
-    return lambda: merge_regions([regions.copy()], 2, 2**40, 20, 10**9)
-
-
 def main() -> None:
     """Measure and print."""
     small, large = populated(16), populated(64)
@@ -103,8 +92,6 @@ def main() -> None:
     )
     few, many = median_s(sampling(large, 1_000, False)), median_s(sampling(large, 20_000, False))
     report("20,000 regions against 1,000, a region", many / few / 20, "times the cost", "", True)
-    per_region = median_s(merging(10_000)) / 10_000 * 1e6
-    report("merging, 10,000 regions", per_region, "us per region", "", True)
     counts = BlockCounts(2**24, 32)
     rng = np.random.Generator(np.random.PCG64DXSM(3))
     slots, classes = rng.permutation(2**24)[:51_200], rng.integers(0, 32, 51_200)

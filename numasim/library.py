@@ -88,8 +88,8 @@ def with_lines(error: ConfigError, path: Path) -> ConfigError:
     """The same complaints with the line of each place in the file."""
     try:
         tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except Exception:
-        return error
+    except (OSError, UnicodeDecodeError, YAMLError):
+        return error  # then without lines: the complaints themselves matter more
     problems = []
     for problem in error.problems:
         line = _line(tree, problem.place)
