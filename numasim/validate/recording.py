@@ -1,0 +1,278 @@
+"""Recorded runs of a real kernel: what was set up, what happened, what DAMON said.
+
+A folder holds one run: ``config.json``, ``timeline.csv`` and ``truth.csv``, and where DAMON ran
+``snapshots.jsonl.gz`` and its other tracepoints. Times are seconds since the workload began its
+first phase, addresses are numbers of 4 KiB pages: virtual, or physical frames for ``paddr``.
+`benchmarks/capture` records such folders.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numasim.errors import ConfigError, Problem
+from numasim.validate.setup import Setup, read_setup
+
+COUNTERS = (
+    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds",
+    "nr_snapshots",
+)  # fmt: skip
+"""Statistics of a scheme, as the kernel names them."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One complete aggregation interval of one target: merged, not yet split.
+
+    Parameters
+    ----------
+    t_s : float
+    index : int
+        How many the kernel had taken before.
+    target : int
+    regions : int64[R, 4]
+        ``start_page, n_pages, nr_accesses, age``.
+    """
+
+    t_s: float
+    index: int
+    target: int
+    regions: np.ndarray
+
+
+@dataclass
+class KdamondRecord:
+    """What one kdamond told.
+
+    Parameters
+    ----------
+    name : str
+    pid : int
+        Of the thread; every start has another.
+    snapshots : list of Snapshot
+    tunings : list of (float, int)
+        Instant and ``sample_us`` of each tuning of intervals.
+    esz : dict of int to list of (float, int)
+        Scheme → effective quota in bytes, whenever it changed.
+    stats : dict of int to list of (float, dict)
+        Scheme → cumulative `COUNTERS` after each apply interval.
+    applied : list of (float, int, int64[N, 4])
+        Instant, scheme, regions it was applied to.
+    """
+
+    name: str
+    pid: int
+    snapshots: list[Snapshot] = field(default_factory=list)
+    tunings: list[tuple[float, int]] = field(default_factory=list)
+    esz: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
+    stats: dict[int, list[tuple[float, dict[str, int]]]] = field(default_factory=dict)
+    applied: list[tuple[float, int, np.ndarray]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded run.
+
+    Parameters
+    ----------
+    folder : Path
+    experiment, run : str
+    setup : Setup
+        Machine, programs, commands.
+    kdamonds : list of KdamondRecord
+        In order of their first word.
+    timeline : pandas.DataFrame
+        The recorder's samples, indexed by ``t_s``; columns as in the file.
+    truth : list of pandas.DataFrame
+        One for each program, indexed by ``t_s`` (end of the row): ``phase, late_us, acc0, …``.
+    populated, ended : dict of (int, str) to int64[N, 3], or empty
+        ``(program, mapping)`` → runs ``page, frame or -1, n``. Where only blocks were kept, the
+        page is -1 and the frame that of the block.
+    """
+
+    folder: Path
+    experiment: str
+    run: str
+    setup: Setup
+    kdamonds: list[KdamondRecord]
+    timeline: pd.DataFrame
+    truth: list[pd.DataFrame]
+    populated: dict[tuple[int, str], np.ndarray]
+    ended: dict[tuple[int, str], np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """Experiment and run, such as ``E1a/r2``."""
+        return f"{self.experiment}/{self.run}"
+
+    @property
+    def last_s(self) -> float:
+        """Until when the recording tells anything about the workload."""
+        return float(max(table.index[-1] for table in self.truth))
+
+
+def find_runs(folders: list[Path]) -> list[Path]:
+    """Folders of single runs in these: each itself, its repeats, or repeats of its experiments.
+
+    Raises
+    ------
+    ConfigError
+        For each that holds none.
+    """
+    found: list[Path] = []
+    problems = []
+    for folder in folders:
+        own = sorted({p.parent for depth in _DEPTHS for p in folder.glob(f"{depth}config.json")})
+        if not own:
+            message = "holds no recorded run (no config.json in it, nor two levels below)"
+            problems.append(Problem(str(folder), message))
+        found += [path for path in own if path not in found]
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+_DEPTHS = ("", "*/", "*/*/")
+
+
+def read(folder: Path) -> Recording:
+    """Read the folder of one run.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is missing or makes no sense.
+    """
+    problems: list[Problem] = []
+    setup = _part(problems, folder / "config.json", read_setup)
+    timeline = _part(problems, folder / "timeline.csv", _table)
+    paths = sorted(folder.glob("truth*.csv")) or [folder / "truth.csv"]
+    truth = [_part(problems, path, _truth) for path in paths]
+    kdamonds: dict[tuple[str, int], KdamondRecord] = {}
+    for name, take in _EVENTS.items():
+        for path in sorted(folder.glob(name + ".jsonl*")):
+            for line in _part(problems, path, _lines) or ():
+                try:
+                    key = (str(line["kd"]), int(line["pid"]))
+                    take(kdamonds.setdefault(key, KdamondRecord(*key)), line)
+                except (KeyError, TypeError, ValueError, IndexError) as error:
+                    problems.append(Problem(str(path), f"a line is not as expected: {error!r}"))
+                    break
+    maps = [_maps(problems, folder, tag) for tag in ("populated", "end")]
+    if not problems and setup is not None and len(truth) != len(setup.programs):
+        message = f"{len(truth)} tables of true counts for {len(setup.programs)} programs"
+        problems.append(Problem(str(folder), message, "expected one truth*.csv for each"))
+    if problems:
+        raise ConfigError(problems)
+    assert setup is not None and timeline is not None
+    return Recording(
+        folder, setup.experiment, setup.run, setup, _in_order(kdamonds), timeline,
+        [table for table in truth if table is not None], *maps,
+    )  # fmt: skip
+
+
+def _in_order(kdamonds: dict[tuple[str, int], KdamondRecord]) -> list[KdamondRecord]:
+    """Those that took a snapshot, by their first word, then by name."""
+    seen = [one for one in kdamonds.values() if one.snapshots]
+    return sorted(seen, key=lambda one: (round(one.snapshots[0].t_s), one.name, one.pid))
+
+
+def _part(problems: list[Problem], path: Path, reader: Any) -> Any:
+    """What a reader makes of a file; None, and a complaint, where that fails."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        problems.append(Problem(str(path), "is missing"))
+    except ConfigError as error:
+        problems += [
+            Problem(f"{path} {p.place}".strip(), p.message, p.hint) for p in error.problems
+        ]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
+        problems.append(Problem(str(path), f"cannot be read: {error}"))
+    return None
+
+
+def _table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    if "t_s" not in table or not len(table):
+        raise ConfigError(Problem("", "expected rows with a column t_s"))
+    return table.set_index("t_s").sort_index()
+
+
+def _truth(path: Path) -> pd.DataFrame:
+    table = _table(path)
+    missing = [c for c in ("phase", "late_us", "acc0") if c not in table]
+    if missing:
+        raise ConfigError(Problem("", f"has no column {', '.join(missing)}"))
+    if (table < 0).any(axis=None) or table.isna().any(axis=None):
+        raise ConfigError(Problem("", "has negative or missing counts"))
+    return table
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    data = path.read_bytes()
+    text = gzip.decompress(data) if path.suffix == ".gz" else data
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _rows(rows: Any) -> np.ndarray:
+    array = np.array(rows, np.int64).reshape(-1, 4)
+    if len(array) and ((array[:, 1] <= 0).any() or (array < 0).any()):
+        raise ValueError("a region without pages or with negative numbers")
+    return array
+
+
+def _take_snapshot(kdamond: KdamondRecord, line: dict[str, Any]) -> None:
+    index, target = int(line["i"]), int(line["target"])
+    kdamond.snapshots.append(Snapshot(float(line["t"]), index, target, _rows(line["r"])))
+
+
+def _take_event(kdamond: KdamondRecord, line: dict[str, Any]) -> None:
+    t, event = float(line["t"]), line["ev"]
+    if event == "damon_monitor_intervals_tune":
+        kdamond.tunings.append((t, int(line["sample_us"])))
+    elif event == "damos_esz":
+        kdamond.esz.setdefault(int(line["scheme_idx"]), []).append((t, int(line["esz"])))
+    elif event == "damos_stat_after_apply_interval":
+        counters = {name: int(line[name]) for name in COUNTERS if name in line}
+        kdamond.stats.setdefault(int(line["scheme_idx"]), []).append((t, counters))
+
+
+def _take_applied(kdamond: KdamondRecord, line: dict[str, Any]) -> None:
+    kdamond.applied.append((float(line["t"]), int(line["scheme"]), _rows(line["r"])))
+
+
+_EVENTS = {"snapshots": _take_snapshot, "damon_events": _take_event, "applied": _take_applied}
+
+
+def _maps(problems: list[Problem], folder: Path, tag: str) -> dict[tuple[int, str], np.ndarray]:
+    found: dict[tuple[int, str], np.ndarray] = {}
+    for path in sorted(folder.glob(f"pagemap_{tag}.jsonl*")):
+        for line in _part(problems, path, _lines) or ():
+            try:
+                found[int(line["wl"]), str(line["region"])] = _runs(line)
+            except (KeyError, TypeError, ValueError) as error:
+                problems.append(Problem(str(path), f"a line is not as expected: {error!r}"))
+                break
+    return found
+
+
+def _runs(line: dict[str, Any]) -> np.ndarray:
+    if "runs_vpage_pfn_n" in line:
+        return np.array(line["runs_vpage_pfn_n"], np.int64).reshape(-1, 3)
+    blocks = np.array(line["pages_per_512pfn_block"], np.int64).reshape(-1, 2)
+    return np.stack([np.full(len(blocks), -1), blocks[:, 0] * 512, blocks[:, 1]], axis=1)
+
+
+def regions_of(record: KdamondRecord, target: int = 0) -> Iterator[Snapshot]:
+    """Snapshots of one target, in order of time."""
+    return (s for s in record.snapshots if s.target == target)
