@@ -93,12 +93,15 @@ class Law:
         bursts = self._working(starts_ns, ends_ns)
         seg_a, seg_b = exposure.segment(starts_ns), exposure.segment(ends_ns)
         key = np.stack([seg_a, seg_b, ends_ns - starts_ns, np.where(seg_a == seg_b, 0, starts_ns)])
-        if bursts:
+        if bursts or exposure.courses:
             first = group = np.arange(len(starts_ns))  # no two ticks are alike
         else:
             _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
             group = group.reshape(-1)
         visits = np.empty((len(first), c))
+        if exposure.courses:
+            visits = (exposure.at(ends_ns) - exposure.at(starts_ns))[:, :c]
+            first = first[:0]
         for g, t in enumerate(first):
             if seg_a[t] == seg_b[t]:
                 visits[g] = exposure.rates_in(seg_a[t])[:c] * (ends_ns[t] - starts_ns[t])

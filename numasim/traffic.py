@@ -7,6 +7,7 @@ had by any instant. Every observer's answer is made of these two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +126,27 @@ class BlockCounts:
         return totals
 
 
+@dataclass(frozen=True)
+class Course:
+    """Progress that was measured: operations done by given instants, linear in between.
+
+    Parameters
+    ----------
+    times_ns : int64[N]
+        Ascending.
+    work : float64[N]
+        Not falling; constant before the first and after the last instant.
+    """
+
+    times_ns: np.ndarray
+    work: np.ndarray
+
+    def at(self, times_ns: np.ndarray) -> np.ndarray:
+        """float64[M]: operations done by each instant."""
+        done: np.ndarray = np.interp(times_ns, self.times_ns, self.work)
+        return done
+
+
 class Exposure:
     """Cumulative counts that grow linearly between changes of speed, readable at any past instant.
 
@@ -136,11 +158,15 @@ class Exposure:
     ----------
     nr_columns : int
     start_ns : int
+    courses : sequence of Course
+        Measured progress of actors, known ahead; columns gain with it beside growing in time.
     """
 
     MAX_SEGMENTS = 8192
 
-    def __init__(self, nr_columns: int, start_ns: int = 0) -> None:
+    def __init__(self, nr_columns: int, start_ns: int = 0, courses: Sequence[Course] = ()) -> None:
+        self.courses = tuple(courses)
+        self._gains: list[np.ndarray] = [np.zeros((len(self.courses), nr_columns))]
         self._times = np.empty(256, np.int64)
         self._values = np.empty((256, nr_columns))
         self._rates = np.empty((256, nr_columns))
@@ -155,13 +181,28 @@ class Exposure:
         rates: np.ndarray = self._rates[self._n - 1]
         return rates
 
-    def set_rates(self, now_ns: int, rates: np.ndarray) -> None:
-        """From `now_ns` on the columns grow at `rates` (float64[columns], per ns)."""
+    def set_rates(self, now_ns: int, rates: np.ndarray, gains: np.ndarray | None = None) -> None:
+        """From `now_ns` on the columns grow at other rates.
+
+        Parameters
+        ----------
+        now_ns : int
+        rates : float64[columns]
+            Per ns.
+        gains : float64[K, columns], optional
+            Per operation of each course.
+        """
         last = self._n - 1
-        if np.array_equal(self._rates[last], rates):
+        same = np.array_equal(self._rates[last], rates)
+        if self.courses:
+            assert gains is not None
+            same = same and np.array_equal(self._gains[last], gains)
+        if same:
             return
         if now_ns == self._times[last]:
             self._rates[last] = rates
+            if gains is not None and self.courses:
+                self._gains[last] = gains
             return
         if self._n == self.MAX_SEGMENTS:
             self._thin()
@@ -171,7 +212,24 @@ class Exposure:
         self._times[k] = now_ns
         self._values[k] = self._values[k - 1] + self._rates[k - 1] * (now_ns - self._times[k - 1])
         self._rates[k] = rates
+        if self.courses:
+            assert gains is not None
+            done = self._progress(np.array([self._times[k - 1], now_ns]))
+            self._values[k] += (done[1] - done[0]) @ self._gains[k - 1]
+            self._gains.append(gains)
         self._n += 1
+
+    def _progress(self, times_ns: np.ndarray) -> np.ndarray:
+        """float64[N, K]: operations of each course by each instant."""
+        return np.stack([course.at(times_ns) for course in self.courses], axis=1)
+
+    def _gained(self, k: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
+        """float64[N, columns]: what courses added since the beginning of segments `k` (int64[N])."""
+        since = self._progress(times_ns) - self._progress(self._times[k])
+        used, place = np.unique(k, return_inverse=True)
+        gains = np.stack([self._gains[s] for s in used.tolist()])
+        gained: np.ndarray = np.einsum("nk,nkc->nc", since, gains[place.reshape(-1)])
+        return gained
 
     def _grow(self) -> None:
         size = len(self._times) * 2
@@ -188,7 +246,12 @@ class Exposure:
         rates = self._rates[keep]
         # the merged segments keep their end points: only the course in between is averaged
         span = np.diff(times)[: half // 2 + 1, None]
-        rates[: len(span)] = np.diff(values[: len(span) + 1], axis=0) / span
+        given: np.ndarray | float = 0.0
+        if self.courses:
+            self._gains = [self._gains[at] for at in keep.tolist()]
+            done = np.diff(self._progress(times[: len(span) + 1]), axis=0)
+            given = np.einsum("nk,nkc->nc", done, np.stack(self._gains[: len(span)]))
+        rates[: len(span)] = (np.diff(values[: len(span) + 1], axis=0) - given) / span
         self._n = len(keep)
         self._times[: self._n], self._values[: self._n] = times, values
         self._rates[: self._n] = rates
@@ -202,6 +265,8 @@ class Exposure:
         k = self.segment(times_ns)
         since = (times_ns - self._times[k])[:, None]
         values: np.ndarray = self._values[k] + self._rates[k] * since
+        if self.courses:
+            values += self._gained(k, times_ns)
         return values
 
     def of(self, columns: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
@@ -209,6 +274,8 @@ class Exposure:
         k = self.segment(times_ns)
         since = times_ns - self._times[k]
         values: np.ndarray = self._values[k, columns] + self._rates[k, columns] * since
+        if self.courses:
+            values += self._gained(k, times_ns)[np.arange(len(k)), columns]
         return values
 
     def rates_in(self, segment: int) -> np.ndarray:
