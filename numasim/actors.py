@@ -12,6 +12,7 @@ from numasim.bursts import BurstOrder
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.populate import Populating
 from numasim.topology import Topology
+from numasim.traffic import Course
 from numasim.workload import Actor, Phase, Workload
 
 EPSILON_WORK = 1e-9
@@ -35,7 +36,8 @@ class ActorState:
 
     `lines` counts missing lines by node, `line_wait_ns` their latencies, `op_times` the times of
     operations (mean, median, 99th percentile) weighted by operations, `entered` the phases begun;
-    `burst_first` is the column of its operations when the last one began.
+    `burst_first` is the column of its operations when the last one began; `course` is its progress
+    where that was measured, and `rate_per_ns` then the mean speed while it got on.
     """
 
     index: int
@@ -58,6 +60,7 @@ class ActorState:
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0))
     line_wait_ns: float = 0.0
     line_wait_per_ns: float = 0.0
+    course: Course | None = None
     op_ns: np.ndarray = field(default_factory=lambda: np.zeros(3))
     op_times: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
@@ -85,10 +88,22 @@ def actors_of(workload: Workload, topology: Topology) -> list[ActorState]:
         for a, actor in enumerate(process.actors):
             accessor = accessor_of(topology, actor.on)
             name = f"{process.name}/{actor.name}"
-            found.append(
-                ActorState(len(found), p, a, actor, accessor, name, lines=none, lines_per_ns=none)
-            )
+            state = ActorState(len(found), p, a, actor, accessor, name, lines=none)
+            state.lines_per_ns, state.course = none, course_of(actor)
+            if state.course is not None:
+                state.rate_per_ns = state.course.speed_per_ns()
+            found.append(state)
     return found
+
+
+def course_of(actor: Actor) -> Course | None:
+    """Its measured progress as arrays."""
+    if not actor.course:
+        return None
+    return Course(
+        np.array([at for at, _ in actor.course], np.int64),
+        np.array([done for _, done in actor.course]),
+    )
 
 
 def accessor_of(topology: Topology, text: str, place: str = "on") -> int:

@@ -171,6 +171,8 @@ class Engine:
             )
         elif event.action == "interleave":
             self.machine.set_interleave(event.settings)
+        elif event.action == "available":
+            self.machine.set_available(event.settings)
         else:
             self.machine.stop_process(event.settings["process"], self.now_ns)
 

@@ -18,6 +18,7 @@ class FreeFrames:
     def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
         self._runs = [list(run) for run in reversed(runs)]  # the last one is used first
         self._freed: list[np.ndarray] = []
+        self._promised = np.empty(0, np.int64)
 
     def give(self, frames: np.ndarray) -> None:
         """Free `frames` (int64[N]); the last of them is the first to be taken again."""
@@ -25,7 +26,41 @@ class FreeFrames:
 
     def all(self) -> list[np.ndarray]:
         """Everything on the list, in parts of no order."""
-        return [*self._freed, *(np.arange(*run) for run in self._runs)]
+        return [*self._freed, *(np.arange(*run) for run in self._runs), self._promised]
+
+    def promise(self, frames: np.ndarray) -> None:
+        """Keep free `frames` (int64[N], ascending, on no list of freed ones) for who names them."""
+        left: list[list[int]] = []
+        for first, last in self._runs:
+            a, b = np.searchsorted(frames, [first, last])
+            holes = frames[a:b]
+            starts, ends = np.r_[first, holes + 1], np.r_[holes, last]
+            pieces = np.stack([starts, ends], axis=1)[starts < ends]
+            left += pieces[::-1].tolist()
+        self._runs = left
+        self._promised = np.union1d(self._promised, frames)
+
+    def take_beside(self, kept: np.ndarray, nr: int) -> np.ndarray:
+        """int64[<=nr]: the highest free frames that are not among `kept` (ascending)."""
+        parts: list[np.ndarray] = []
+        for index in np.argsort([-run[0] for run in self._runs]).tolist():
+            if nr <= 0:
+                break
+            first, last = self._runs[index]
+            free = np.setdiff1d(np.arange(first, last), kept, assume_unique=True)[-nr:]
+            parts.append(free)
+            nr -= len(free)
+        found = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        self.promise(np.sort(found))
+        self.claim(found)
+        return found
+
+    def claim(self, frames: np.ndarray) -> np.ndarray:
+        """bool[N]: which of `frames` (int64[N]) were promised and are free; they no longer are."""
+        there = np.isin(frames, self._promised)
+        if there.any():
+            self._promised = np.setdiff1d(self._promised, frames[there], assume_unique=True)
+        return there
 
     def take(self, nr: int) -> np.ndarray:
         """int64[nr]: frames, which the caller knows to be there."""
@@ -38,6 +73,10 @@ class FreeFrames:
             parts.append(chunk[::-1])
             nr -= len(chunk)
         while nr:
+            if not self._runs:  # nothing else is left: promises are broken
+                parts.append(self._promised[:nr])
+                self._promised = self._promised[nr:]
+                break
             run = self._runs[-1]
             last = min(run[0] + nr, run[1])
             parts.append(np.arange(run[0], last, dtype=np.int64))

@@ -13,7 +13,7 @@ import numpy as np
 
 from numasim.bursts import Burst
 from numasim.pages import PageSpace
-from numasim.traffic import Exposure, Front
+from numasim.traffic import Course, Exposure, Front
 
 STAMP_NS = 100_000  # resolution of `cleared_at`; 32 bits of it last five days
 KNOWN_YOUNG = 0
@@ -48,12 +48,21 @@ class Law:
     nr_fronts, nr_bursts : int
         Columns to keep for sweeps and for actors that come in bursts.
     start_ns : int
+    courses : tuple of Course
+        Of actors whose progress was measured.
     """
 
-    def __init__(self, space: PageSpace, nr_fronts: int, nr_bursts: int, start_ns: int = 0) -> None:
+    def __init__(
+        self,
+        space: PageSpace,
+        nr_fronts: int,
+        nr_bursts: int,
+        start_ns: int = 0,
+        courses: tuple[Course, ...] = (),
+    ) -> None:
         self.space = space
         self.nr_classes = space.nr_classes
-        self.exposure = Exposure(self.nr_classes + nr_fronts + nr_bursts, start_ns)
+        self.exposure = Exposure(self.nr_classes + nr_fronts + nr_bursts, start_ns, courses)
         self.fronts: list[Front] = []
         self.bursts: dict[int, list[Burst]] = {}
         self.burst_fronts: frozenset[int] = frozenset()

@@ -15,7 +15,7 @@ import numpy as np
 
 from numasim.actors import EPSILON_WORK, ActorState, PhaseRun, actors_of
 from numasim.bursts import BurstOrder
-from numasim.cost import Background, CostModel, Demand, Flow, Solution
+from numasim.cost import LINE_BYTES, Background, CostModel, Demand, Flow, Solution
 from numasim.load import Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
@@ -48,7 +48,15 @@ class Machine:
     ) -> None:
         self.topology, self.workload, self._seeds = topology, workload, seeds
         self.space = PageSpace(workload, seeds)
-        self.memory = Memory(topology, self.space.nr_pages, workload.frame_bytes)
+        promised = [
+            pfn + np.arange(nr) for m in self.space.mappings for _, pfn, nr in m.mapping.frames
+        ]
+        self.memory = Memory(
+            topology,
+            self.space.nr_pages,
+            workload.frame_bytes,
+            np.concatenate(promised) if promised else None,
+        )
         self.rates = Rates(self.space, workload, topology)
         self.law = self.rates.law
         self.migrator = Migrator(self.memory, self.space, self.law, self._migrate_ns, before_change)
@@ -191,6 +199,9 @@ class Machine:
         for actor in self.actors:
             if actor.state == "running":
                 done = actor.rate_per_ns * span
+                if actor.course is not None:
+                    before, after = actor.course.at(np.array([self.now_ns, now_ns])).tolist()
+                    done = after - before
                 actor.operations += done
                 actor.phase_operations += done
                 actor.lines = actor.lines + actor.lines_per_ns * span
@@ -261,6 +272,13 @@ class Machine:
                 old = self.policies[pages.first]
                 self.policies[pages.first] = replace(old, weights=tuple(weights))
 
+    def set_available(self, settings: dict[str, int]) -> None:
+        """Others take or give back memory until a node has so many bytes free or in our use."""
+        for name, nr_bytes in settings.items():
+            nid = self.topology.node_id(name)
+            in_use = int(self.migrator.node_counts[nid].sum())
+            self.memory.set_available(nid, nr_bytes // self.memory.frame_bytes, in_use)
+
     # -- migration as load -------------------------------------------------------------------------
 
     def begin_migration(self, name: str, busy_ns: int) -> None:
@@ -277,16 +295,18 @@ class Machine:
     def settle(self, now_ns: int) -> None:
         """Find the speeds that follow from the present state and let the law run at them."""
         self.advance(now_ns)
-        running = [a for a in self.actors if a.state == "running"]
+        driven = [a for a in self.actors if a.state == "running" and a.course is not None]
+        running = [a for a in self.actors if a.state == "running" and a.course is None]
         demands = [self._demand(a, self._working_share(a, running)) for a in running]
         flows = self.load.flows + [self._populate_flow(p) for p in self._all_populating()]
+        flows += [flow for a in driven for flow in self._course_flows(a)]
         cores = [0.0] * len(self.topology.accessors)
         cores[self.kernel_accessor] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
         rates = np.zeros(self.law.exposure.rates.shape)
         counts = self.migrator.node_counts.sum(axis=0)
         for actor in self.actors:
-            if actor.state != "running":
+            if actor.state != "running" and actor.course is None:
                 actor.rate_per_ns = 0.0
                 actor.lines_per_ns = np.zeros(len(self.topology.nodes))
         solution = self.solution
@@ -302,7 +322,27 @@ class Machine:
             weights = self.weights[actor.process, actor.number]
             self.rates.add(rates, actor, weights, counts)
         self.rates.add_busy(rates, self.actors)
-        self.law.exposure.set_rates(now_ns, rates)
+        gains = np.zeros((len(self.rates.course_rows), len(rates)))
+        for actor in driven:
+            self.rates.gain(gains, actor, self.weights[actor.process, actor.number], counts)
+        self.law.exposure.set_rates(now_ns, rates, gains)
+
+    def _course_flows(self, actor: ActorState) -> list[Background]:
+        """Traffic of an actor whose progress was measured, at its mean speed."""
+        lines = [
+            (self.lines_by_node(compiled, w), compiled.pattern.write)
+            for compiled, w in zip(
+                self.patterns_of(actor), self.weights[actor.process, actor.number], strict=True
+            )
+        ]
+        nothing = np.zeros(len(self.topology.nodes))
+        actor.lines_per_ns = actor.rate_per_ns * sum((n for n, _ in lines), nothing)
+        written = actor.rate_per_ns * sum((n * share for n, share in lines), nothing)
+        return [
+            Background(node, float(read) * LINE_BYTES, float(write) * LINE_BYTES, actor.accessor)
+            for node, (read, write) in enumerate(zip(actor.lines_per_ns, written, strict=True))
+            if read > 0
+        ]
 
     def _working_share(self, actor: ActorState, running: list[ActorState]) -> float:
         threads = sum(a.actor.threads for a in running if a.process == actor.process)

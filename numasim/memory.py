@@ -8,7 +8,6 @@ Only the migrator (`migration.py`) calls the methods that change anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from numasim.free_frames import FreeFrames
 from numasim.layout import merge_ranges
 from numasim.topology import Topology
 from numasim.watermarks import Watermark, zone_watermarks
+from numasim.zones import ZoneState
 
 PAGE_BYTES = 4096
 FREE, OTHER, RESERVED = -1, -2, -3
@@ -26,28 +26,6 @@ ABSENT = -1
 LOWMEM_RESERVE_RATIO = 256
 PCP_BATCH_PAGES = 63
 PCP_MAX_SCALE = 5
-
-
-@dataclass
-class ZoneState:
-    """One zone of one node, in frames; `free` leaves out per-CPU lists, as MemFree does."""
-
-    node: int
-    name: str
-    runs: list[tuple[int, int]]
-    managed: int
-    free: int
-    frames: FreeFrames
-    marks: Watermark = field(default_factory=lambda: Watermark(0, 0, 0, 0))
-    reserve: int = 0
-    in_pcp: int = 0
-    pcp_of: str = ""
-    refills: int = 0
-
-    @property
-    def available(self) -> int:
-        """Frames that could be handed out if no watermark forbade it."""
-        return self.free + self.in_pcp
 
 
 class Memory:
@@ -60,9 +38,17 @@ class Memory:
         Pages of all mappings, in frames' size.
     frame_bytes : int
         Size of a frame; 4096 unless every mapping uses larger pages.
+    promised : int64[N], optional
+        Page frame numbers to keep for the pages that will name them.
     """
 
-    def __init__(self, topology: Topology, nr_pages: int, frame_bytes: int = PAGE_BYTES) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        nr_pages: int,
+        frame_bytes: int = PAGE_BYTES,
+        promised: np.ndarray | None = None,
+    ) -> None:
         self.topology, self.frame_bytes = topology, frame_bytes
         self.pages_per_frame = frame_bytes // PAGE_BYTES
         self._lay_out()
@@ -73,6 +59,9 @@ class Memory:
         self.min_free_kbytes = topology.min_free_kbytes()
         self.watermark_scale_factor = topology.kernel.watermark_scale_factor
         self.set_watermarks()
+        if promised is not None and len(promised):
+            wanted = self.frames_at(promised)
+            self._promise(wanted[wanted >= 0])
         self._place_other_memory()
 
     # -- layout ------------------------------------------------------------------------------------
@@ -138,8 +127,8 @@ class Memory:
             usable = min(present, zone.managed_pages // self.pages_per_frame)
             if not usable:
                 continue
-            runs = self._reserve(runs, present - usable)
-            zones.append(ZoneState(nid, zone.name, runs, usable, usable, FreeFrames(runs)))
+            span, runs = runs, self._reserve(runs, present - usable)
+            zones.append(ZoneState(nid, zone.name, span, runs, usable, usable, FreeFrames(runs)))
         return zones
 
     def _reserve(self, runs: list[tuple[int, int]], nr: int) -> list[tuple[int, int]]:
@@ -155,6 +144,7 @@ class Memory:
 
     def _place_other_memory(self) -> None:
         self._reclaimable: dict[int, list[np.ndarray]] = {}
+        self._others: dict[tuple[int, str], list[np.ndarray]] = {}
         for nid, node in enumerate(self.topology.nodes):
             other = node.other_memory
             kept = -(-other.bytes // self.frame_bytes) - other.reclaimable_bytes // self.frame_bytes
@@ -172,10 +162,73 @@ class Memory:
                     nr -= take
                     if reclaimable:
                         self._reclaimable.setdefault(nid, []).append(frames)
+                    else:
+                        self._others.setdefault((nid, zone.name), []).append(frames)
                 if nr > 0:
                     raise ConfigError(
                         Problem(f"nodes[{nid}].other_memory", "is larger than the node")
                     )
+
+    # -- as a real machine had it ------------------------------------------------------------------
+
+    def frames_at(self, pfns: np.ndarray) -> np.ndarray:
+        """int64[N]: the frame at each page frame number (address / 4 KiB); -1 where none is."""
+        address = pfns * PAGE_BYTES
+        k = np.searchsorted(self.range_start, address, "right") - 1
+        inside = (k >= 0) & (address < self.range_end[k])
+        frames = self.range_first[k] + (address - self.range_start[k]) // self.frame_bytes
+        return np.where(inside, frames, ABSENT)
+
+    def _promise(self, frames: np.ndarray) -> None:
+        """Keep these frames (int64[N]); what was reserved there goes elsewhere in its zone."""
+        for zone in self.zones:
+            low, high = min(a for a, _ in zone.span), max(b for _, b in zone.span)
+            own = np.unique(frames[(frames >= low) & (frames < high)])
+            taken = own[self.page_of[own] != FREE]
+            moved = zone.frames.take_beside(own, min(len(taken), zone.free))
+            own = np.setdiff1d(own, taken[len(moved) :], assume_unique=True)
+            taken = taken[: len(moved)]
+            self.page_of[moved], self.page_of[taken] = self.page_of[taken], FREE
+            zone.runs = merge_ranges([*zone.runs, *((f, f + 1) for f in taken.tolist())])
+            zone.frames.promise(own)
+
+    def claim(self, frames: np.ndarray) -> np.ndarray:
+        """bool[N]: which promised frames are handed out to who names them (the migrator only)."""
+        given = np.zeros(len(frames), bool)
+        for zone in self.zones:
+            got = zone.frames.claim(frames)
+            zone.free -= int(got.sum())
+            given |= got
+        return given
+
+    def set_available(self, nid: int, frames: int, in_use: int) -> None:
+        """Let others take or give back memory until free and used frames of a node are `frames`.
+
+        Parameters
+        ----------
+        nid : int
+        frames : int
+            Free frames plus `in_use`, as measured on a real machine at this moment.
+        in_use : int
+            Frames of the node that hold the workload's pages.
+        """
+        excess = self.free_frames(nid) + in_use - frames
+        for zone in reversed(self.zones_of_node(nid)):
+            others = self._others.setdefault((nid, zone.name), [])
+            if excess > 0:
+                nr = min(excess, zone.free)
+                part = zone.frames.take(nr)
+                self.page_of[part] = OTHER
+                zone.free -= nr
+                others.append(part)
+                excess -= nr
+            while excess < 0 and others:
+                part = others.pop()
+                if len(part) > -excess:
+                    others.append(part[-excess:])
+                    part = part[:-excess]
+                self.release(part)
+                excess += len(part)
 
     # -- watermarks --------------------------------------------------------------------------------
 

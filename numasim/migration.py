@@ -89,7 +89,10 @@ class Migrator:
         self.ledger = Ledger()
         self._traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
-        self._cursor: dict[int, int] = {}
+        self._frames_of: dict[int, np.ndarray] = {}
+        for pages in space.mappings:
+            if pages.mapping.frames:
+                self._frames_of[pages.first] = self._promised_frames(pages)
 
     # -- views -------------------------------------------------------------------------------------
 
@@ -137,9 +140,13 @@ class Migrator:
         k = pages.folio_pages
         folios = new.reshape(-1, k)
         frames = np.full(folios.shape, ABSENT, np.int64)
+        if pages.mapping.frames:
+            promised = self._frames_of[pages.first][new - pages.first]
+            kept = self.memory.claim(promised)
+            frames[kept, 0] = promised[kept]
         wanted = self._wanted_nodes(policy, home, (folios[:, 0] - pages.first) // k)
         for node in np.flatnonzero(np.bincount(wanted)).tolist():
-            rows = np.flatnonzero(wanted == node)
+            rows = np.flatnonzero((wanted == node) & (frames[:, 0] == ABSENT))
             if not self._fault_in(folios, frames, rows, node, policy):
                 self.memory.release(frames[frames >= 0])
                 raise SimulationError(self._out_of_memory(pages, node, policy), now_ns, "allocator")
@@ -153,6 +160,13 @@ class Migrator:
         self.law.note_first_touch(new)
         if self.watch is not None:
             self.watch(new, all_frames, "first touch")
+
+    def _promised_frames(self, pages: MappingPages) -> np.ndarray:
+        """int64[nr]: frame that a real machine gave each page of a mapping, or absent."""
+        frames = np.full(pages.nr, ABSENT, np.int64)
+        for page, pfn, nr in pages.mapping.frames:
+            frames[page : page + nr] = self.memory.frames_at(pfn + np.arange(nr))
+        return frames
 
     def _wanted_nodes(self, policy: Mempolicy, home: int, folio: np.ndarray) -> np.ndarray:
         """int64[N]: node each folio's first touch prefers, by its offset in the mapping."""

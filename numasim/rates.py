@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numasim.actors import ActorState
+from numasim.actors import ActorState, course_of
 from numasim.bursts import Burst
 from numasim.law import Law
 from numasim.pages import CompiledPattern, PageSpace
@@ -32,6 +32,8 @@ class Rates:
         ``(process, actor, phase, access)`` of a sweep → column of its front.
     burst_columns : dict
         ``(process, actor)`` that comes in bursts → column of its operations.
+    course_rows : dict
+        ``(process, actor)`` whose progress was measured → row of what columns gain with it.
     """
 
     def __init__(self, space: PageSpace, workload: Workload, topology: Topology) -> None:
@@ -43,7 +45,14 @@ class Rates:
             for a, actor in enumerate(process.actors)
             if any(phase.burst for phase in actor.phases)
         ]
-        self.law = Law(space, len(fronts), len(bursts))
+        courses = {
+            (p, a): course
+            for p, process in enumerate(workload.processes)
+            for a, actor in enumerate(process.actors)
+            if (course := course_of(actor)) is not None
+        }
+        self.course_rows = {key: row for row, key in enumerate(courses)}
+        self.law = Law(space, len(fronts), len(bursts), courses=tuple(courses.values()))
         c = space.nr_classes
         self.front_columns = {key: c + i for i, key in enumerate(fronts)}
         self.burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
@@ -94,6 +103,15 @@ class Rates:
             self._add_burst(actor, compiled, random, rates, counts)
         else:
             rates[:c] += self._walks(actor, speed * random.sum(axis=0), counts)
+
+    def gain(
+        self, gains: np.ndarray, actor: ActorState, weights: list[np.ndarray], counts: np.ndarray
+    ) -> None:
+        """What an operation of an actor on a measured course adds; as `add`, `gains` float64[K]."""
+        if actor.rate_per_ns > 0:
+            row = gains[self.course_rows[actor.process, actor.number]]
+            self.add(row, actor, weights, counts)
+            row /= actor.rate_per_ns
 
     def _walks(self, actor: ActorState, visit_rates: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """float64[C]: rates of visits to one page of a class → rates at which its bit is set."""

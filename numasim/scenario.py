@@ -26,7 +26,8 @@ class Event:
     at_ns : int
     action : str
         ``start``, ``commit`` or ``stop`` (kdamonds), ``sysctl``, ``interleave`` (weights of a
-        mapping's weighted interleave), ``stop_process``.
+        mapping's weighted interleave), ``available`` (memory that others leave on a node, as
+        measured), ``stop_process``.
     kdamonds : tuple of Kdamond
     settings : dict
         Arguments of the others.

@@ -14,11 +14,12 @@ from numasim.formats import kdamonds
 from numasim.policy_data import parse_damo
 from numasim.scenario import SYSCTLS, Event
 from numasim.topology import Topology
-from numasim.units import parse_duration_ns
+from numasim.units import parse_bytes, parse_duration_ns
 from numasim.workload import Mempolicy, Workload
 
 EVENT_KEYS = (
-    "at", "damo", "kdamonds", "commit", "sysctl", "interleave", "start_process", "stop_process",
+    "at", "damo", "kdamonds", "commit", "sysctl", "interleave", "available", "start_process",
+    "stop_process",
 )  # fmt: skip
 """``kdamonds`` starts the threads of a kdamonds file, ``commit`` tunes running ones to it."""
 VERBS = {"start": "start", "tune": "commit", "stop": "stop"}
@@ -116,12 +117,35 @@ def _event(entry: Any, topology: Topology, workload: Workload) -> Event:
     if key == "interleave":
         weights = _interleave(value, workload)
         return Event(at, "interleave", settings=weights, text=str(weights))
+    if key == "available":
+        room = _available(value, topology)
+        return Event(at, "available", settings=room, text=str(value))
     processes = [p.name for p in workload.processes]
     if value not in processes:
         raise ConfigError(
             Problem("stop_process", f'no process "{value}"', did_you_mean(str(value), processes))
         )
     return Event(at, "stop_process", settings={"process": processes.index(value)}, text=str(value))
+
+
+def _available(value: Any, topology: Topology) -> dict[str, int]:
+    """Bytes of each node that are free or the workload's, as a real machine had them."""
+    problems: list[Problem] = []
+    collect, found = Collector(problems), {}
+    names = {node.name: node for node in topology.nodes}
+    for name, size in _mapping(value, "available").items():
+        if name not in names:
+            hint = did_you_mean(str(name), names)
+            problems.append(Problem(f"available.{name}", "no such node", hint))
+            continue
+        nr_bytes = collect(f"available.{name}", partial(parse_bytes, size))
+        if nr_bytes is not None and nr_bytes > names[name].capacity:
+            problems.append(Problem(f"available.{name}", f"got {size}, more than the node has"))
+        elif nr_bytes is not None:
+            found[str(name)] = nr_bytes
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def _mapping(value: Any, key: str) -> Mapping[str, Any]:

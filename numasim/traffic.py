@@ -146,6 +146,11 @@ class Course:
         done: np.ndarray = np.interp(times_ns, self.times_ns, self.work)
         return done
 
+    def speed_per_ns(self) -> float:
+        """Operations per ns on average while there was progress."""
+        span, done = np.diff(self.times_ns), np.diff(self.work)
+        return float(done.sum() / span[done > 0].sum()) if (done > 0).any() else 0.0
+
 
 class Exposure:
     """Cumulative counts that grow linearly between changes of speed, readable at any past instant.
@@ -224,7 +229,7 @@ class Exposure:
         return np.stack([course.at(times_ns) for course in self.courses], axis=1)
 
     def _gained(self, k: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
-        """float64[N, columns]: what courses added since the beginning of segments `k` (int64[N])."""
+        """float64[N, columns]: what courses added since segments `k` (int64[N]) began."""
         since = self._progress(times_ns) - self._progress(self._times[k])
         used, place = np.unique(k, return_inverse=True)
         gains = np.stack([self._gains[s] for s in used.tolist()])

@@ -5,6 +5,7 @@ Frozen descriptions only; `law.py` compiles them into the truth that every obser
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
 from itertools import pairwise
@@ -111,6 +112,9 @@ class Mapping:
         Pages, by their place in the mapping, that the program uses all the time beside its work:
         code, globals, the top of the stack. Every look finds them accessed; they cost nothing. No
         pattern visits such a mapping.
+    frames : tuple of (int, int, int)
+        Where a real machine's first touch put the pages: runs of page, frame number (physical
+        address / 4 KiB) and length. Pages without, or whose frame is gone, go where `policy` says.
     """
 
     name: str
@@ -121,6 +125,16 @@ class Mapping:
     address: int | None = None
     populate: bool = True
     busy: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    frames: tuple[tuple[int, int, int], ...] = ()
+
+    def _check_frames(self) -> Iterator[Problem]:
+        ends = [page + nr for page, _, nr in self.frames]
+        if any(min(run) < 0 for run in self.frames):
+            yield Problem("frames", "expected numbers of pages and frames from 0")
+        elif self.frames and max(ends) * BASE_PAGE_BYTES > self.size:
+            yield Problem("frames", f"reach page {max(ends)}, beyond the mapping")
+        elif self.frames and self.page != BASE_PAGE_BYTES:
+            yield Problem("frames", "are for mappings of 4 KiB pages")
 
     def _check_page(self) -> Iterator[Problem]:
         if self.page not in PAGE_SIZES:
@@ -141,7 +155,7 @@ class Mapping:
             nr = self.size // self.page
             yield Problem("busy", f"got page {max(self.busy)}, the mapping has {nr}")
 
-    checks: ClassVar = (_check_page, _check_size, _check_address, _check_busy)
+    checks: ClassVar = (_check_page, _check_size, _check_address, _check_busy, _check_frames)
     _checked = model_validator(mode="after")(checked)
 
     @property
@@ -223,6 +237,10 @@ class Actor:
     phases : tuple of Phase
     repeat : bool
         Start over after the last phase; otherwise the last phase lasts.
+    course : tuple of (int, float)
+        Progress that was measured on a real machine: instants of the run in ns, and operations done
+        by then; linear in between. The actor then goes as fast as it went there instead of as fast
+        as the simulated machine lets it, through its only phase.
     """
 
     name: str = "main"
@@ -230,6 +248,26 @@ class Actor:
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     repeat: bool = False
+    course: tuple[tuple[DurationNs, Annotated[float, Field(ge=0)]], ...] = ()
+
+    def _check_course(self) -> Iterator[Problem]:
+        if not self.course:
+            return
+        if any(b[0] <= a[0] or b[1] < a[1] for a, b in pairwise(self.course)):
+            yield Problem("course", "expected later instants with as much work or more")
+        if len(self.course) < 2:
+            yield Problem("course", "expected at least two instants")
+        phase = known(self, "phases")[0]
+        if len(known(self, "phases")) > 1 or known(self, "repeat"):
+            yield Problem("phases", "expected one, a course goes through no other")
+        for key in ("duration", "operations", "pace", "burst"):
+            if known(phase, key):
+                yield Problem(f"phases[0].{key}", "says how fast it goes, and so does course")
+        if any(math.isfinite(p.next_change(0.0)) for p in known(phase, "access") or ()):
+            yield Problem("phases[0].access", "expected patterns that stay as they are")
+
+    checks: ClassVar = (_check_course,)
+    _checked = model_validator(mode="after")(checked)
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)

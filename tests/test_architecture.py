@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1] / "numasim"
 FLOORS = {
     0: "errors registry seeds units watermarks checking wholes timer",
-    1: "hardware kernel layout topology queueing fronts plumbing free_frames memory traffic "
+    1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
     "addresses bursts tlb",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "
     "rates load",
     3: "machine monitors profiles kdamond scenario library overrides policy_data timed_events "
     "feasible loader recorder result provenance formats",
     4: "engine running",
-    5: "documents pool comparing comparison statistics plain explain",
+    5: "documents pool comparing comparison statistics plain explain validate",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""
