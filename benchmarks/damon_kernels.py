@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from numasim.damon.regions import Regions, merge_pass, mvsum, reset_aggregated
+from numasim.damon.merging import merge_pass
+from numasim.damon.regions import Regions, mvsum, reset_aggregated
 from numasim.damon.scores import scores
 from numasim.damon.spec import Attrs, Quota
 from numasim.damon.splitting import Draws, Shared, split_all, split_some

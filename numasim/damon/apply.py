@@ -19,7 +19,8 @@ from numasim.damon import clock
 from numasim.damon.adjust import adjust_quota
 from numasim.damon.arith import align_down
 from numasim.damon.filters import core_verdict
-from numasim.damon.regions import insert_cuts, merge_back, raw_size_limit
+from numasim.damon.merging import merge_back
+from numasim.damon.regions import insert_cuts, raw_size_limit
 from numasim.damon.schemes import SchemeState, pattern_mask, pattern_match
 from numasim.damon.scores import scores
 from numasim.damon.walk import TriedRegion

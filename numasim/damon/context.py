@@ -25,13 +25,13 @@ from numasim.damon.apply import apply_schemes
 from numasim.damon.attrs import aggr_samples, convert_results, intervals_score, tuned
 from numasim.damon.commit import commit, context_problems
 from numasim.damon.feedback import GOAL
+from numasim.damon.merging import merge_regions
 from numasim.damon.ops import PAGE_SIZE, AccessSource, Applied, GoalMetrics, Ops, Window
 from numasim.damon.ranges import set_regions
 from numasim.damon.regions import (
     Regions,
     apply_min_nr_regions,
     left_window_bp,
-    merge_regions,
     mvsum,
     nr_regions,
     reset_aggregated,

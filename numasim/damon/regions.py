@@ -6,14 +6,13 @@ last bit. Source: DAMON core specification, sections 4 to 6 (Linux 7.3.4).
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from numasim.damon.arith import INT64_MAX, U32, U64, align_up, mult_frac
+from numasim.damon.arith import INT64_MAX, U32, align_up, mult_frac
 
-COLUMNS = ("start", "end", "nr_accesses", "last_nr_accesses", "age", "sampling_addr")
+COLUMNS = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
 _MAX_SCALED = 10_000  # basis points
 
 
@@ -29,17 +28,16 @@ class Regions:
     age : int64[R]
         Aggregation intervals for which the access pattern has lasted.
     sampling_addr : int64[R]
-        Address chosen at the last preparation, where the access source tells it.
+        Address chosen at the last preparation, where the access source tells it; else 0.
     """
 
-    __slots__ = COLUMNS
+    __slots__ = (*COLUMNS, "_sampling_addr")
 
     start: np.ndarray
     end: np.ndarray
     nr_accesses: np.ndarray
     last_nr_accesses: np.ndarray
     age: np.ndarray
-    sampling_addr: np.ndarray
 
     def __init__(self, rows: Iterable[Sequence[int]] = ()) -> None:
         """Regions from rows of ``(start, end[, nr_accesses[, last_nr_accesses[, age]]])``."""
@@ -51,6 +49,16 @@ class Regions:
         array = np.array(table, dtype=np.int64).reshape(len(table), len(COLUMNS))
         for i, name in enumerate(COLUMNS):
             setattr(self, name, np.ascontiguousarray(array[:, i]))
+        self._sampling_addr: np.ndarray | None = None
+
+    @property
+    def sampling_addr(self) -> np.ndarray:
+        """int64[R], bytes or core address units, as the access source counts."""
+        return np.zeros(len(self), np.int64) if self._sampling_addr is None else self._sampling_addr
+
+    @sampling_addr.setter
+    def sampling_addr(self, addr: np.ndarray) -> None:
+        self._sampling_addr = addr
 
     def __len__(self) -> int:
         return len(self.start)
@@ -63,19 +71,25 @@ class Regions:
 
     def rows(self) -> list[tuple[int, int, int, int, int]]:
         """One tuple ``(start, end, nr_accesses, last_nr_accesses, age)`` for each region."""
-        return list(zip(*(getattr(self, name).tolist() for name in COLUMNS[:5]), strict=True))
+        return list(zip(*(getattr(self, name).tolist() for name in COLUMNS), strict=True))
 
     def copy(self) -> Regions:
         """An independent copy."""
-        other = Regions()
+        other = Regions.__new__(Regions)
         for name in COLUMNS:
             setattr(other, name, getattr(self, name).copy())
+        addr = self._sampling_addr
+        other._sampling_addr = None if addr is None else addr.copy()
         return other
 
     def take(self, index: np.ndarray) -> None:
         """Keep, drop or repeat regions: every column becomes ``column[index]``."""
-        for name in COLUMNS:
-            setattr(self, name, getattr(self, name)[index])
+        self.start, self.end = self.start[index], self.end[index]
+        self.nr_accesses = self.nr_accesses[index]
+        self.last_nr_accesses = self.last_nr_accesses[index]
+        self.age = self.age[index]
+        if self._sampling_addr is not None:
+            self._sampling_addr = self._sampling_addr[index]
 
     def check(self) -> None:
         """Raise unless regions are sorted, disjoint and not empty, and counters in bounds.
@@ -118,137 +132,17 @@ def insert_cuts(regions: Regions, index: np.ndarray, addr: np.ndarray) -> None:
     addr : int64[C]
         Addresses strictly inside their regions, ascending.
     """
-    if not len(index):
+    cuts = len(index)
+    if not cuts:
         return
-    pieces = np.bincount(index, minlength=len(regions)) + 1
-    first = np.zeros(len(regions) + len(index), dtype=bool)
-    first[np.cumsum(pieces) - pieces] = True
-    regions.take(np.repeat(np.arange(len(regions)), pieces))
-    last = np.append(first[1:], True)
-    regions.start[~first] = addr
-    regions.end[~last] = addr
-
-
-def merge_pass(regions: Regions, threshold: int, sz_limit: int, count_age: bool) -> None:
-    """One walk that ages regions and merges similar neighbours (section 6.1).
-
-    Parameters
-    ----------
-    regions : Regions
-        Of one target; changed in place.
-    threshold : int
-        Largest difference in ``nr_accesses`` (samples) that is still similar.
-    sz_limit : int
-        Largest size of a merged region, core address units.
-    count_age : bool
-        Whether ages are updated (the first walk of an aggregation).
-    """
-    if count_age:
-        _update_ages(regions, threshold)
-    _merge_similar(regions, threshold, sz_limit)
-
-
-def _update_ages(regions: Regions, threshold: int) -> None:
-    score, last = regions.nr_accesses, regions.last_nr_accesses
-    changed = np.abs(score - last) > threshold
-    changed |= (score == 0) != (last == 0)
-    regions.age = np.where(changed, 0, (regions.age + 1) & U32)
-
-
-def _merge_similar(regions: Regions, threshold: int, sz_limit: int) -> None:
-    """The sequential walk, entered only where two neighbours as they are can merge.
-
-    A merge changes nothing but the growing left region, so between chains of merges every region
-    meets its neighbour unchanged and one comparison of arrays finds where chains begin.
-    """
-    start, end, nr, size = regions.start, regions.end, regions.nr_accesses, regions.size
-    touching = end[:-1] == start[1:]
-    begins = touching & (np.abs(nr[1:] - nr[:-1]) <= threshold)
-    begins &= size[1:] + size[:-1] <= min(sz_limit, INT64_MAX)
-    heads = np.flatnonzero(begins)
-    if not len(heads):
-        return
-    count = len(start)
-    gaps = np.append(np.flatnonzero(~touching) + 1, count)
-    stops = gaps[np.searchsorted(gaps, heads, side="right")].tolist()
-    sizes, nrs, ages = size.tolist(), nr.tolist(), regions.age.tolist()
-    grown: list[int] = []  # heads of chains
-    ends: list[int] = []  # and last regions of them
-    places = heads.tolist()
-    i = 0
-    while i < len(places):
-        head = last = places[i]
-        sz_left, nr_left, age_left = sizes[head], nrs[head], ages[head]
-        for j in range(head + 1, stops[i]):
-            nr_right, sz_right = nrs[j], sizes[j]
-            total = sz_left + sz_right
-            if not -threshold <= nr_right - nr_left <= threshold or total > sz_limit:
-                break
-            if nr_right or nr_left:
-                nr_left = ((nr_left * sz_left + nr_right * sz_right) & U64) // total
-            age_left = ((age_left * sz_left + ages[j] * sz_right) & U64) // total
-            sz_left, last = total, j
-        nrs[head], ages[head] = nr_left, age_left
-        grown.append(head)
-        ends.append(last)
-        i = bisect_left(places, last + 1, i + 1)  # past what this chain swallowed
-    at, last_at = np.array(grown), np.array(ends)
-    swallowed = np.zeros(count + 1, dtype=np.int64)
-    swallowed[at + 1] += 1
-    swallowed[last_at + 1] -= 1
-    regions.end[at] = end[last_at]
-    regions.nr_accesses, regions.age = np.array(nrs, np.int64), np.array(ages, np.int64)
-    regions.take(np.flatnonzero(np.cumsum(swallowed[:-1]) == 0))
-
-
-def merge_regions(
-    targets: Sequence[Regions], threshold: int, sz_limit: int, max_thres: int, max_nr_regions: int
-) -> None:
-    """Merge with a growing threshold until the regions are few enough (section 6.1).
-
-    Parameters
-    ----------
-    targets : sequence of Regions
-    threshold : int
-        First threshold, samples: a tenth of the largest ``nr_accesses``.
-    sz_limit : int
-        Core address units.
-    max_thres : int
-        Samples of one aggregation interval; the threshold does not grow beyond it.
-    max_nr_regions : int
-    """
-    count_age = True
-    while True:
-        for regions in targets:
-            merge_pass(regions, threshold, sz_limit, count_age)
-        count_age = False
-        if nr_regions(targets) <= max_nr_regions or threshold >= max_thres:
-            return
-        threshold = max(1, 2 * threshold) if threshold < max_thres // 2 else max_thres
-
-
-def merge_back(regions: Regions, limit: int) -> None:
-    """Join touching neighbours with equal counters, up to a size (section 9.2, step b)."""
-    equal = regions.end[:-1] == regions.start[1:]
-    for column in (regions.age, regions.last_nr_accesses, regions.nr_accesses):
-        equal &= column[:-1] == column[1:]
-    small = regions.end[1:] - regions.start[:-1] <= min(limit, INT64_MAX)
-    heads = np.flatnonzero(equal & small)
-    if not len(heads):
-        return
-    keep = np.ones(len(regions), dtype=bool)
-    breaks = np.append(np.flatnonzero(~equal) + 1, len(regions))
-    stops = breaks[np.searchsorted(breaks, heads, side="right")].tolist()
-    starts, ends, places = regions.start.tolist(), regions.end.tolist(), heads.tolist()
-    i = 0
-    while i < len(places):
-        head = places[i]
-        following = bisect_right(ends, starts[head] + limit, head + 1, stops[i])
-        keep[head + 1 : following] = False
-        ends[head] = ends[following - 1]
-        i = bisect_left(places, following, i + 1)  # past what this chain swallowed
-    regions.end = np.array(ends, dtype=np.int64)
-    regions.take(np.flatnonzero(keep))
+    count = len(regions) + cuts
+    right = index + np.arange(1, cuts + 1)  # places of the pieces right of each cut
+    source = np.ones(count, dtype=np.int64)
+    source[right] = 0
+    source[0] = 0
+    regions.take(source.cumsum())
+    regions.start[right] = addr
+    regions.end[right - 1] = addr
 
 
 def nr_regions(targets: Iterable[Regions]) -> int:
@@ -258,7 +152,7 @@ def nr_regions(targets: Iterable[Regions]) -> int:
 
 def raw_size_limit(targets: Iterable[Regions], min_nr_regions: int, min_region_sz: int) -> int:
     """Largest size a region may grow to, before alignment (section 4.2). Core address units."""
-    total = sum(int(regions.end.sum()) - int(regions.start.sum()) for regions in targets)
+    total = sum(int(np.add.reduce(regions.end - regions.start)) for regions in targets)
     return max(total // max(min_nr_regions, 1), min_region_sz)
 
 
@@ -274,13 +168,12 @@ def apply_min_nr_regions(
     """
     limit = align_up(raw_size_limit(targets, min_nr_regions, min_region_sz), min_region_sz)
     for regions in targets:
-        pieces = -(-regions.size // min(limit, INT64_MAX))
-        if len(regions) and int(pieces.max()) > 1:
-            index = np.repeat(np.arange(len(regions)), pieces - 1)
-            within = np.arange(len(index)) - np.repeat(
-                np.cumsum(pieces - 1) - (pieces - 1), pieces - 1
-            )
-            insert_cuts(regions, index, regions.start[index] + (within + 1) * limit)
+        large = (regions.end - regions.start > min(limit, INT64_MAX)).nonzero()[0]
+        if len(large):
+            cuts = (regions.end[large] - regions.start[large] - 1) // limit
+            index = large.repeat(cuts)
+            within = np.arange(1, len(index) + 1) - (cuts.cumsum() - cuts).repeat(cuts)
+            insert_cuts(regions, index, regions.start[index] + within * limit)
     return limit
 
 
@@ -288,7 +181,7 @@ def reset_aggregated(targets: Iterable[Regions]) -> None:
     """Close the window: counters become those of the last window (section 5.2)."""
     for regions in targets:
         regions.last_nr_accesses = regions.nr_accesses
-        regions.nr_accesses = np.zeros_like(regions.nr_accesses)
+        regions.nr_accesses = np.zeros(len(regions.nr_accesses), dtype=np.int64)
 
 
 def left_window_bp(left_sis: int, sample_us: int, aggr_us: int) -> int:
@@ -316,6 +209,10 @@ def mvsum(nr_accesses: np.ndarray, last_nr_accesses: np.ndarray, left_bp: int) -
     """
     if left_bp == _MAX_SCALED:
         return last_nr_accesses.copy()
-    whole, part = np.divmod(last_nr_accesses, _MAX_SCALED)
-    result: np.ndarray = nr_accesses + whole * left_bp + part * left_bp // _MAX_SCALED
-    return result
+    if not left_bp:
+        return nr_accesses.copy()
+    # a count and a share below 2**32 and 10,000 cannot overflow, so no need to divide first
+    share = last_nr_accesses * left_bp
+    share //= _MAX_SCALED
+    share += nr_accesses
+    return share

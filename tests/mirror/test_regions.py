@@ -7,14 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numasim.damon.attrs import convert_results
+from numasim.damon.merging import merge_back, merge_pass, merge_regions
 from numasim.damon.ranges import set_regions
 from numasim.damon.regions import (
     Regions,
     apply_min_nr_regions,
     left_window_bp,
-    merge_back,
-    merge_pass,
-    merge_regions,
     mvsum,
     raw_size_limit,
     reset_aggregated,

@@ -6,13 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numasim.damon.merging import merge_back, merge_pass, merge_regions
 from numasim.damon.ranges import set_regions
 from numasim.damon.regions import (
     Regions,
     apply_min_nr_regions,
-    merge_back,
-    merge_pass,
-    merge_regions,
     reset_aggregated,
 )
 from numasim.damon.splitting import Draws, Shared, split_all, split_regions

@@ -18,6 +18,7 @@ from numasim.damon.attrs import attrs_problems, convert_results, intervals_score
 from numasim.damon.feedback import feed
 from numasim.damon.filters import FilterSet, addr_condition, core_verdict
 from numasim.damon.goals import GoalState, measure
+from numasim.damon.merging import merge_pass, merge_regions
 from numasim.damon.ops import OpsRegistry, choose_dests, three_regions
 from numasim.damon.quota import QuotaState, compute_esz
 from numasim.damon.ranges import set_regions
@@ -25,8 +26,6 @@ from numasim.damon.regions import (
     Regions,
     apply_min_nr_regions,
     left_window_bp,
-    merge_pass,
-    merge_regions,
     mvsum,
     raw_size_limit,
     reset_aggregated,
