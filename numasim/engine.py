@@ -259,7 +259,8 @@ class Engine:
 
     def _due(self, thread: Thread) -> Steps:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
-        pending, worked = 0, False
+        pending, worked, passed = 0, False, thread.context.passed_sample_intervals
+        due = [s for s, scheme in enumerate(thread.context.schemes) if scheme.due(passed)]
         for busy_ns in thread.context.due(self.now_ns):
             if isinstance(busy_ns, PausedFor):
                 yield from self._nap(thread, self.now_ns + busy_ns)
@@ -274,6 +275,7 @@ class Engine:
             yield from self._busy(thread, pending)
         elif worked:
             self._changed()
+        self.recorder.applied(thread, due, self.now_ns)
 
     def _busy(self, thread: Thread, busy_ns: int) -> Steps:
         """The kdamond works on pages for a while; its traffic and its core are part of the load."""

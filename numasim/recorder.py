@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = 240  # monitoring snapshots and truth profiles kept per kdamond
 PROFILE_BINS = 256
+COUNTERS = (
+    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds",
+    "nr_snapshots",
+)  # fmt: skip
+"""Statistics of a scheme, as the kernel names them."""
 TRIED_ROWS = 16  # tried regions kept per scheme and row of the time series: those that moved most
 
 
@@ -45,6 +50,7 @@ class Recorder:
         self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
         self._tried: dict[tuple[str, int], list[tuple[int, ...]]] = {}
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
+        self._tune_at: dict[str, int] = {}
 
     def append(self, table: str, **row: Any) -> None:
         """One more row."""
@@ -79,6 +85,28 @@ class Recorder:
         self._latest[context.name] = seen
         if self.scenario.all_snapshots:
             self._regions(now_ns / 1e9, context.name, *seen)
+            self._tuned(context, now_ns)
+
+    def _tuned(self, context: ContextState, now_ns: int) -> None:
+        """A row if intervals have just been tuned: then the next time for it was set."""
+        asked, tune_at = context.spec.attrs, context.next_intervals_tune_sis
+        first = asked.aggr_us // max(1, asked.sample_us) * asked.intervals_goal.aggrs
+        if tune_at != self._tune_at.get(context.name, first):
+            self._tune_at[context.name] = tune_at
+            sample_us = context.attrs.sample_us
+            self.append("tunings", t_s=now_ns / 1e9, kdamond=context.name, sample_us=sample_us)
+
+    def applied(self, thread: Thread, schemes: list[int], now_ns: int) -> None:
+        """A row for each scheme that has just been applied, where every snapshot is kept."""
+        if not self.scenario.all_snapshots:
+            return
+        for s in schemes:
+            stat, quota = thread.context.schemes[s].stat, thread.context.schemes[s].quota
+            counters = {name: getattr(stat, name) for name in COUNTERS}
+            self.append(
+                "applies", t_s=now_ns / 1e9, kdamond=thread.name, scheme=s,
+                esz=min(quota.esz, 2**62), **counters,
+            )  # fmt: skip
 
     def event(self, now_ns: int, event: Event) -> None:
         """Something the experimenter did."""

@@ -31,6 +31,9 @@ COLUMNS: dict[str, str] = {
     "sz_ops_filter_passed qt_exceeds nr_snapshots esz goal goal_current goal_target",
     "tried": "t_s kdamond scheme target start end nr_accesses age applied_bytes",
     "snapshots": "t_s seen_s kdamond target start end nr_accesses max_nr_accesses age",
+    "tunings": "t_s kdamond sample_us",
+    "applies": "t_s kdamond scheme esz nr_tried sz_tried nr_applied sz_applied "
+    "sz_ops_filter_passed qt_exceeds nr_snapshots",
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
     "events": "t_s who what detail",
@@ -39,7 +42,8 @@ COLUMNS: dict[str, str] = {
 (read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row;
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
-``snapshots: all``."""
+``snapshots: all``; `tunings` (of intervals) and `applies` (each time a scheme was applied) are kept
+only then."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""

@@ -20,13 +20,8 @@ import numpy as np
 import pandas as pd
 
 from numasim.errors import ConfigError, Problem
+from numasim.recorder import COUNTERS
 from numasim.validate.setup import Setup, read_setup
-
-COUNTERS = (
-    "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds",
-    "nr_snapshots",
-)  # fmt: skip
-"""Statistics of a scheme, as the kernel names them."""
 
 
 @dataclass(frozen=True)
