@@ -20,7 +20,7 @@ from numasim.damon.arith import INT64_MAX, U32, U64
 from numasim.damon.regions import Regions, nr_regions
 
 FEW_REGIONS = 128  # up to here a walk in plain Python is faster than arrays
-_FEW_LANES = 8  # the same for a step of all lanes
+_FEW_LANES = 4  # the same for a step of all lanes
 _MOST_STEPS_PER_LANE = 3  # of all lanes taken together; beyond, chains are long and few
 _LONG_CHAIN = 6  # regions of a chain for which lanes are not worth it
 _LISTS_FROM = 16  # lists of all regions are made where one region in so many is such a chain's head
@@ -83,7 +83,7 @@ def update_ages(regions: Regions, threshold: int) -> None:
     same &= (score == 0) == (last == 0)
     age = regions.age + 1
     age &= U32
-    age *= same
+    age *= same.astype(np.int64)
     regions.age = age
 
 
@@ -212,6 +212,14 @@ class _Lanes:
         self._threshold, self._limit, self.heads = threshold, limit, heads
         self.last, self.size, self.nr, self.age = heads, size[heads], nr[heads], age[heads]
         self._open = np.empty(0, dtype=np.int64)  # lanes that may grow further
+        # with threshold 0 a chain's counters are all the same, and so is their mean
+        self._equal = not threshold and int(np.maximum.reduce(nr)) * limit <= U64
+
+    def _alike(self, right: np.ndarray, left: np.ndarray) -> np.ndarray:
+        if not self._threshold:
+            return right == left
+        difference = right - left
+        return np.abs(difference, out=difference) <= self._threshold
 
     def grow(self) -> None:
         """Follow all chains while that pays."""
@@ -223,7 +231,8 @@ class _Lanes:
             r_size = self._sizes[at]
             total = l_size + r_size
             divisor = total.view(np.uint64)
-            l_nr = _mean(l_nr, l_size, self._nrs[at], r_size, divisor)
+            if not self._equal:
+                l_nr = _mean(l_nr, l_size, self._nrs[at], r_size, divisor)
             l_age = _mean(l_age, l_size, self._ages[at], r_size, divisor)
             l_size = total
             if lanes is None:
@@ -233,8 +242,7 @@ class _Lanes:
                 self.age[lanes], self.size[lanes] = l_age, l_size
             on = self._touching[at]
             after = at + on
-            difference = self._nrs[after] - l_nr
-            on &= np.abs(difference, out=difference) <= self._threshold
+            on &= self._alike(self._nrs[after], l_nr)
             on &= l_size + self._sizes[after] <= self._limit
             going = on.nonzero()[0]
             if not len(going):
@@ -250,21 +258,26 @@ class _Lanes:
         """Lanes that truly begin, grown to their ends; None where all of them do."""
         count = len(self.heads)
         following = begins.cumsum()[np.minimum(self.last, len(begins) - 1)]
-        if not len(self._open) and (following == np.arange(1, count + 1)).all():
+        greedy = following > np.arange(1, count + 1)  # swallow the next lane
+        greedy[self._open] = True
+        places = greedy.nonzero()[0]
+        if not len(places):
             return None
-        nexts, heads, opened = following.tolist(), self.heads.tolist(), set(self._open.tolist())
+        nexts, opened, heads = following[places].tolist(), set(self._open.tolist()), self.heads
         columns = [self._nrs, self._sizes, self._ages, self._touching]
         if len(opened) * _LISTS_FROM > len(self._nrs):
             columns = [column.tolist() for column in columns]
-        chosen: list[int] = []
-        lane = 0
-        while lane < count:
-            chosen.append(lane)
+        true = np.ones(count, dtype=bool)
+        reached = 0
+        for lane, after in zip(places.tolist(), nexts, strict=True):
+            if lane < reached:
+                continue
+            reached = after
             if lane in opened:
-                lane = bisect_left(heads, self._extend(lane, columns) + 1, lane + 1)
-            else:
-                lane = nexts[lane]
-        return np.array(chosen)
+                reached = int(heads.searchsorted(self._extend(lane, columns), "right"))
+            true[lane + 1 : reached] = False
+        chosen: np.ndarray = true.nonzero()[0]
+        return chosen
 
     def _extend(self, lane: int, columns: list[Any]) -> int:
         """Follow one chain to its end, region by region; returns its last region."""

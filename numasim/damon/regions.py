@@ -152,7 +152,11 @@ def nr_regions(targets: Iterable[Regions]) -> int:
 
 def raw_size_limit(targets: Iterable[Regions], min_nr_regions: int, min_region_sz: int) -> int:
     """Largest size a region may grow to, before alignment (section 4.2). Core address units."""
-    total = sum(int(np.add.reduce(regions.end - regions.start)) for regions in targets)
+    return _raw_limit([regions.size for regions in targets], min_nr_regions, min_region_sz)
+
+
+def _raw_limit(sizes: Iterable[np.ndarray], min_nr_regions: int, min_region_sz: int) -> int:
+    total = sum([int(np.add.reduce(size)) for size in sizes])
     return max(total // max(min_nr_regions, 1), min_region_sz)
 
 
@@ -166,11 +170,12 @@ def apply_min_nr_regions(
     int
         The aligned limit, which is the merge limit until the next aggregation.
     """
-    limit = align_up(raw_size_limit(targets, min_nr_regions, min_region_sz), min_region_sz)
-    for regions in targets:
-        large = (regions.end - regions.start > min(limit, INT64_MAX)).nonzero()[0]
+    sizes = [regions.end - regions.start for regions in targets]
+    limit = align_up(_raw_limit(sizes, min_nr_regions, min_region_sz), min_region_sz)
+    for regions, size in zip(targets, sizes, strict=True):
+        large = (size > min(limit, INT64_MAX)).nonzero()[0]
         if len(large):
-            cuts = (regions.end[large] - regions.start[large] - 1) // limit
+            cuts = (size[large] - 1) // limit
             index = large.repeat(cuts)
             within = np.arange(1, len(index) + 1) - (cuts.cumsum() - cuts).repeat(cuts)
             insert_cuts(regions, index, regions.start[index] + within * limit)

@@ -93,7 +93,9 @@ def split_all(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) 
     `min_region_sz` stay whole.
     """
     if nr_subs == 2:
-        _split_once(regions, np.flatnonzero(regions.size > 2 * min_region_sz), draws, min_region_sz)
+        size = regions.end - regions.start
+        index = (size > 2 * min_region_sz).nonzero()[0]
+        _split_once(regions, index, size, draws, min_region_sz)
     elif nr_subs == 3:
         _split_twice(regions, draws, min_region_sz)
     else:
@@ -110,27 +112,34 @@ def split_some(
     for regions in targets:
         count = len(regions)
         chosen = np.arange((offset - passed) % step, count, step)
-        big_enough = regions.size[chosen] >= 2 * min_region_sz
-        _split_once(regions, chosen[big_enough], draws, min_region_sz)
+        size = regions.end - regions.start
+        chosen = chosen[size[chosen] >= 2 * min_region_sz]
+        _split_once(regions, chosen, size, draws, min_region_sz)
         passed += count
 
 
 def _sub_sizes(draws: np.ndarray, size: np.ndarray, min_region_sz: int) -> np.ndarray:
-    sub: np.ndarray = draws * size // 10 & ~(min_region_sz - 1)
+    sub: np.ndarray = draws * size
+    sub //= 10
+    sub &= -min_region_sz
     return sub
 
 
-def _split_once(regions: Regions, index: np.ndarray, draws: Draws, min_region_sz: int) -> None:
-    size = regions.size[index]
-    sub = _sub_sizes(draws.take(len(index)), size, min_region_sz)
-    good = (sub > 0) & (sub < size)
-    index, sub = index[good], sub[good]
+def _split_once(
+    regions: Regions, index: np.ndarray, size: np.ndarray, draws: Draws, min_region_sz: int
+) -> None:
+    """Cut regions at random; the left piece is smaller than the region, but may be nothing."""
+    sub = _sub_sizes(draws.take(len(index)), size[index], min_region_sz)
+    good = sub.nonzero()[0]
+    if len(good) < len(index):
+        index, sub = index[good], sub[good]
     insert_cuts(regions, index, regions.start[index] + sub)
 
 
 def _split_twice(regions: Regions, draws: Draws, min_region_sz: int) -> None:
-    index = np.flatnonzero(regions.size > 2 * min_region_sz)
-    size = regions.size[index]
+    size = regions.end - regions.start
+    index = (size > 2 * min_region_sz).nonzero()[0]
+    size = size[index]
     place = _first_draws(size, draws, min_region_sz)
     queue = draws.peek(2 * len(index))
     sub1 = _sub_sizes(queue[place], size, min_region_sz)
