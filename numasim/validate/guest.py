@@ -1,0 +1,281 @@
+"""The scenario of a recorded run: the same machine, workload and events, simulated."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numasim.errors import ConfigError, Problem
+from numasim.loader import load_scenario
+from numasim.scenario import Scenario
+from numasim.seeds import Seeds
+from numasim.validate.courses import course, stalls_of
+from numasim.validate.hardware import topology_of
+from numasim.validate.model import Model
+from numasim.validate.recording import Recording
+from numasim.validate.setup import AccessRecord, Command, ProgramRecord, RegionRecord
+
+PAGE = 4096
+SYSCTL = re.compile(r"/proc/sys/vm/(min_free_kbytes|watermark_scale_factor)$")
+HARMLESS = re.compile(r"/sys/kernel/mm/numa/demotion_enabled$")
+BUSY_PAGES = (1, 2, 16, 17, 69, 100, 124, 153, 178, 199, 200, 202, 204)
+"""Pages of the recorded program's own text, data and heap that it uses all the time (HINTS 2)."""
+SMOOTH_ROWS = 5  # free memory and page counts of a row are read one after the other
+
+
+class NotSimulated(ConfigError):
+    """A recorded run needs something that is not modelled."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A recorded run as a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    zero_s : float
+        Instant of the run at which the recording's time is 0.
+    """
+
+    scenario: Scenario
+    zero_s: float
+
+
+def guest(recording: Recording, seed: int, model: Model | None = None) -> Guest:
+    """Describe a recorded run as a scenario.
+
+    Parameters
+    ----------
+    recording : Recording
+    seed : int
+        Of the run; it also draws when the program stood still.
+    model : Model, optional
+
+    Raises
+    ------
+    NotSimulated
+        If the run needs something that is not modelled.
+    """
+    model = model or Model()
+    zero_s = _zero(recording)
+    last = max([k.snapshots[-1].t_s for k in recording.kdamonds] or [recording.last_s])
+    end_s = min(last, recording.last_s) + 0.2
+    document = {
+        "name": f"recorded {recording.name}",
+        "topology": topology_of(recording, model),
+        "workload": {"name": "recorded", "processes": _processes(recording, seed, model, zero_s)},
+        "policy": "no_tiering",
+        "events": [e for e in _events(recording, zero_s) if _ns(e["at"]) < _ns(_at(end_s, zero_s))],
+        "duration": _at(end_s, zero_s),
+        "seed": seed,
+        "record": "1 s",
+        "snapshots": "all",
+    }
+    return Guest(load_scenario(document), zero_s)
+
+
+def _zero(recording: Recording) -> float:
+    """Room before the recording's zero for all that happened before."""
+    first = [0.0, float(recording.timeline.index[0])]
+    first += [command.start_s for command in recording.setup.commands]
+    first += [_start_s(program) for program in recording.setup.programs]
+    return math.ceil(-min(first)) + 1.0
+
+
+def _at(t_s: float, zero_s: float) -> str:
+    return f"{round((t_s + zero_s) * 1e9)} ns"
+
+
+def _ns(at: str) -> int:
+    return int(at.split()[0])
+
+
+# -- the programs ----------------------------------------------------------------------------------
+
+
+def _start_s(program: ProgramRecord) -> float:
+    took = program.populate_s if program.populate_s >= 0 else 0.0
+    return program.ready_s - took
+
+
+def _processes(
+    recording: Recording, seed: int, model: Model, zero_s: float
+) -> list[dict[str, Any]]:
+    found = []
+    for w, program in enumerate(recording.setup.programs):
+        rng = Seeds(seed).stream(f"wl{w}/stalls")
+        mappings = [_mapping(recording, w, program, region) for region in program.regions]
+        found.append(
+            {
+                "name": f"wl{w}",
+                "pid": program.pid,
+                "start": _at(_start_s(program), zero_s),
+                "mappings": [*_own_memory(recording, w), *mappings],
+                "actors": _actors(recording, w, rng, model, zero_s),
+            }
+        )
+    return found
+
+
+def _mapping(
+    recording: Recording, w: int, program: ProgramRecord, region: RegionRecord
+) -> dict[str, Any]:
+    whole = program.thp and region.pages % 512 == 0 and region.start_page % 512 == 0
+    found: dict[str, Any] = {
+        "name": region.name,
+        "size": f"{region.pages * PAGE} B",
+        "address": region.start_page * PAGE,
+        "page": "2 MiB" if whole else "4 KiB",
+    }
+    if region.node is not None:
+        found["policy"] = {"mode": "bind", "nodes": [f"node{region.node}"]}
+    runs = recording.populated.get((w, region.name))
+    if runs is not None and not whole:
+        found["frames"] = [run for run in runs.tolist() if run[0] >= 0 and run[1] >= 0]
+    return found
+
+
+def _own_memory(recording: Recording, w: int) -> list[dict[str, Any]]:
+    """What a virtual address space holds beside the workload's regions, as DAMON first saw it."""
+    program = recording.setup.programs[w]
+    low = min(r.start_page for r in program.regions)
+    high = max(r.start_page + r.pages for r in program.regions)
+    for kdamond in recording.kdamonds:
+        for snapshot in kdamond.snapshots[: len(recording.setup.programs)]:
+            start, nr = snapshot.regions[:, 0], snapshot.regions[:, 1]
+            ends = start + nr
+            if not ((start < high) & (ends > low)).any():
+                continue
+            before, after = start < low, start >= high
+            if not (before.any() and after.any()):
+                continue  # physical addresses, or ranges that the user gave
+            text = (int(start[before].min()), int(ends[before].max()))
+            rest = (int(start[after].min()), int(ends[after].max()))
+            busy = [page for page in BUSY_PAGES if page < text[1] - text[0]]
+            return [
+                _range("text", text) | {"busy": busy},
+                _range("libraries", rest) | {"populate": False},
+            ]
+    return []
+
+
+def _range(name: str, pages: tuple[int, int]) -> dict[str, Any]:
+    size = f"{(pages[1] - pages[0]) * PAGE} B"
+    return {"name": name, "address": pages[0] * PAGE, "size": size}
+
+
+def _actors(
+    recording: Recording, w: int, rng: np.random.Generator, model: Model, zero_s: float
+) -> list[dict[str, Any]]:
+    """One for each line of accesses of each phase, driven by what was counted."""
+    truth = recording.truth[w]
+    stalls = [] if model.no_stalls else stalls_of(truth, rng)
+    found = []
+    for p, lines in enumerate(recording.setup.programs[w].phases):
+        for j, line in enumerate(lines):
+            times, done = course(truth, j, p, stalls)
+            if done[-1] <= 0:
+                continue
+            if model.nominal_rates:
+                done = _nominal(recording, w, line, times)
+            found.append(
+                {
+                    "name": f"phase{p}.acc{j}",
+                    "on": "CPU",
+                    "phases": [{"access": [_pattern(line, f"wl{w} phase {p} acc {j}")]}],
+                    "course": [
+                        [_at(t, zero_s), float(n)] for t, n in zip(times, done, strict=True)
+                    ],
+                }
+            )
+    return found
+
+
+def _nominal(recording: Recording, w: int, line: AccessRecord, times: np.ndarray) -> np.ndarray:
+    pages = next(r.pages for r in recording.setup.programs[w].regions if r.name == line.region)
+    asked: np.ndarray = (times - times[0]) * line.rate_per_page_per_s * pages
+    return asked
+
+
+def _pattern(line: AccessRecord, place: str) -> dict[str, Any]:
+    if line.pattern == "rand":
+        return {"pattern": "uniform", "mapping": line.region}
+    if line.pattern == "seq":
+        return {"pattern": "sweep", "mapping": line.region, "lines": 1}
+    raise NotSimulated(Problem(place, f'pattern "{line.pattern}" is not simulated'))
+
+
+# -- what the experimenter and others did ----------------------------------------------------------
+
+
+def _events(recording: Recording, zero_s: float) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    starts = _starts(recording)
+    for command in recording.setup.commands:
+        if command.value is not None:
+            found += _write(command, zero_s)
+        elif command.text.startswith("damo start"):
+            at = starts.pop(0) if starts else command.end_s
+            found.append({"at": _at(at, zero_s), "damo": command.text})
+        elif command.text.startswith("damo stop"):
+            stopped = [k.snapshots[-1].t_s for k in recording.kdamonds]
+            stopped = [t for t in stopped if command.start_s - 5 < t < command.end_s]
+            at = max(stopped, default=command.start_s)
+            found.append({"at": _at(max(at, command.start_s) + 1e-3, zero_s), "damo": command.text})
+        elif command.text.startswith("damo "):
+            found.append({"at": _at(command.end_s, zero_s), "damo": command.text})
+    return found + _available(recording, zero_s)
+
+
+def _starts(recording: Recording) -> list[float]:
+    """Instants at which the kdamonds of each start command began: a window before they reported."""
+    starts = [c for c in recording.setup.commands if c.text.startswith("damo start")]
+    found = []
+    for command, following in zip(starts, [*starts[1:], None], strict=True):
+        until = math.inf if following is None else following.start_s
+        own = [k for k in recording.kdamonds if command.start_s < k.snapshots[0].t_s < until]
+        begins = [k.snapshots[0].t_s - _first_window_s(k.snapshots) for k in own]
+        at = min(begins, default=command.end_s)
+        found.append(max(at, command.start_s))
+    return found
+
+
+def _first_window_s(snapshots: list[Any]) -> float:
+    times = sorted({s.t_s for s in snapshots})
+    return times[1] - times[0] if len(times) > 1 else 0.0
+
+
+def _write(command: Command, zero_s: float) -> list[dict[str, Any]]:
+    name = SYSCTL.search(command.text)
+    if name:
+        key = f"vm.{name[1]}"
+        return [{"at": _at(command.end_s, zero_s), "sysctl": {key: int(command.value)}}]
+    if HARMLESS.search(command.text) or str(command.value) in ("0", "false", "N"):
+        return []
+    raise NotSimulated(Problem(command.text, f"set to {command.value} is not simulated yet"))
+
+
+def _available(recording: Recording, zero_s: float) -> list[dict[str, Any]]:
+    """Memory that everybody else left on each node, row by row of the recorder."""
+    table = recording.timeline
+    found: list[dict[str, Any]] = []
+    begins = min(_start_s(program) for program in recording.setup.programs)
+    columns = [str(c) for c in table if str(c).startswith("pages.")]
+    for nid in range(recording.setup.nr_nodes):
+        if f"n{nid}.MemFree_kB" not in table:
+            continue
+        free = table[f"n{nid}.MemFree_kB"] * 1024
+        own = [c for c in columns if c.endswith(f".N{nid}")]
+        used = table[own].sum(axis=1) * PAGE
+        known = table[columns].notna().any(axis=1) if columns else used.notna() & False
+        used = used.where(known).where(table.index > begins, 0.0)
+        room = (free + used).dropna()
+        smooth = room.rolling(SMOOTH_ROWS, center=True, min_periods=1).median()
+        for t, size in zip(smooth.index.to_numpy(float), smooth.to_numpy(float), strict=True):
+            found.append({"at": _at(t, zero_s), "available": {f"node{nid}": f"{int(size)} B"}})
+    return found

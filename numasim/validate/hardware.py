@@ -1,0 +1,106 @@
+"""The recorded machine as a topology: zones, distances, kernel, and what its own work costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numasim.layout import merge_ranges
+from numasim.validate.model import Model
+from numasim.validate.recording import Recording
+from numasim.validate.setup import Setup
+
+PAGE = 4096
+NATURAL_FLUSH_US = 6000
+"""How long the recorded emulator keeps translations when nobody flushes them (recording E1f)."""
+
+
+_FAST = {"bandwidth": "1 GB/s"}
+
+
+def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
+    """Plain data of a topology, as its YAML would give it.
+
+    Notes
+    -----
+    Latency and bandwidth are assumptions that decide nothing: the programs go at their recorded
+    speed. Costs are those of the recorded emulator: 6 us for each region's check and 300 us of
+    timer slack (E7), 42 us to migrate a page (E7, back and forth), 8 us to test one for the young
+    filter (estimated from E3e).
+    """
+    setup = recording.setup
+    accessors, declared = [], {}
+    for n, cpus in enumerate(setup.cpus_of_node):
+        if cpus:
+            name = f"cpu{n}"
+            tlb = {} if model.no_tlb else {"flush_interval": f"{_flush_us(setup)} us"}
+            accessors.append(
+                {
+                    "name": name, "kind": "CPU", "cpus": cpus, "at": f"socket{n}",
+                    "max_outstanding": 1, "tlb": tlb,
+                }
+            )  # fmt: skip
+            declared[name] = {
+                f"node{m}": f"{ns:g} ns" for (i, m), ns in setup.latency_ns.items() if i == n
+            }
+    home = [n for n, cpus in enumerate(setup.cpus_of_node) if cpus]
+    nodes = [_node(setup, n, home) for n in range(setup.nr_nodes)]
+    found: dict[str, Any] = {
+        "name": "recorded_machine",
+        "nodes": nodes,
+        "accessors": accessors,
+        "links": [
+            {"between": [f"socket{home[0]}", f"socket{n}"], "latency": "1 ns"} | _FAST
+            for n in home[1:]
+        ],
+        "distances": [list(row) for row in setup.distances],
+        "kernel": {"hz": setup.hz, "timer_slack": "300 us", "transparent_hugepage": "madvise"},
+        "costs": {
+            "check_paddr": "6 us", "check_vaddr": "6 us", "young_check": "8 us",
+            "migrate_folio": {0: "42 us"}, "copy_share": {0: 0},
+            "minor_fault": f"{_fault_ns(setup)} ns",
+        },
+    }  # fmt: skip
+    if all(len(row) == setup.nr_nodes for row in declared.values()):
+        found["declared_latency"] = declared
+    return found
+
+
+def _flush_us(setup: Setup) -> int:
+    """How long a cached translation lasts at most."""
+    flushes = [p.tlbflush_every_quanta * p.quantum_us for p in setup.programs]
+    return min([f for f in flushes if f], default=NATURAL_FLUSH_US)
+
+
+def _fault_ns(setup: Setup) -> int:
+    """Time of a first touch, from how long populating took."""
+    known = [p for p in setup.programs if p.populate_s > 0]
+    pages = sum(r.pages for p in known for r in p.regions)
+    return round(sum(p.populate_s for p in known) * 1e9 / pages) if pages else 25_000
+
+
+def _node(setup: Setup, n: int, home: list[int]) -> dict[str, Any]:
+    zones = [z for z in setup.zones if z.node == n]
+    spans = [(z.start_pfn * PAGE, (z.start_pfn + z.spanned) * PAGE) for z in zones]
+    pieces = [(max(a, low), min(b, high)) for a, b in setup.ram for low, high in spans]
+    ranges = merge_ranges([_whole(a, b) for a, b in pieces if b > a])
+    capacity = sum(b - a for a, b in ranges)
+    near = n if n in home else min(home, key=lambda h: setup.distances[h][n])
+    return {
+        "name": f"node{n}",
+        "kind": "DRAM" if n in home else "CXL",
+        "capacity": f"{capacity} B",
+        "latency": "500 ns",
+        "bandwidth": "1 GB/s",
+        "duplex": False,
+        "at": f"socket{near}",
+        "other_memory": {"bytes": f"{setup.used_bytes[n] // PAGE * PAGE} B"},
+        "zones": [
+            {"name": z.name, "start": a, "end": b, "managed": z.managed}
+            for z, (a, b) in zip(zones, spans, strict=True)
+        ],
+        "ranges": [list(r) for r in ranges],
+    }
+
+
+def _whole(start: int, end: int) -> tuple[int, int]:
+    return -(-start // PAGE) * PAGE, end // PAGE * PAGE
