@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,12 +22,22 @@ class AddressSpace:
         table = np.array(sorted(ranges), np.int64).reshape(-1, 3)
         self._start, self._end, self._first = table.T.copy()
         self.slot_bytes = slot_bytes
+        self._starts, self._ends = self._start.tolist(), self._end.tolist()
+        self._shifts = (self._first * slot_bytes - self._start).tolist()
 
     def linear(self, address: np.ndarray) -> np.ndarray:
-        """int64[N]: place of each address on the line of slots, in bytes; holes have no length."""
+        """int64[…]: place of each address on the line of slots, bytes; holes have no length."""
+        if not address.size:
+            return address
+        low, high = int(address.min()), int(address.max())
+        only = max(bisect_right(self._starts, low) - 1, 0)
+        if low >= self._starts[only] and high <= self._ends[only]:
+            line: np.ndarray = address + self._shifts[only]
+            return line
         k = np.maximum(np.searchsorted(self._start, address, "right") - 1, 0)
         inside = np.clip(address - self._start[k], 0, self._end[k] - self._start[k])
-        return self._first[k] * self.slot_bytes + inside
+        line = self._first[k] * self.slot_bytes + inside
+        return line
 
     def slots(self, start: int, end: int) -> list[tuple[int, int]]:
         """Intervals of slots that overlap ``[start, end)``, ascending."""

@@ -18,7 +18,7 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.kdamond import Thread
+from numasim.kdamond import Clock, Thread
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
 from numasim.recorder import Recorder
@@ -180,6 +180,7 @@ class Engine:
 
     def _start(self, kdamond: Kdamond) -> None:
         kernel = self.scenario.topology.kernel
+        clock = Clock(kernel.hz, kernel.timer_slack)
         for spec in kdamond.contexts:
             name = f"kdamond.{self._nr_threads}"
             context = build_context(
@@ -192,7 +193,7 @@ class Engine:
                 self.scenario.exact_ticks,
                 self.scenario.access_source,
             )
-            thread = Thread(name, kdamond, context, self._nr_threads, kernel)
+            thread = Thread(name, kdamond, context, self._nr_threads, clock)
             self._nr_threads += 1
             self.threads.append(thread)
             self.recorder.watch(thread)

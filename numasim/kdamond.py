@@ -7,20 +7,65 @@ checks; short sleeps end late, long ones on the timer wheel. Source: Linux 7.3.4
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from numasim.damon.context import ContextState
 from numasim.damon.ops import Window
 from numasim.damon.spec import Kdamond
-from numasim.kernel import KernelSettings
 from numasim.timer import wake_ns
 
 MAX_TICKS_AHEAD = 256
 
+Ticking = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""int64[T] each, ns: when addresses are chosen, when checked, and when all regions are."""
+
 
 def _none() -> np.ndarray:
     return np.empty(0, np.int64)
+
+
+class TickTimes(Protocol):
+    """When a kdamond's ticks truly happen."""
+
+    def ticks(self, now_ns: int, nr: int, sample_us: int, work_ns: int) -> Ticking:
+        """The next `nr` ticks of a thread that is free now and works `work_ns` in each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Tick times of a kernel thread that sleeps after its work.
+
+    Parameters
+    ----------
+    hz : int
+        Timer ticks per second.
+    slack_ns : int
+        How late a high-resolution timer fires.
+    """
+
+    hz: int
+    slack_ns: int
+
+    def ticks(self, now_ns: int, nr: int, sample_us: int, work_ns: int) -> Ticking:
+        """The next `nr` ticks of a thread that is free now and works `work_ns` in each.
+
+        Notes
+        -----
+        Regions are prepared one after the other and checked in the same order, so each has from its
+        own preparation to its own check as long as the first. From the first wake-up on, which may
+        be one of the timer wheel, every tick is as long as the one before.
+        """
+        rest = work_ns - work_ns // 2
+        first = wake_ns(now_ns + work_ns // 2, sample_us, self.hz, self.slack_ns)
+        period = wake_ns(first + work_ns, sample_us, self.hz, self.slack_ns) - first
+        ends = np.arange(first, first + nr * period, period, dtype=np.int64)
+        done = ends + rest
+        starts = np.empty_like(done)
+        starts[0], starts[1:] = now_ns, done[:-1]
+        return starts, ends, done
 
 
 @dataclass
@@ -34,7 +79,7 @@ class Thread:
     context : ContextState
     rank : int
         Its order among kdamonds of one instant.
-    kernel : KernelSettings
+    clock : TickTimes
     starts, ends, done : int64[T]
         Planned ticks: addresses chosen, checked, and all regions checked.
     absorbed : int
@@ -47,7 +92,7 @@ class Thread:
     spec: Kdamond
     context: ContextState
     rank: int
-    kernel: KernelSettings
+    clock: TickTimes
     starts: np.ndarray = field(default_factory=_none)
     ends: np.ndarray = field(default_factory=_none)
     done: np.ndarray = field(default_factory=_none)
@@ -68,19 +113,10 @@ class Thread:
         context = self.context
         work = context.source.check_ns(context.nr_regions)
         nr = min(context.samples_until_due(), MAX_TICKS_AHEAD)
-        sample_us, at = context.attrs.sample_us, now_ns
-        starts, ends, done = [], [], []
-        for _ in range(nr):
-            # regions are prepared one after the other and checked in the same order, so each has
-            # from its own preparation to its own check as long as the first
-            starts.append(at)
-            wake = wake_ns(at + work // 2, sample_us, self.kernel.hz, self.kernel.timer_slack)
-            ends.append(wake)
-            at = wake + work - work // 2
-            done.append(at)
-        self.starts, self.ends, self.done = (np.array(x, np.int64) for x in (starts, ends, done))
+        sample_us = context.attrs.sample_us
+        self.starts, self.ends, self.done = self.clock.ticks(now_ns, nr, sample_us, work)
         self.absorbed = 0
-        return min(1.0, work * nr / max(1, at - now_ns))
+        return min(1.0, work * nr / max(1, self.until_ns - now_ns))
 
     @property
     def until_ns(self) -> int:
@@ -94,7 +130,7 @@ class Thread:
 
     def absorb(self, until_ns: int) -> None:
         """Account for the ticks that are over: their world is about to change, or is complete."""
-        over = int(np.searchsorted(self.ends, until_ns, "right"))
+        over = int(self.ends.searchsorted(until_ns, "right"))
         if over <= self.absorbed:
             return
         part = slice(self.absorbed, over)

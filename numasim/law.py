@@ -8,15 +8,17 @@ patterns, and by a computed yes or no for sweeps.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from numasim.bursts import Burst
 from numasim.pages import PageSpace
-from numasim.traffic import Course, Exposure, Front
+from numasim.traffic import Course, Exposure, Front, exact_parts
 
 STAMP_NS = 100_000  # resolution of `cleared_at`; 32 bits of it last five days
 KNOWN_YOUNG = 0
+LENGTHS_KEPT = 1024  # of ticks whose chances are remembered while speeds stay
 PHASES_KEPT = 64  # of an actor in bursts: ticks that began so many phases ago are still told right
 
 
@@ -28,6 +30,8 @@ class Ticks:
     ----------
     group : int64[T]
         Ticks of one group have the same probabilities.
+    nr : int64[G]
+        Ticks of each group.
     probability : float64[G, C]
         That a page of a class was touched by random patterns during a tick of the group.
     fronts : list of (Front, float64[T], float64[T])
@@ -35,8 +39,14 @@ class Ticks:
     """
 
     group: np.ndarray
+    nr: np.ndarray
     probability: np.ndarray
     fronts: list[tuple[Front, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """float64[C, 2G]: the probabilities for `BlockCounts.weighed`, two columns a group."""
+        return exact_parts(self.probability.T)
 
 
 class Law:
@@ -67,6 +77,8 @@ class Law:
         self.bursts: dict[int, list[Burst]] = {}
         self.burst_fronts: frozenset[int] = frozenset()
         self.cleared_at: np.ndarray | None = None
+        self._alike: dict[tuple[int, int], Ticks] = {}
+        self._alike_version = -1
 
     # -- what the machine tells --------------------------------------------------------------------
 
@@ -98,31 +110,62 @@ class Law:
         ----------
         starts_ns, ends_ns : int64[T]
         """
-        exposure, c = self.exposure, self.nr_classes
-        bursts = self._working(starts_ns, ends_ns)
-        seg_a, seg_b = exposure.segment(starts_ns), exposure.segment(ends_ns)
-        key = np.stack([seg_a, seg_b, ends_ns - starts_ns, np.where(seg_a == seg_b, 0, starts_ns)])
-        if bursts or exposure.courses:
-            first = group = np.arange(len(starts_ns))  # no two ticks are alike
+        spans = ends_ns - starts_ns
+        steady = self.steady_since(int(starts_ns[0]))
+        bursts = self._working(starts_ns, ends_ns) if self.bursts else []
+        if bursts or self.exposure.courses:  # no two ticks are alike
+            first = group = np.arange(len(spans))
+            visits = self._visits(starts_ns, ends_ns)
+        elif steady and (spans == spans[0]).all():
+            ticks = self._all_alike(len(spans), int(spans[0]))
+            fronts = self._moving(starts_ns, ends_ns) if self.fronts else []
+            return replace(ticks, fronts=fronts) if fronts else ticks
         else:
-            _, first, group = np.unique(key, axis=1, return_index=True, return_inverse=True)
-            group = group.reshape(-1)
-        visits = np.empty((len(first), c))
-        if exposure.courses:
-            visits = (exposure.at(ends_ns) - exposure.at(starts_ns))[:, :c]
-            first = first[:0]
-        for g, t in enumerate(first):
-            if seg_a[t] == seg_b[t]:
-                visits[g] = exposure.rates_in(seg_a[t])[:c] * (ends_ns[t] - starts_ns[t])
-            else:
-                pair = exposure.at(np.array([starts_ns[t], ends_ns[t]]))
-                visits[g] = pair[1, :c] - pair[0, :c]
+            first, group = self._runs(starts_ns, ends_ns)
+            visits = self._visits(starts_ns[first], ends_ns[first])
         fronts = self._moving(starts_ns, ends_ns)
         for burst, before, after in bursts:
             more, moved = burst.during(before, after)
             visits += more
             fronts += moved
-        return Ticks(group, -np.expm1(-np.maximum(visits, 0.0)), fronts)
+        chances = -np.expm1(-np.maximum(visits, 0.0))
+        return Ticks(group, np.bincount(group), chances, fronts)
+
+    def _all_alike(self, nr: int, span_ns: int) -> Ticks:
+        """That many ticks of one length at the present speeds; remembered while these stay."""
+        if self._alike_version != self.exposure.version or len(self._alike) > LENGTHS_KEPT:
+            self._alike_version = self.exposure.version
+            self._alike.clear()
+        found = self._alike.get((nr, span_ns))
+        if found is None:
+            visits = self.exposure.rates[: self.nr_classes] * span_ns
+            chances = -np.expm1(-np.maximum(visits, 0.0))[None]
+            found = Ticks(np.zeros(nr, np.int64), np.array([nr]), chances)
+            self._alike[nr, span_ns] = found
+        return found
+
+    def _runs(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ticks side by side that are alike: first tick of each run int64[G], run of each int64[T].
+
+        Alike are those of one length within one stretch of constant rates.
+        """
+        spans, seg_a = ends_ns - starts_ns, self.exposure.segment(starts_ns)
+        seg_b = self.exposure.segment(ends_ns)
+        begins = np.ones(len(spans), bool)
+        begins[1:] = (spans[1:] != spans[:-1]) | (seg_a[1:] != seg_a[:-1]) | (seg_a != seg_b)[1:]
+        begins[1:] |= seg_b[1:] != seg_b[:-1]
+        return np.flatnonzero(begins), np.cumsum(begins) - 1
+
+    def _visits(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> np.ndarray:
+        """float64[N, C]: visits of each class between pairs of instants."""
+        exposure, c = self.exposure, self.nr_classes
+        visits: np.ndarray = (exposure.at(ends_ns) - exposure.at(starts_ns))[:, :c]
+        if not exposure.courses:  # a product loses less than a difference of large numbers
+            segment = exposure.segment(starts_ns)
+            within = np.flatnonzero(segment == exposure.segment(ends_ns))
+            spans = (ends_ns - starts_ns)[within, None]
+            visits[within] = exposure.rates_in(segment[within])[:, :c] * spans
+        return visits
 
     def _working(
         self, starts_ns: np.ndarray, ends_ns: np.ndarray
@@ -141,7 +184,7 @@ class Law:
     def _moving(
         self, starts_ns: np.ndarray, ends_ns: np.ndarray
     ) -> list[tuple[Front, np.ndarray, np.ndarray]]:
-        found = []
+        found: list[tuple[Front, np.ndarray, np.ndarray]] = []
         for front in self.fronts:
             if front.column in self.burst_fronts:
                 continue
@@ -226,8 +269,12 @@ class Law:
             rates[front.classes] += mean[front.column] / front.nr
         return rates
 
+    def steady_since(self, at_ns: int) -> bool:
+        """Whether all rates have been what they are now since an instant."""
+        return at_ns >= self.exposure.since_ns and not self.exposure.courses
+
     def _mean_rates(self, from_ns: int, to_ns: int) -> np.ndarray:
-        if to_ns <= from_ns:
+        if to_ns <= from_ns or self.steady_since(from_ns):
             return self.exposure.rates
         before, after = self.exposure.at(np.array([from_ns, to_ns]))
         mean: np.ndarray = (after - before) / (to_ns - from_ns)

@@ -10,15 +10,15 @@ with that share of positive samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from numasim.damon.context import ContextState
 from numasim.damon.regions import Regions
 from numasim.machine import Machine
-from numasim.traffic import BLOCK_SLOTS
 from numasim.view import View
+
+PARTS = 1024  # of the monitored length, at whose ends the truth is read
 
 
 def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.ndarray:
@@ -26,25 +26,19 @@ def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.nd
 
     On average from `from_ns` to now, at the present placement.
     """
-    blocks = machine.migrator.frame_counts.by_block()
+    counts = machine.migrator.frame_counts
     rates = machine.law.mean_visit_rates_per_ns(from_ns, machine.now_ns)
     per_frame = rates * 1e9 / machine.space.pages_per_bit
-    total = np.r_[0.0, np.cumsum(blocks @ per_frame)]
     first, last = np.array(machine.memory.node_runs(node)).T
-    before = np.r_[0, np.cumsum(last - first)]
+    before = np.concatenate([[0], np.cumsum(last - first)])
     # a node with holes: its runs one after the other
     at = np.linspace(0, before[-1], bins + 1)
-    run = np.clip(np.searchsorted(before, at, "right") - 1, 0, len(first) - 1)
-    heat = _up_to(total, first[run] + at - before[run]) - _up_to(total, first[run])
-    whole = _up_to(total, last) - _up_to(total, first)
-    found: np.ndarray = np.diff(np.r_[0.0, np.cumsum(whole)][run] + heat)
-    return found
-
-
-def _up_to(total: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Cumulative heat of blocks, read at frames."""
-    heat: np.ndarray = np.interp(frames / BLOCK_SLOTS, np.arange(len(total)), total)
-    return heat
+    run = np.minimum(np.searchsorted(before, at, "right") - 1, len(first) - 1)
+    ends = counts.heat(np.concatenate([first, last]), per_frame).reshape(2, -1)
+    whole = np.concatenate([[0.0], np.cumsum(ends[1] - ends[0])])
+    heat = whole[run] + counts.heat(first[run] + at - before[run], per_frame) - ends[0][run]
+    profile: np.ndarray = heat[1:] - heat[:-1]
+    return profile
 
 
 def monitoring_error(
@@ -78,7 +72,8 @@ def monitoring_error(
 
     Notes
     -----
-    Truth is counted by 2 MiB blocks; a region's end inside a block takes its share of the block.
+    Truth is read at the ends of regions and of 1,024 equal parts; where these fall inside a block
+    of 2 MiB (less in small memories) they take their share of the block.
     """
     views: list[View] = context.source.views  # type: ignore[attr-defined]
     span_ns = context.attrs.sample_us * 1000
@@ -90,55 +85,63 @@ def monitoring_error(
         chance = view.law.tick_chance(span_ns, from_ns, to_ns)
         unit = getattr(context.source, "addr_unit", 1)
         low, high = (view.addresses.linear(a * unit) for a in (found.start, found.end))
-        warm, touched = _cumulated(view, low, high, [(chance >= hot_ratio).astype(float), chance])
-        is_warm = np.diff(warm(np.r_[low, high]).reshape(2, -1), axis=0)[0]
+        at, heat = _cumulated(view, low, high, np.stack([chance, chance >= hot_ratio], axis=1))
+        is_warm = heat[1, len(low) : 2 * len(low)] - heat[1, : len(low)]
         called = found.nr_accesses >= max(1.0, hot_ratio * max_nr)
-        hot, both = hot + is_warm.sum(), both + is_warm[called].sum()
+        hot, both = hot + float(is_warm.sum()), both + float(is_warm[called].sum())
         seen += float((high - low)[called].sum())
-        rate = found.nr_accesses / max_nr
-        emds.append(_emd(touched, rate, low, high, BLOCK_SLOTS * view.addresses.slot_bytes))
-        weights.append(float(touched(high[-1:])[0]))
-    heat = sum(weights)
+        emds.append(_emd(at, heat[0], found.nr_accesses / max_nr, low, high))
+        weights.append(float(heat[0, 2 * len(low) - 1] - heat[0, 0]))
+    total = sum(weights)
     return {
-        "emd": float(np.dot(emds, weights) / heat) if heat > 0 else math.nan,
+        "emd": float(np.dot(emds, weights) / total) if total > 0 else math.nan,
         "f1": 2 * both / (hot + seen) if hot + seen > 0 else math.nan,
-        "heat_bytes": heat,
+        "heat_bytes": total,
         "hot_bytes": hot,
         "seen_hot_bytes": seen,
         "both_bytes": both,
     }
 
 
-Cumulated = Callable[[np.ndarray], np.ndarray]
-"""Places on the line of slots (bytes) → what lies before each, from the first region on."""
-
-
 def _cumulated(
-    view: View, low: np.ndarray, high: np.ndarray, per_page: list[np.ndarray]
-) -> list[Cumulated]:
-    """Cumulated bytes, weighted by class, over the blocks that the regions span."""
-    block = BLOCK_SLOTS * view.addresses.slot_bytes
-    first, last = int(low[0]) // block, -(-int(high[-1]) // block)
-    counts = view.counts.by_block()[first:last]
-    edges = np.arange(first, last + 1) * block
-    found: list[Cumulated] = []
-    for weights in per_page:
-        sums = np.r_[0.0, np.cumsum(counts @ weights)] * view.addresses.slot_bytes
-        start = np.interp(low[0], edges, sums)
-        found.append(lambda at, sums=sums, start=start: np.interp(at, edges, sums) - start)  # type: ignore[misc]
-    return found
+    view: View, low: np.ndarray, high: np.ndarray, per_page: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes before places on the line of slots, weighted by class.
+
+    Parameters
+    ----------
+    view : View
+    low, high : int64[R]
+        Regions on the line, bytes.
+    per_page : float64[C, K]
+        Weights.
+
+    Returns
+    -------
+    at : int64[N]
+        Places: all of `low`, all of `high`, ends of equal parts.
+    heat : float64[K, N]
+    """
+    start, end = int(low[0]), int(high[-1])
+    parts = np.linspace(start, end, PARTS + 1)[1:-1].astype(np.int64)
+    at = np.concatenate([low, high, parts])
+    slot_bytes = view.addresses.slot_bytes
+    heat: np.ndarray = view.counts.heat(at / slot_bytes, per_page).T * slot_bytes
+    return at, heat
 
 
 def _emd(
-    truth_at: Cumulated, rate: np.ndarray, low: np.ndarray, high: np.ndarray, block: int
+    at: np.ndarray, truth: np.ndarray, rate: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> float:
     """Earth mover's distance of the two profiles, scaled to the monitored length."""
-    start, end = int(low[0]), int(high[-1])
-    inner = np.arange(start // block + 1, -(-end // block)) * block
-    edges = np.sort(np.concatenate([inner, low, high[-1:]]), kind="stable")  # merges sorted runs
-    truth = truth_at(edges)
-    ours = np.interp(edges, np.r_[low, high[-1]], np.r_[0.0, np.cumsum(rate * (high - low))])
+    order = np.argsort(at, kind="stable")
+    at, truth = at[order], truth[order] - truth[0]
+    edges, ours = np.empty(len(low) + 1, np.int64), np.zeros(len(low) + 1)
+    edges[:-1], edges[-1] = low, high[-1]
+    np.cumsum(rate * (high - low), out=ours[1:])
+    ours = np.interp(at, edges, ours)
     if truth[-1] <= 0 or ours[-1] <= 0:
         return 0.0 if truth[-1] <= 0 and ours[-1] <= 0 else 1.0
     gap = np.abs(truth / truth[-1] - ours / ours[-1])
-    return float(((gap[1:] + gap[:-1]) / 2 * np.diff(edges)).sum() / max(1, end - start))
+    span = at[1:] - at[:-1]
+    return float((gap[1:] + gap[:-1]) @ span / 2 / max(1, int(span.sum())))

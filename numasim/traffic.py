@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK_SLOTS = 512  # 2 MiB of 4 KiB pages: a move touches two blocks
-GROUP_BLOCKS = 64
+MAX_BLOCK_SLOTS = 512  # 2 MiB of 4 KiB pages: a move touches two blocks
+MIN_BLOCK_SLOTS = 16
+FEWEST_BLOCKS = 1 << 16  # small memories have smaller blocks, so that regions have whole ones
+GROUP_BLOCKS = 64  # of 512 slots: prefix sums within a group fit 16 bits
+HIGH_BITS, LOW_BITS = 22, 44  # see `exact_parts`
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,29 @@ class Front:
         return passed
 
 
+def exact_parts(weights: np.ndarray) -> np.ndarray:
+    """float64[C, 2G]: weights in [0, 1] as two parts whose weighted sums of counts never round.
+
+    Parameters
+    ----------
+    weights : float64[C, G]
+
+    Returns
+    -------
+    float64[C, 2G]
+        High parts of all columns, then low parts.
+
+    Notes
+    -----
+    The parts are multiples of 2^-22 and of 2^-44 below 2^-22: with up to 2^31 pages every partial
+    sum is a whole number of them below 2^53. So a sum is the same in any order, on any processor,
+    in compiled code as in numpy, and differences lose nothing.
+    """
+    high = np.rint(weights * 2.0**HIGH_BITS) * 2.0**-HIGH_BITS
+    low = np.rint((weights - high) * 2.0**LOW_BITS) * 2.0**-LOW_BITS
+    return np.concatenate([high, low], axis=1)
+
+
 class BlockCounts:
     """Pages of each rate class by block of slots, with two-level prefix sums.
 
@@ -58,6 +84,13 @@ class BlockCounts:
         Frames or virtual pages covered.
     nr_classes : int
 
+    Attributes
+    ----------
+    block_slots : int
+        Slots of a block, a power of two.
+    version : int
+        Grows with every change.
+
     Notes
     -----
     A query costs two gathers per bound whatever the range; a move dirties the groups that it
@@ -65,35 +98,41 @@ class BlockCounts:
     """
 
     def __init__(self, nr_slots: int, nr_classes: int) -> None:
-        self.nr_slots, self.nr_classes = nr_slots, nr_classes
-        self.nr_blocks = -(-nr_slots // BLOCK_SLOTS)
+        self.nr_slots, self.nr_classes, self.version = nr_slots, nr_classes, 0
+        fit = 1 << max(0, (nr_slots // FEWEST_BLOCKS).bit_length() - 1)
+        self.block_slots = min(max(fit, MIN_BLOCK_SLOTS), MAX_BLOCK_SLOTS)
+        self.nr_blocks = -(-nr_slots // self.block_slots)
         self._nr_groups = self.nr_blocks // GROUP_BLOCKS + 1
         padded = self._nr_groups * GROUP_BLOCKS
-        self._counts = np.zeros((padded, nr_classes), np.int32)
-        self._inner = np.zeros((padded, nr_classes), np.int32)
+        self._counts = np.zeros((padded, nr_classes), np.uint16)
+        self._inner = np.zeros((padded, nr_classes), np.uint16)
         self._group_totals = np.zeros((self._nr_groups, nr_classes), np.int64)
-        self._outer = np.zeros((self._nr_groups + 1, nr_classes), np.int64)
+        self._outer = np.zeros((self._nr_groups + 1, nr_classes))
         self._dirty = np.zeros(self._nr_groups, bool)
         self._any_dirty = False
 
-    def add(self, slots: np.ndarray, classes: np.ndarray, sign: int = 1) -> None:
-        """Pages of `classes` now occupy `slots` (int64[N], distinct); ``sign=-1``: no more."""
-        if not len(slots):
-            return
-        blocks = slots // BLOCK_SLOTS
-        np.add.at(self._counts.reshape(-1), blocks * self.nr_classes + classes, np.int32(sign))
-        self._dirty[blocks // GROUP_BLOCKS] = True
-        self._any_dirty = True
+    def add(self, slots: np.ndarray, classes: np.ndarray) -> None:
+        """Pages of `classes` now occupy `slots` (int64[N], distinct)."""
+        self._change(np.add, slots, classes)
 
     def remove(self, slots: np.ndarray, classes: np.ndarray) -> None:
         """The pages of `classes` at `slots` are gone."""
-        self.add(slots, classes, -1)
+        self._change(np.subtract, slots, classes)
+
+    def _change(self, ufunc: np.ufunc, slots: np.ndarray, classes: np.ndarray) -> None:
+        if not len(slots):
+            return
+        blocks = slots // self.block_slots
+        ufunc.at(self._counts.reshape(-1), blocks * self.nr_classes + classes, np.uint16(1))
+        self._dirty[blocks // GROUP_BLOCKS] = True
+        self._any_dirty = True
+        self.version += 1
 
     def _refresh(self) -> None:
         groups = np.flatnonzero(self._dirty)
         shape = (self._nr_groups, GROUP_BLOCKS, self.nr_classes)
         part = self._counts.reshape(shape)[groups]
-        sums = np.cumsum(part, axis=1, dtype=np.int32)
+        sums = np.cumsum(part, axis=1, dtype=np.uint16)
         self._inner.reshape(shape)[groups] = sums - part
         self._group_totals[groups] = sums[:, -1]
         np.cumsum(self._group_totals, axis=0, out=self._outer[1:])
@@ -101,19 +140,55 @@ class BlockCounts:
         self._any_dirty = False
 
     def before(self, blocks: np.ndarray) -> np.ndarray:
-        """int64[N, C]: pages of each class in all blocks before each given block index."""
+        """float64[N, C], whole: pages of each class in all blocks before each given index."""
         if self._any_dirty:
             self._refresh()
         before: np.ndarray = self._inner[blocks] + self._outer[blocks // GROUP_BLOCKS]
         return before
 
     def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """int64[N, C]: pages of each class in blocks ``[first, last)``."""
+        """float64[N, C], whole: pages of each class in blocks ``[first, last)``."""
         between: np.ndarray = self.before(last) - self.before(first)
         return between
 
+    def weighed(self, blocks: np.ndarray, parts: np.ndarray) -> np.ndarray:
+        """float64[N, 2G]: weight of all pages before each given block index.
+
+        Parameters
+        ----------
+        blocks : int64[N]
+        parts : float64[C, 2G]
+            From `exact_parts`; differences of the columns are exact, then add them up.
+        """
+        if self._any_dirty:
+            self._refresh()
+        groups = blocks // GROUP_BLOCKS
+        if len(blocks) < self._nr_groups:
+            outer = self._outer.take(groups, axis=0) @ parts
+        else:
+            outer = (self._outer @ parts).take(groups, axis=0)
+        weighed: np.ndarray = self._inner.take(blocks, axis=0) @ parts
+        weighed += outer
+        return weighed
+
+    def heat(self, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """float64[N] or [N, K]: weight of all pages before places; in a block they lie evenly.
+
+        Parameters
+        ----------
+        at : float64[N]
+            Places on the line of slots.
+        weights : float64[C] or float64[C, K]
+        """
+        places = np.minimum(np.maximum(at, 0), self.nr_slots) / self.block_slots
+        blocks = places.astype(np.int64)
+        share = (places - blocks).reshape(-1, *(1,) * (weights.ndim - 1))
+        here = self._counts.take(blocks, axis=0) @ weights
+        heat: np.ndarray = self.before(blocks) @ weights + share * here
+        return heat
+
     def by_block(self) -> np.ndarray:
-        """int32[nr_blocks, C] view: pages of each class per block (read only)."""
+        """uint16[nr_blocks, C] view: pages of each class per block (read only)."""
         view = self._counts[: self.nr_blocks]
         view.flags.writeable = False
         return view
@@ -122,7 +197,7 @@ class BlockCounts:
         """int64[C]: pages of each class in all."""
         if self._any_dirty:
             self._refresh()
-        totals: np.ndarray = self._outer[-1].copy()
+        totals: np.ndarray = self._outer[-1].astype(np.int64)
         return totals
 
 
@@ -179,6 +254,12 @@ class Exposure:
         self._values[0] = 0.0
         self._rates[0] = 0.0
         self._n = 1
+        self.version = 0
+
+    @property
+    def since_ns(self) -> int:
+        """Instant from which the current rates hold."""
+        return int(self._times[self._n - 1])
 
     @property
     def rates(self) -> np.ndarray:
@@ -204,6 +285,7 @@ class Exposure:
             same = same and np.array_equal(self._gains[last], gains)
         if same:
             return
+        self.version += 1
         if now_ns == self._times[last]:
             self._rates[last] = rates
             if gains is not None and self.courses:
@@ -283,7 +365,7 @@ class Exposure:
             values += self._gained(k, times_ns)[np.arange(len(k)), columns]
         return values
 
-    def rates_in(self, segment: int) -> np.ndarray:
-        """float64[columns]: rates of one stretch."""
+    def rates_in(self, segment: np.ndarray) -> np.ndarray:
+        """float64[N, columns]: rates of some stretches (int64[N])."""
         rates: np.ndarray = self._rates[segment]
         return rates

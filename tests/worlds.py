@@ -103,7 +103,7 @@ def check(hand: Migrator) -> None:
         if kept is None:
             continue
         blocks = np.zeros((kept.nr_blocks, space.nr_classes), np.int64)
-        np.add.at(blocks, (slots // 512, space.class_of[present]), 1)
+        np.add.at(blocks, (slots // kept.block_slots, space.class_of[present]), 1)
         assert (blocks == kept.by_block()).all(), "counts by block are wrong"
         assert (kept.totals() == blocks.sum(axis=0)).all()
     # a folio lies in aligned neighbouring frames

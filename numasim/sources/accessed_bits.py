@@ -13,7 +13,6 @@ import numpy as np
 
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
-from numasim.traffic import BLOCK_SLOTS
 from numasim.view import View
 
 
@@ -62,75 +61,130 @@ class AccessedBits:
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
     ) -> np.ndarray:
         """int64[R]: ticks in which each region's sampled page was found accessed."""
-        found = np.zeros(len(start), np.int64)
-        start, end = start * self.addr_unit, end * self.addr_unit
+        bounds = np.empty((2, len(start)), np.int64)
+        bounds[0], bounds[1] = start, end
+        if self.addr_unit != 1:
+            bounds *= self.addr_unit
         ticks = self.law.ticks(window.starts_ns, window.ends_ns)
+        if len(self.views) == 1:
+            return self._look(self.views[0], bounds, ticks, window)
+        found = np.zeros(len(start), np.int64)
         for t, view in enumerate(self.views):
-            own = np.flatnonzero(target == t) if len(self.views) > 1 else slice(None)
-            size = end[own] - start[own]
-            low, high = view.addresses.linear(start[own]), view.addresses.linear(end[own])
-            if not len(size):
-                continue
-            if self._needs_pages(ticks):
-                hits = self._by_page(view, low, high, size, ticks, window)
-            else:
-                hits = self._by_class(view, low, high, size, ticks)
-            found[own] = hits + self._arrived(view, low, high, size, window)
-        return np.minimum(found, len(window.starts_ns))
+            own = np.flatnonzero(target == t)
+            found[own] = self._look(view, bounds[:, own], ticks, window)
+        return found
 
-    def _needs_pages(self, ticks: Ticks) -> bool:
-        many = 4 * len(ticks.probability) > len(ticks.group) > 4
-        return self.exact_ticks or self.law.cleared_at is not None or bool(ticks.fronts) or many
+    def _look(self, view: View, bounds: np.ndarray, ticks: Ticks, window: Ticking) -> np.ndarray:
+        """int64[R]: hits of the regions of one target, bounds int64[2, R] in bytes."""
+        if not bounds.shape[1]:
+            return np.zeros(0, np.int64)
+        size = bounds[1] - bounds[0]
+        low, high = line = view.addresses.linear(bounds)
+        if self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
+            hits = self._by_page(view, low, high, size, ticks, window)
+        else:
+            hits = self._by_class(view, line, size, ticks)
+        if not view.arrivals:
+            return hits
+        hits = hits + self._arrived(view, low, high, size, window)
+        most: np.ndarray = np.minimum(hits, len(window.starts_ns))
+        return most
 
     # -- shortcut: class counts --------------------------------------------------------------------
 
-    def _by_class(
-        self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, ticks: Ticks
-    ) -> np.ndarray:
-        block = BLOCK_SLOTS * view.addresses.slot_bytes
-        first, last = -(-low // block), high // block
-        last = np.maximum(first, last)
-        inner = np.where(first < last, (last - first) * block, 0)
-        counts = view.counts.between(first, last).astype(float)
-        slots = np.maximum(inner // view.addresses.slot_bytes, 1)
-        hits = np.zeros(len(size), np.int64)
-        for g, nr in enumerate(np.bincount(ticks.group).tolist()):
-            q = ticks.probability[g]
-            nr_inner = self.rng.binomial(nr, inner / size)
-            hits += self.rng.binomial(nr_inner, np.minimum(counts @ q / slots, 1.0))
-            outer = (high - low) - inner
-            rest = np.maximum(size - inner, 1)
-            nr_outer = self.rng.binomial(nr - nr_inner, outer / rest)
-            hits += self._outer_hits(
-                view, low, high, first * block, last * block, nr_outer, g, ticks
-            )
+    def _by_class(self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
+        """Hits summed by class; only ticks that fall into partial blocks draw their page.
+
+        A tick's page is undecided with the share of the partial blocks; else it is touched with the
+        mean chance of the whole blocks (and is none in a hole). Ticks are independent, so first
+        comes the number of undecided ones, then a binomial for the others.
+        """
+        low, high = line
+        block = view.counts.block_slots * view.addresses.slot_bytes
+        first = (low + (block - 1)) // block
+        last = np.maximum(high // block, first)
+        inner = (last - first) * block
+        outer = high - low
+        outer -= inner
+        blocks = np.concatenate([first, last])
+        heat = view.counts.weighed(blocks, ticks.parts)
+        nr_groups, nr = len(ticks.nr), len(size)
+        parts = heat[nr:] - heat[:nr]
+        warm = parts[:, :nr_groups] + parts[:, nr_groups:]
+        decided = np.maximum(size - outer, 1)
+        chance = warm.T * (view.addresses.slot_bytes / decided)
+        drawn = self._undecided(outer / size, ticks.nr)
+        if drawn is None:
+            return self._draw(np.broadcast_to(ticks.nr[:, None], chance.shape), chance)
+        cells, counts = drawn
+        left = np.repeat(ticks.nr, nr)
+        left[cells] -= counts
+        hits = self._draw(left.reshape(chance.shape), chance)
+        group, region = np.divmod(np.repeat(cells, counts), nr)
+        inner_low, inner_high = first * block, last * block
+        hits += self._outer_hits(view, (low, high, inner_low, inner_high), group, region, ticks)
         return hits
+
+    def _draw(self, nr: np.ndarray, chance: np.ndarray) -> np.ndarray:
+        """int64[R]: successes of binomials, summed over groups (int64[G, R], float64[G, R])."""
+        np.minimum(chance, 1.0, out=chance)
+        if len(chance) == 1:
+            alone: np.ndarray = self.rng.binomial(nr[0], chance[0])
+            return alone
+        if (nr <= 1).all():
+            drawn = self.rng.random(chance.shape) < chance * nr
+        else:
+            drawn = self.rng.binomial(nr, chance)
+        hits: np.ndarray = drawn.sum(axis=0)
+        return hits
+
+    def _undecided(self, share: np.ndarray, nr: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Numbers of ticks whose page lies in a partial block: places in [G, R], and how many.
+
+        Binomial by its first success: the place of that is geometric, and most regions have none.
+        None at all: None.
+        """
+        u = self.rng.random((len(nr), len(share)))
+        cells = np.flatnonzero(u < share * nr[:, None])  # (1 - f)^n >= 1 - n f
+        if not len(cells):
+            return None
+        group, region = np.divmod(cells, len(share))
+        u, share, nr = u.reshape(-1)[cells], share[region], nr[group]
+        first = np.log1p(-u) // np.log1p(-np.minimum(share, 1 - 2.0**-53)) + 1
+        some = first <= nr
+        cells, share = cells[some], share[some]
+        counts = 1 + self.rng.binomial((nr[some] - first[some]).astype(np.int64), share)
+        return (cells, counts) if len(cells) else None
 
     def _outer_hits(
         self,
         view: View,
-        low: np.ndarray,
-        high: np.ndarray,
-        inner_low: np.ndarray,
-        inner_high: np.ndarray,
-        nr: np.ndarray,
-        group: int,
+        places: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+        group: np.ndarray,
+        region: np.ndarray,
         ticks: Ticks,
     ) -> np.ndarray:
-        """Hits of the ticks that fell outside whole blocks: their pages are drawn."""
-        region = np.repeat(np.arange(len(nr)), nr)
-        if not len(region):
-            return np.zeros(len(nr), np.int64)
-        whole = inner_low < inner_high
-        left = np.where(whole, np.minimum(inner_low, high) - low, high - low)
-        right = np.where(whole, high - inner_high, 0)
-        offset = (self.rng.random(len(region)) * (left + right)[region]).astype(np.int64)
-        skip = np.where(offset < left[region], low[region], inner_high[region] - left[region])
-        pages = view.pages_at((skip + offset) // view.addresses.slot_bytes)
-        present = pages >= 0
-        q = ticks.probability[group, self.law.space.class_of[pages[present]]]
-        hit = self.rng.random(int(present.sum())) < q
-        return np.bincount(region[present][hit], minlength=len(nr))
+        """int64[R]: hits of ticks in partial blocks, their pages drawn.
+
+        Parameters
+        ----------
+        view : View
+        places : four of int64[R]
+            Bounds of the regions on the line of slots, and of their whole blocks.
+        group, region : int64[N]
+            Of each tick.
+        ticks : Ticks
+        """
+        nr = len(places[0])
+        low, high, inner_low, inner_high = (place[region] for place in places)
+        left = np.where(inner_low < inner_high, inner_low, high) - low
+        right = np.where(inner_low < inner_high, high - inner_high, 0)
+        offset = (self.rng.random(len(region)) * (left + right)).astype(np.int64)
+        offset += np.where(offset < left, low, inner_high - left)
+        pages = view.pages_at(offset // view.addresses.slot_bytes)
+        chance = ticks.probability[group, self.law.space.class_of[pages]]
+        hit = self.rng.random(len(region)) < np.where(pages >= 0, chance, 0.0)
+        return np.bincount(region[hit], minlength=nr)
 
     # -- twin: every tick's page -------------------------------------------------------------------
 

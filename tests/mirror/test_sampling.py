@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from numasim.addresses import AddressSpace
 from numasim.damon.ops import Window
+from numasim.kdamond import Clock
 from numasim.law import KNOWN_YOUNG, STAMP_NS, Law
 from numasim.sources.accessed_bits import AccessedBits
-from numasim.traffic import BlockCounts, Exposure, Front
+from numasim.timer import wake_ns
+from numasim.traffic import BlockCounts, Exposure, Front, exact_parts
 from numasim.view import View
 from tests import worlds
 
@@ -26,7 +29,7 @@ MOVES = st.lists(
     min_size=1,
     max_size=12,
 )
-BOUNDS = st.lists(st.integers(0, 196), min_size=2, max_size=20)
+BOUNDS = st.lists(st.integers(0, 6250), min_size=2, max_size=20)
 
 
 @quick
@@ -47,9 +50,35 @@ def test_block_counts_are_sums(moves, bounds):
         first_block, last_block = np.minimum(bounds[0], bounds), np.maximum(bounds[0], bounds)
         found = counts.between(first_block, last_block)
         for row, a, b in zip(found, first_block, last_block, strict=True):
-            inside = truth[a * 512 : b * 512]
+            inside = truth[a * counts.block_slots : b * counts.block_slots]
             assert row.tolist() == [int((inside == c).sum()) for c in range(3)]
     assert counts.totals().tolist() == [int((truth == c).sum()) for c in range(3)]
+
+
+@quick
+@given(
+    st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=3),
+    st.integers(0, 2**32),
+    BOUNDS,
+)
+def test_weights_of_counts_are_sums_that_never_round(groups, seed, bounds):
+    nr, counts = 100_000, BlockCounts(100_000, 3)
+    truth = np.random.default_rng(seed).integers(-1, 3, nr)
+    present = np.flatnonzero(truth >= 0)
+    counts.add(present, truth[present])
+    weights = np.array(groups).T
+    parts = exact_parts(weights)
+    np.testing.assert_allclose(parts.reshape(3, 2, -1).sum(axis=1), weights, atol=2**-45)
+    found = counts.weighed(np.array(bounds), parts)
+    for place, row in zip(bounds, found, strict=True):
+        here = truth[: place * counts.block_slots]
+        pages = np.bincount(here[here >= 0], minlength=3).tolist()
+        for column, got in zip(parts.T, row, strict=True):
+            assert Fraction(got) == sum(n * Fraction(w) for n, w in zip(pages, column, strict=True))
+    at = np.array(bounds) * counts.block_slots
+    heat = counts.heat(np.minimum(at, nr), weights)
+    want = found[:, : len(groups)] + found[:, len(groups) :]
+    np.testing.assert_allclose(heat, want, rtol=1e-12, atol=1e-8)
 
 
 # -- exposure --------------------------------------------------------------------------------------
@@ -206,6 +235,31 @@ def test_the_page_of_every_tick_is_looked_at_as_drawn(seed, nr_regions, nr_ticks
         swept = any(8 + step % 32 == page for step in range(int(before) + 1, int(after) + 1))
         want[r] += u < 1 - math.exp(-visits) or swept
     assert got.tolist() == want.tolist()
+
+
+# -- tick times ------------------------------------------------------------------------------------
+
+
+@quick
+@given(
+    now=st.integers(0, 10**13),
+    nr=st.integers(1, 60),
+    sample_us=st.one_of(st.integers(0, 20_000), st.integers(0, 20_000_000)),
+    work=st.integers(0, 30_000_000),
+    hz=st.sampled_from([100, 250, 1000]),
+    slack=st.integers(0, 100_000),
+)
+def test_tick_times_are_those_of_a_thread_that_sleeps_after_its_work(
+    now, nr, sample_us, work, hz, slack
+):
+    starts, ends, done = Clock(hz, slack).ticks(now, nr, sample_us, work)
+    at = now
+    for k in range(nr):
+        assert starts[k] == at
+        at = wake_ns(at + work // 2, sample_us, hz, slack)
+        assert ends[k] == at
+        at += work - work // 2
+        assert done[k] == at
 
 
 # -- young bits ------------------------------------------------------------------------------------

@@ -94,9 +94,10 @@ def test_a_kdamond_sleeps_after_its_work():
     """Ten ticks of 5 ms and what checking takes, not ten times 5 ms."""
     found = result(policy={"kind": "damos", "damo": "damo start --numa_node 1"})
     last = found.kdamonds.iloc[-1]
-    period_ms = 1000 / last.passed_sample_intervals
     work_ms = last.cpu_ns / last.passed_sample_intervals / MS
-    assert period_ms == pytest.approx(5.05 + work_ms, abs=0.02)
+    period_ms = 5.05 + work_ms
+    left_ms = 1000 - last.passed_sample_intervals * period_ms  # a tick may be in progress
+    assert -0.1 <= left_ms < period_ms
 
 
 def test_tuning_is_taken_up_at_the_end_of_the_tick():

@@ -13,16 +13,18 @@ from numasim.traffic import GROUP_BLOCKS, BlockCounts, Exposure, Front
 
 
 def test_counts_follow_pages_across_blocks_and_groups():
-    nr = 512 * GROUP_BLOCKS * 2 + 700
+    size = 16  # of a block of so small a memory
+    nr = size * GROUP_BLOCKS * 2 + size + 3
     counts = BlockCounts(nr, 2)
-    slots = np.array([0, 511, 512, 512 * GROUP_BLOCKS, nr - 1])
+    slots = np.array([0, size - 1, size, size * GROUP_BLOCKS, nr - 1])
+    assert counts.block_slots == size
     counts.add(slots, np.array([0, 0, 1, 1, 0]))
     last = counts.nr_blocks
     assert counts.nr_blocks == 2 * GROUP_BLOCKS + 2
     assert counts.before(np.array([0, 1, 2, GROUP_BLOCKS + 1, last])).tolist() == [
         [0, 0], [2, 0], [2, 1], [2, 2], [3, 2],
     ]  # fmt: skip
-    counts.remove(np.array([511]), np.array([0]))
+    counts.remove(np.array([size - 1]), np.array([0]))
     assert counts.totals().tolist() == [2, 2]
     assert counts.between(np.array([0]), np.array([1])).tolist() == [[1, 0]]
 
