@@ -28,7 +28,7 @@ def stalls_of(
     """
     found: list[tuple[float, float]] = []
     ends = truth.index.to_numpy(float)
-    begins = np.r_[2 * ends[0] - ends[1] if len(ends) > 1 else ends[0] - 0.1, ends[:-1]]
+    begins = np.r_[min(0.0, ends[0] - 0.1), ends[:-1]]
     for begin, end, late in zip(begins, ends, truth.late_us.to_numpy(float) / 1e6, strict=True):
         lost = min(late, 0.98 * (end - begin))
         if lost <= 0:
@@ -63,18 +63,18 @@ def course(
         Accesses by then.
     """
     rows = truth.index.to_numpy(float)
-    edges = np.r_[2 * rows[0] - rows[1] if len(rows) > 1 else rows[0] - 0.1, rows]
+    edges = np.r_[min(0.0, rows[0] - 0.1), rows]  # the first row begins with phase 0
     column = f"acc{line}"
     counts = truth[column].fillna(0).to_numpy(float) if column in truth else np.zeros(len(rows))
     counts = np.where(truth.phase.to_numpy() == phase, counts, 0.0)
     still = np.array(stalls).reshape(-1, 2)
-    times = np.unique(np.r_[edges, still.reshape(-1)])
+    times = np.unique(np.round(np.r_[edges, still.reshape(-1)], 7))
     # time that counts: what passed by each instant without the standstills so far
     lost = np.r_[0.0, np.cumsum(still[:, 1] - still[:, 0])]
     knots = np.r_[edges[0], still.reshape(-1), max(edges[-1], still.max(initial=edges[-1]) + 1e-9)]
     ran = knots - np.r_[0.0, np.repeat(lost, 2)[1:]]
     own, of_rows = np.interp(times, knots, ran), np.interp(edges, knots, ran)
-    done = np.interp(own, of_rows, np.r_[0.0, np.cumsum(counts)])
+    done = np.maximum.accumulate(np.interp(own, of_rows, np.r_[0.0, np.cumsum(counts)]))
     active = np.flatnonzero(np.diff(done) > 0)
     if not len(active):
         return edges[[0, -1]], np.zeros(2)
