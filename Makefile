@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo late test test-slow lint first-look clean
+.PHONY: demo late test test-slow bench lint first-look clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,10 +20,14 @@ late: $(VENV)/.ready ## the same kdamonds, started after DRAM is full: the quota
 	$(BIN)/numasim compare late_start --out demo/late_start
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not bench'
 
 test-slow: $(VENV)/.ready ## also the statistical and acceptance tests, a few minutes
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+bench: $(VENV)/.ready ## all benchmarks, about half an hour on a quiet machine; benchmarks/results.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

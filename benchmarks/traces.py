@@ -1,0 +1,1 @@
+"""Replaying traces of page accesses."""
