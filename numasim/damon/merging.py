@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from numasim.damon.arith import INT64_MAX, U32, U64
-from numasim.damon.regions import Regions, nr_regions
+from numasim.damon.compiled import KERNELS
+from numasim.damon.regions import COLUMNS, Regions, nr_regions
 
 FEW_REGIONS = 128  # up to here a walk in plain Python is faster than arrays
 _FEW_LANES = 4  # the same for a step of all lanes
@@ -68,6 +69,11 @@ def merge_pass(regions: Regions, threshold: int, sz_limit: int, count_age: bool)
         Whether ages are updated (the first walk of an aggregation).
     """
     limit = min(sz_limit, INT64_MAX)
+    compiled = KERNELS.after(len(regions))
+    if compiled is not None and regions.plain:
+        out = np.empty((len(COLUMNS), len(regions)), dtype=np.int64)
+        regions.adopt(out, compiled.merge(*regions.columns(), threshold, limit, count_age, out))
+        return
     if len(regions) <= FEW_REGIONS:
         merge_listed(regions, threshold, limit, count_age)
         return
@@ -161,6 +167,11 @@ def merge_in_lanes(regions: Regions, threshold: int, limit: int) -> None:
 
 def merge_back(regions: Regions, limit: int) -> None:
     """Join touching neighbours with equal counters, up to a size (section 9.2, step b)."""
+    compiled = KERNELS.ready
+    if compiled is not None and regions.plain:
+        out = np.empty((len(COLUMNS), len(regions)), dtype=np.int64)
+        regions.adopt(out, compiled.merge_back(*regions.columns(), min(limit, INT64_MAX), out))
+        return
     equal = regions.end[:-1] == regions.start[1:]
     for column in (regions.age, regions.last_nr_accesses, regions.nr_accesses):
         equal &= column[:-1] == column[1:]
@@ -217,9 +228,11 @@ class _Lanes:
 
     def _alike(self, right: np.ndarray, left: np.ndarray) -> np.ndarray:
         if not self._threshold:
-            return right == left
+            alike: np.ndarray = right == left
+            return alike
         difference = right - left
-        return np.abs(difference, out=difference) <= self._threshold
+        alike = np.abs(difference, out=difference) <= self._threshold
+        return alike
 
     def grow(self) -> None:
         """Follow all chains while that pays."""

@@ -82,6 +82,19 @@ class Regions:
         other._sampling_addr = None if addr is None else addr.copy()
         return other
 
+    @property
+    def plain(self) -> bool:
+        """Whether the five columns are all there is: no sampling addresses have been told."""
+        return self._sampling_addr is None
+
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """The five columns of `COLUMNS`."""
+        return self.start, self.end, self.nr_accesses, self.last_nr_accesses, self.age
+
+    def adopt(self, table: np.ndarray, count: int) -> None:
+        """Take the first `count` columns of int64[5, N] as the regions, without copying."""
+        self.start, self.end, self.nr_accesses, self.last_nr_accesses, self.age = table[:, :count]
+
     def take(self, index: np.ndarray) -> None:
         """Keep, drop or repeat regions: every column becomes ``column[index]``."""
         self.start, self.end = self.start[index], self.end[index]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numasim.damon.arith import align_down
-from numasim.damon.regions import Regions, insert_cuts, nr_regions
+from numasim.damon.compiled import KERNELS
+from numasim.damon.regions import COLUMNS, Regions, insert_cuts, nr_regions
 
 _CHUNK = 1024
 
@@ -92,6 +93,8 @@ def split_all(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) 
     A further try cuts the left piece of the one before. Regions of at most twice
     `min_region_sz` stay whole.
     """
+    if _compiled_split(regions, (0, 1), nr_subs - 1, 2 * min_region_sz + 1, draws, min_region_sz):
+        return
     if nr_subs == 2:
         size = regions.end - regions.start
         index = (size > 2 * min_region_sz).nonzero()[0]
@@ -110,12 +113,35 @@ def split_some(
     shared.rotation += 1
     passed = 0
     for regions in targets:
-        count = len(regions)
-        chosen = np.arange((offset - passed) % step, count, step)
+        count, first = len(regions), (offset - passed) % step
+        passed += count
+        if _compiled_split(regions, (first, step), 1, 2 * min_region_sz, draws, min_region_sz):
+            continue
+        chosen = np.arange(first, count, step)
         size = regions.end - regions.start
         chosen = chosen[size[chosen] >= 2 * min_region_sz]
         _split_once(regions, chosen, size, draws, min_region_sz)
-        passed += count
+
+
+def _compiled_split(
+    regions: Regions, chosen: tuple[int, int], tries: int, least: int, draws: Draws, unit: int
+) -> bool:
+    """Split by the compiled kernel, unless there is none: regions from `chosen`'s first in steps.
+
+    A region makes a further try while what is left of it has at least the size `least`.
+    """
+    compiled = KERNELS.ready
+    if compiled is None or not regions.plain:
+        return False
+    count, (first, step) = len(regions), chosen
+    most = tries * len(range(first, count, step))
+    out = np.empty((len(COLUMNS), count + most), dtype=np.int64)
+    written, used = compiled.split(
+        *regions.columns(), first, step, tries, least, unit, draws.peek(most), out
+    )
+    regions.adopt(out, written)
+    draws.take(used)
+    return True
 
 
 def _sub_sizes(draws: np.ndarray, size: np.ndarray, min_region_sz: int) -> np.ndarray:

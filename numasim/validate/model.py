@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from numasim.damon import context as damon_context
-from numasim.damon import regions as damon_regions
+from numasim.damon import merging as damon_merging
 from numasim.damon.regions import Regions, nr_regions
 from numasim.damon.splitting import Draws, Shared, split_all, split_some
 
@@ -114,7 +114,7 @@ class _Merging:
 
     def _merge(self, regions: Regions, threshold: int, sz_limit: int) -> None:
         if not self._model.rounding_merges:
-            damon_regions.merge_pass(regions, threshold, sz_limit, count_age=False)
+            damon_merging.merge_pass(regions, threshold, sz_limit, count_age=False)
             return
         kept: list[list[int]] = []
         for row in regions.rows():

@@ -13,6 +13,7 @@ from numasim.damon.regions import Regions
 from tests.mirror import damon_twin as twin
 from tests.mirror.strategies import tables
 
+pytestmark = pytest.mark.usefixtures("arithmetic")
 many = settings(max_examples=80, deadline=None)
 KINDS = ("pairs", "idle", "jitter", "random", "blocks", "apart")
 PAGE = 4096

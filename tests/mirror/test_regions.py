@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from tests.mirror import damon_twin as twin
 from tests.mirror.strategies import covered_and_wanted, draws, ranges, tables
 from tests.vectors.runs import cycled
 
+pytestmark = pytest.mark.usefixtures("arithmetic")
 many = settings(max_examples=80, deadline=None)
 sizes = st.sampled_from([0, 1, 50, 5_000, 100_000, 10**7, 2**63])
 
