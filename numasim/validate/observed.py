@@ -110,7 +110,7 @@ class KdamondSeen:
         """Sampling interval in force in the windows that end at those times. float64[S]"""
         first = self.context.attrs.sample_us if self.context else 5_000
         steps = np.append(float(first), self.tuned_us.astype(float))
-        found: np.ndarray = steps[np.searchsorted(self.tuned_s, t_s - 1e-3, "left")]
+        found: np.ndarray = steps[np.searchsorted(self.tuned_s, t_s - 0.02, "left")]
         return found
 
     @property
