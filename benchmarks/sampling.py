@@ -10,7 +10,8 @@ from benchmarks.harness import Answers, Ask, at_least, benchmark, ratios, turns
 from benchmarks.machines import edges, physical_view, populated
 from numasim.damon.ops import Window
 from numasim.machine import Machine
-from numasim.sources import registry
+from numasim.sources import AccessSource, registry
+from numasim.view import View
 
 GIB = 64
 TICKS, TICK_NS, STEP_NS = 20, 5_300_000, 5_400_000
@@ -22,13 +23,18 @@ def window(machine: Machine) -> Window:
     return Window(starts, starts + TICK_NS)
 
 
+def accessed_bits(machine: Machine, view: View, exact: bool) -> AccessSource:
+    """The eye of a kdamond."""
+    rng = np.random.Generator(np.random.PCG64DXSM(1))
+    return registry.get("accessed_bits")(
+        views=[view], law=machine.law, rng=rng, check_cost_ns=1000, addr_unit=1, exact_ticks=exact
+    )
+
+
 def aggregation(machine: Machine, nr_regions: int, exact: bool) -> Callable[[], object]:
     """Twenty ticks of 5 ms over all of memory."""
     view, first, last = physical_view(machine)
-    rng = np.random.Generator(np.random.PCG64DXSM(1))
-    source = registry.get("accessed_bits")(
-        views=[view], law=machine.law, rng=rng, check_cost_ns=1000, addr_unit=1, exact_ticks=exact
-    )
+    source = accessed_bits(machine, view, exact)
     bounds, ticks = edges(first, last, nr_regions), window(machine)
     target = np.zeros(nr_regions, np.int64)
     return lambda: source.hits(bounds[:-1], bounds[1:], target, ticks)
@@ -68,15 +74,44 @@ def _times(machine: Machine) -> tuple[np.ndarray, np.ndarray]:
     return ticks.starts_ns, ticks.ends_ns
 
 
+def tick_by_tick(machine: Machine, nr_regions: int) -> Callable[[], object]:
+    """The same as `aggregation`, one page per region and one tick at a time, as the kernel does."""
+    view, first, last = physical_view(machine)
+    source = accessed_bits(machine, view, exact=True)
+    bounds, ticks = edges(first, last, nr_regions), window(machine)
+    single = [Window(ticks.starts_ns[[t]], ticks.ends_ns[[t]]) for t in range(TICKS)]
+    target = np.zeros(nr_regions, np.int64)
+
+    def work() -> np.ndarray:
+        found = np.zeros(nr_regions, np.int64)
+        for one in single:
+            found += source.hits(bounds[:-1], bounds[1:], target, one)
+        return found
+
+    return work
+
+
 @benchmark(
-    Ask("sampling by class counts against one page per tick", "times faster", at_least(5)),
+    Ask("sampling by class counts against tick by tick", "times faster", at_least(5)),
+    Ask("the same against one page per tick, all in one array", "times faster", better="higher"),
     Ask("sampling 900 regions", "regions / CPU s", better="higher"),
 )
 def shortcut() -> Answers:
-    """An aggregation of 900 regions, both ways of the same source."""
+    """An aggregation of 900 regions: the shortcut, its twin, and what lies between."""
     machine = populated(GIB)
-    found = turns({str(exact): aggregation(machine, 900, exact) for exact in (False, True)})
-    return ratios(found["True"], found["False"]), [900 / one for one in found["False"]]
+    found = turns(
+        {
+            "counts": aggregation(machine, 900, False),
+            "array": aggregation(machine, 900, True),
+            "ticks": tick_by_tick(machine, 900),
+        }
+    )
+    counts = found["counts"]
+    return (
+        ratios(found["ticks"], counts),
+        ratios(found["array"], counts),
+        [900 / one for one in counts],
+    )
 
 
 @benchmark(Ask("sampling of 10,000 regions", "times the twin's speed", at_least(10)))

@@ -12,7 +12,7 @@ from benchmarks.harness import Answers, Ask, at_least, at_most, benchmark, cpu_s
 from benchmarks.machines import DEFAULT_REGIONS, INTERVALS, KEPT, TUNED, physical_view, settled
 from benchmarks.paced import Paced
 from numasim.kdamond import Thread
-from numasim.traffic import BLOCK_SLOTS
+from numasim.view import View
 
 SPEED = "simulated s / CPU s"
 STRETCHES = 5
@@ -116,13 +116,13 @@ class Irreducible:
         np.cumsum(counts, axis=0, out=self._before[1:])
         span_ns = 5_000_000
         self._chance = -np.expm1(-machine.law.exposure.rates[: counts.shape[1]] * span_ns)
+        self._slots = view.counts.block_slots
         self._blocks = [self._edges(thread, view) for thread in paced.engine.threads]
         self._rng = np.random.Generator(np.random.PCG64DXSM(2))
 
-    def _edges(self, thread: Thread, view: object) -> tuple[np.ndarray, np.ndarray]:
-        block = BLOCK_SLOTS * view.addresses.slot_bytes  # type: ignore[attr-defined]
-        regions = thread.context.regions[0]
-        linear = view.addresses.linear  # type: ignore[attr-defined]
+    def _edges(self, thread: Thread, view: View) -> tuple[np.ndarray, np.ndarray]:
+        block = self._slots * view.addresses.slot_bytes
+        regions, linear = thread.context.regions[0], view.addresses.linear
         first = linear(regions.start) // block
         return first, np.maximum(linear(regions.end) // block, first + 1)
 
@@ -130,7 +130,7 @@ class Irreducible:
         """Samples found accessed in every region of one kdamond."""
         first, last = self._blocks[number]
         inside = self._before[last] - self._before[first]
-        chance = inside @ self._chance / ((last - first) * BLOCK_SLOTS)
+        chance = inside @ self._chance / ((last - first) * self._slots)
         return self._rng.binomial(TICKS, np.minimum(chance, 1.0))
 
 
