@@ -3,8 +3,8 @@
 The kernel walks a list and asks every scheme about every region. Here arrays first tell which
 regions could concern any scheme; only those are walked, and everything else in between is known to
 change nothing but the merging of equal neighbours at the end. A region that an earlier scheme
-touched is judged anew for the later ones. Source: DAMON core specification, section 9
-(Linux 7.3.4).
+touched is judged anew for the later ones. Schemes that do nothing but count (``stat``) count whole
+arrays, except where another scheme acts. Source: DAMON core specification, section 9 (Linux 7.3.4).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numasim.damon.adjust import adjust_quota
 from numasim.damon.arith import align_down
 from numasim.damon.filters import core_verdict
 from numasim.damon.merging import merge_back
+from numasim.damon.ops import Applied
 from numasim.damon.regions import insert_cuts, raw_size_limit
 from numasim.damon.schemes import SchemeState, pattern_mask, pattern_match
 from numasim.damon.scores import scores
@@ -28,6 +29,8 @@ from numasim.damon.walk import TriedRegion
 if TYPE_CHECKING:
     from numasim.damon.context import ContextState
     from numasim.damon.targets import TargetState
+
+_NOTHING = Applied(0)
 
 
 def apply_schemes(ctx: ContextState) -> Generator[int, int | None, None]:
@@ -90,7 +93,7 @@ class _Piece:
     touched: bool = False  # by a split or an action, so that array results no longer hold
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Candidate:
     """One scheme that is due, and what arrays tell about it for the target at hand."""
 
@@ -98,8 +101,8 @@ class _Candidate:
     scheme: SchemeState
     kind: str | None  # how it ranks regions; None where its quota does not ask
     rank: np.ndarray | None
-    match: list[bool]
-    concerned: list[bool]  # where it may act, split or count a snapshot
+    match: np.ndarray
+    concerned: np.ndarray  # where it may act, split or count a snapshot
     reset_rank: np.ndarray | None = None  # ranks of regions whose age was reset; on demand
 
 
@@ -110,9 +113,10 @@ class _TargetWalk:
         self._ctx, self._target_index = ctx, target_index
         self._target: TargetState = ctx.targets[target_index]
         self._regions = self._target.regions
-        sums = ctx.mvsum(self._regions)
-        self._mvsums, self._mvsum = sums, sums.tolist()
+        self._size, self._mvsums = self._regions.size, ctx.mvsum(self._regions)
         self._candidates = [self._candidate(i) for i in due if self._can_act(ctx.schemes[i])]
+        self._idle = [c for c in self._candidates if self._is_idle(c)]
+        self._mvsum = 0  # of the region being tried
         self._nr_full = 0
         self._pending: list[_Piece] = []  # pieces right of the one being tried, the next one last
         self._is_last_index = False
@@ -123,15 +127,24 @@ class _TargetWalk:
         if not len(regions) or not candidates:
             return
         last = len(regions) - 1
-        columns = (regions.start.tolist(), regions.end.tolist(), regions.age.tolist())
+        walked = self._walked()
+        visited = walked
+        if self._ctx.on_apply is not None:
+            visited = np.logical_or.reduce([walked, *[c.match for c in self._idle]])
+        places = visited.nonzero()[0]
+        columns = (walked, regions.start, regions.end, regions.age, self._mvsums)
+        rows = zip(places.tolist(), *[column[places].tolist() for column in columns], strict=True)
+        counted = 0  # regions before this one are in the counters of idle schemes
         cut_index: list[int] = []
         cut_addr: list[int] = []
         reset: list[int] = []  # indices, after the cuts, of regions whose age became 0
-        for i in np.flatnonzero(np.any([c.concerned for c in candidates], axis=0)).tolist():
+        for i, is_walked, start, end, age, self._mvsum in rows:
+            if not is_walked:
+                self._tell_idle(i, start, end, age)
+                continue
             if self._nr_full == len(candidates):
                 break
             self._is_last_index = i == last
-            start, end, age = (column[i] for column in columns)
             self._pending = [_Piece(start, end, age)]
             while self._pending:
                 piece = self._pending.pop()
@@ -139,17 +152,64 @@ class _TargetWalk:
                     if piece.touched or candidate.concerned[i]:
                         busy_ns = self._try(candidate, i, piece)
                         if busy_ns:
+                            self._count_idle(walked, counted, i)
+                            counted = i
                             self._resume(candidate, busy_ns, (yield busy_ns))
                 if piece.start != start:
                     cut_index.append(i)
                     cut_addr.append(piece.start)
                 if piece.age != age:
                     reset.append(i + len(cut_index))
-        insert_cuts(
-            regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64)
-        )
+        self._count_idle(walked, counted, len(regions))
+        if cut_index:
+            insert_cuts(
+                regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64)
+            )
         if reset:
             regions.age[reset] = 0
+
+    def _is_idle(self, candidate: _Candidate) -> bool:
+        """Whether nothing can come of the scheme's action but counters that are plain sums."""
+        scheme, quota = candidate.scheme, candidate.scheme.quota
+        return (
+            self._ctx.ops.does_nothing(scheme)
+            and not scheme.filters.core
+            and not quota.is_set
+            and quota.charge_target_from is None
+            and not quota.spec.fail_charge_denom
+            and not self._snapshots_done(scheme)
+            and not any(walk.wants(candidate.index) for walk in self._ctx.walks)
+        )
+
+    def _walked(self) -> np.ndarray:
+        """Regions that must be walked: the last, and those that concern a scheme not idle."""
+        concerned = [c.concerned for c in self._candidates if c not in self._idle]
+        if concerned:
+            walked: np.ndarray = np.logical_or.reduce(concerned)
+        else:
+            walked = np.zeros(len(self._regions), dtype=bool)
+        walked[-1] = True
+        return walked
+
+    def _tell_idle(self, i: int, start: int, end: int, age: int) -> None:
+        """Report a region that only idle schemes try."""
+        assert self._ctx.on_apply is not None
+        for c in self._idle:
+            if c.match[i]:
+                self._ctx.on_apply(
+                    self._ctx, c.index, self._target_index, start, end, self._mvsum, age, _NOTHING
+                )
+
+    def _count_idle(self, walked: np.ndarray, first: int, last: int) -> None:
+        """Add regions of that range that were not walked to the counters of idle schemes."""
+        for c in self._idle:
+            tried = c.match[first:last] > walked[first:last]
+            size = int(np.add.reduce(self._size[first:last] * tried))
+            c.scheme.stat.nr_tried += int(np.count_nonzero(tried))
+            c.scheme.stat.sz_tried += size
+            c.scheme.quota.charge(size, 0)
+            if size:
+                c.scheme.core_filters_allowed = False
 
     def _resume(self, candidate: _Candidate, busy_ns: int, resumed_ns: int | None) -> None:
         """Account for the time an action took."""
@@ -167,7 +227,7 @@ class _TargetWalk:
     def _candidate(self, index: int) -> _Candidate:
         ctx, regions, scheme = self._ctx, self._regions, self._ctx.schemes[index]
         quota = scheme.quota
-        match = pattern_mask(scheme.spec.pattern, regions.size, self._mvsums, regions.age)
+        match = pattern_mask(scheme.spec.pattern, self._size, self._mvsums, regions.age)
         kind = ctx.ops.score_kind(scheme.action) if quota.is_set else None
         rank = None
         if kind is not None:
@@ -179,7 +239,7 @@ class _TargetWalk:
             concerned[:first] = False
             concerned[first : first + 1] = True  # may be split at the position
         concerned[-1:] = True
-        return _Candidate(index, scheme, kind, rank, match.tolist(), concerned.tolist())
+        return _Candidate(index, scheme, kind, rank, match, concerned)
 
     @staticmethod
     def _snapshots_done(scheme: SchemeState) -> bool:
@@ -233,10 +293,10 @@ class _TargetWalk:
 
     def _valid(self, candidate: _Candidate, i: int, piece: _Piece) -> bool:
         if not piece.touched:
-            return candidate.match[i]
+            return bool(candidate.match[i])
         size = piece.end - piece.start
         pattern = candidate.scheme.spec.pattern
-        if not pattern_match(pattern, size, self._mvsum[i], piece.age):
+        if not pattern_match(pattern, size, self._mvsum, piece.age):
             return False
         if candidate.kind is None or candidate.rank is None:
             return True
@@ -271,7 +331,7 @@ class _TargetWalk:
             return 0
         size = piece.end - piece.start
         applied = ctx.ops.apply(scheme, self._target_index, piece.start, piece.end, ctx.now_ns)
-        mvsum: int = self._mvsum[i]
+        mvsum = self._mvsum
         for walk in ctx.walks:
             if walk.wants(candidate.index):
                 region = TriedRegion(piece.start, piece.end, mvsum, piece.age, applied.passed_bytes)

@@ -109,6 +109,9 @@ class Ops(Protocol):
     ) -> Applied:
         """Act on a region ``[start, end)``, core units."""
 
+    def does_nothing(self, scheme: SchemeState) -> bool:
+        """Whether `apply` would neither look at nor change anything, and give ``Applied(0)``."""
+
     def end_pass(self, scheme: SchemeState) -> None:
         """The scheme's pass over all regions is over."""
 

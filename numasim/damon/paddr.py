@@ -66,7 +66,7 @@ class Paddr:
         self, scheme: SchemeState, target_index: int, start: int, end: int, now_ns: int
     ) -> Applied:
         """Act on the folios of one region."""
-        if scheme.action == "stat" and not scheme.filters.ops:
+        if self.does_nothing(scheme):
             return Applied(0)
         slots = self._addresses.slots(start * self._unit, end * self._unit)
         if not slots:  # the region lies in a hole
@@ -87,6 +87,10 @@ class Paddr:
         # the kernel works the isolated list from its end: high addresses first
         moved = self._folios.migrator.migrate(passing[::-1], scheme.target_nid, self._folios.name)
         return Applied(moved.bytes // self._unit, passed_bytes // self._unit, busy + moved.busy_ns)
+
+    def does_nothing(self, scheme: SchemeState) -> bool:
+        """Whether an action needs no folio: statistics of regions without filters for pages."""
+        return scheme.action == "stat" and not scheme.filters.ops
 
     def end_pass(self, scheme: SchemeState) -> None:
         """Forget the scheme's last folio: the next pass may act on it again."""

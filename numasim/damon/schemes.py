@@ -120,13 +120,16 @@ def pattern_mask(
     pattern: AccessPattern, size: np.ndarray, mvsums: np.ndarray, age: np.ndarray
 ) -> np.ndarray:
     """Which regions match a scheme's access pattern. bool[R]"""
-    match: np.ndarray = (size >= min(pattern.min_sz, INT64_MAX)) & (
-        size <= min(pattern.max_sz, INT64_MAX)
-    )
-    match &= (mvsums >= min(pattern.min_nr_accesses, INT64_MAX)) & (
-        mvsums <= min(pattern.max_nr_accesses, INT64_MAX)
-    )
-    match &= (age >= min(pattern.min_age, INT64_MAX)) & (age <= min(pattern.max_age, INT64_MAX))
+    match = np.ones(len(size), dtype=bool)
+    for values, least, most in (
+        (size, pattern.min_sz, pattern.max_sz),
+        (mvsums, pattern.min_nr_accesses, pattern.max_nr_accesses),
+        (age, pattern.min_age, pattern.max_age),
+    ):
+        if least > 0:
+            match &= values >= min(least, INT64_MAX)
+        if most < INT64_MAX:
+            match &= values <= most
     return match
 
 

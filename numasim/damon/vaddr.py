@@ -136,6 +136,10 @@ class Vaddr:
         nodes = dict.fromkeys(d.nid for d in scheme.dests if d.weight)
         return [(nid, heads[chosen == nid]) for nid in nodes]
 
+    def does_nothing(self, scheme: SchemeState) -> bool:
+        """Never: statistics tell how many bytes are present."""
+        return False
+
     def end_pass(self, scheme: SchemeState) -> None:
         """Forget the scheme's last folio: the next pass may act on it again."""
         scheme.last_applied = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numasim.damon.apply import apply_schemes
-from numasim.damon.ops import Window
+from numasim.damon.ops import Applied, Window
 from numasim.damon.spec import (
     UINT_MAX,
     ULONG_MAX,
@@ -253,6 +254,7 @@ def operations(draw):
         busy_ns=draw(st.sampled_from([0, 0, 300_000, 7_000_000])),
         valid=lambda i: i != gone,
         ranges=lambda i: [moved] if moved and i == 0 else None,
+        idle_stat=draw(st.booleans()),
     )
 
 
@@ -326,8 +328,9 @@ def counted_tables(draw):
     operations(),
     st.integers(0, 2),
     st.integers(0, 120 * PAGE),
+    st.booleans(),
 )
-def test_passes_from_any_state(drawn_tables, listed, ops, position_target, position):
+def test_passes_from_any_state(drawn_tables, listed, ops, position_target, position, heard):
     """Schemes applied again and again to regions that no run would have led to."""
     spec = Context(
         "vaddr", tuple(Target() for _ in drawn_tables), Attrs(min_nr_regions=3), tuple(listed)
@@ -341,6 +344,8 @@ def test_passes_from_any_state(drawn_tables, listed, ops, position_target, posit
         fast.schemes[0].quota.charge_target_from = fast.targets[position_target]
         fast.schemes[0].quota.charge_addr_from = position
         plain.schemes[0].position_target, plain.schemes[0].position = position_target, position
+    if not heard:
+        fast.on_apply = None
     for _ in range(5):
         for s in fast.schemes:
             s.next_apply_sis = 0
@@ -349,6 +354,8 @@ def test_passes_from_any_state(drawn_tables, listed, ops, position_target, posit
         for _ in apply_schemes(fast):
             pass
         plain.apply_schemes()
+        if not heard:
+            plain.events.clear()
         pair.check()
         for regions, target in zip(fast.regions, plain.targets, strict=True):
             regions.age = regions.age + 1
@@ -356,6 +363,44 @@ def test_passes_from_any_state(drawn_tables, listed, ops, position_target, posit
                 r.age += 1
         fast.now_ns += 500_000_000
         plain.now += 500_000_000
+
+
+class Still(StandOps):
+    """Statistics do nothing and are tried region by region all the same."""
+
+    def does_nothing(self, scheme):
+        return False
+
+    def apply(self, scheme, *place):
+        return Applied(0) if scheme.action == "stat" else super().apply(scheme, *place)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_sums_of_idle_schemes_stand_where_the_walk_stands(heard, order):
+    """Whoever looks while an action keeps the kdamond sees the regions tried so far."""
+    warm = AccessPattern(min_nr_accesses=3, max_nr_accesses=6)
+    acting = Scheme("pageout", pattern=warm, quota=Quota(sz=30 * PAGE, reset_interval_ms=1))
+    every, young = Scheme("stat"), Scheme("stat", pattern=AccessPattern(max_age=3))
+    spec = Context(targets=(Target(),), schemes=(every, acting, young)[::order])
+    seen = []
+    for ops in (StandOps(idle_stat=True, busy_ns=1000), Still(busy_ns=1000)):
+        ctx, told, counters = context(spec, ops=ops), [], []
+        ctx.targets[0].regions.assign(
+            (i * 4 * PAGE, (i + 1) * 4 * PAGE, i % 7, 0, i % 5) for i in range(60)
+        )
+        if heard:
+            ctx.on_apply = lambda ctx, *what, told=told: told.append(what)
+        for _ in range(3):
+            for scheme in ctx.schemes:
+                scheme.next_apply_sis = 0
+            steps = apply_schemes(ctx)
+            counters += [[scheme_state(s, ctx) for s in ctx.schemes] for _ in steps]
+            ctx.now_ns += 50_000_000
+        counters.append([scheme_state(s, ctx) for s in ctx.schemes])
+        seen.append((counters, told, ctx.regions[0].rows()))
+    assert len(seen[0][0]) > 10
+    assert seen[0] == seen[1]
 
 
 def test_positions_in_a_foreign_target_skip_everything():

@@ -63,6 +63,7 @@ class StandOps:
     applied_percent: int = 100
     busy_ns: int = 0
     updates: bool = True
+    idle_stat: bool = False
     valid: Callable[[int], bool] = lambda target_index: True
     ranges: Callable[[int], list[tuple[int, int]] | None] = lambda target_index: None
 
@@ -75,7 +76,12 @@ class StandOps:
     def target_valid(self, target_index: int) -> bool:
         return self.valid(target_index)
 
+    def does_nothing(self, scheme: Any) -> bool:
+        return self.idle_stat and scheme.spec.action == "stat"
+
     def apply(self, scheme: Any, target_index: int, start: int, end: int, now_ns: int) -> Applied:
+        if self.does_nothing(scheme):
+            return Applied(0)
         return Applied((end - start) * self.applied_percent // 100, 0, self.busy_ns)
 
     def end_pass(self, scheme: Any) -> None:
