@@ -70,8 +70,8 @@ def exact(seen: Observed) -> list[Check]:
         if kdamond.context is None:
             continue
         attrs = kdamond.context.attrs
-        for t, watch in enumerate(kdamond.watches):
-            if kdamond.context.targets[t : t + 1] and not kdamond.context.targets[t].regions:
+        for watch in kdamond.watches:
+            if len(kdamond.watches) == 1:
                 _initial(checks["initial regions"], kdamond, watch, attrs)
             _steps(checks, kdamond, watch, ways)
         _tunings(checks["tunings"], kdamond, attrs)
@@ -83,7 +83,7 @@ def exact(seen: Observed) -> list[Check]:
 
 def _initial(check: Check, kdamond: KdamondSeen, watch: Watch, attrs: Attrs) -> None:
     """The first snapshot's regions end at even cuts: they are too large to be merged."""
-    if not len(watch) or watch.index[0] != 0:
+    if not len(watch) or watch.index[0] != 0 or 0 in _scheme_cuts(kdamond)[0]:
         return
     rows = watch.rows(0)
     start, end = rows[:, 0], rows[:, 0] + rows[:, 1]
