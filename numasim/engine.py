@@ -18,9 +18,10 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.kdamond import Clock, Thread
+from numasim.kdamond import Clock, Thread, TickTimes
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
+from numasim.recorded_clock import RecordedClock
 from numasim.recorder import Recorder
 from numasim.scenario import Event, Scenario
 from numasim.seeds import Seeds
@@ -180,9 +181,12 @@ class Engine:
 
     def _start(self, kdamond: Kdamond) -> None:
         kernel = self.scenario.topology.kernel
-        clock = Clock(kernel.hz, kernel.timer_slack)
         for spec in kdamond.contexts:
             name = f"kdamond.{self._nr_threads}"
+            late = self.scenario.clocks.get(name)
+            clock: TickTimes = Clock(kernel.hz, kernel.timer_slack)
+            if late is not None:
+                clock = RecordedClock(kernel.hz, kernel.timer_slack, late)
             context = build_context(
                 self.machine,
                 spec,

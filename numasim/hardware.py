@@ -221,10 +221,10 @@ class Tlb:
     Attributes
     ----------
     entries : int
-        Translations one core keeps; 0 means that none hides anything.
+        Translations one core keeps, the least used of them going first; 0 sets no limit.
     flush_interval : int
         Time in ns after which everything is flushed anyway (context switches, other shootdowns);
-        0 means never.
+        0 means never. With neither, nothing is hidden.
     """
 
     entries: Annotated[int, Field(ge=0)] = 0

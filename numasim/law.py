@@ -14,6 +14,7 @@ import numpy as np
 
 from numasim.bursts import Burst
 from numasim.pages import PageSpace
+from numasim.tlb import seen_chance
 from numasim.traffic import Course, Exposure, Front, exact_parts
 
 STAMP_NS = 100_000  # resolution of `cleared_at`; 32 bits of it last five days
@@ -77,6 +78,8 @@ class Law:
         self.bursts: dict[int, list[Burst]] = {}
         self.burst_fronts: frozenset[int] = frozenset()
         self.cleared_at: np.ndarray | None = None
+        self.flush_ns: np.ndarray | None = None
+        self.flush_cores = np.ones(self.nr_classes)
         self._alike: dict[tuple[int, int], Ticks] = {}
         self._alike_version = -1
 
@@ -92,6 +95,12 @@ class Law:
             known[-1] = replace(known[-1], last=burst.first)
         known.append(burst)
         del known[:-PHASES_KEPT]
+
+    def hide(self, classes: np.ndarray, flush_ns: int, cores: int) -> None:
+        """Pages of `classes` (int64[K]) stay cached by so many cores until a flush."""
+        if self.flush_ns is None:
+            self.flush_ns = np.zeros(self.nr_classes)
+        self.flush_ns[classes], self.flush_cores[classes] = flush_ns, cores
 
     def track_bits(self) -> None:
         """From now on remember when each page's bit was cleared (4 bytes per page).
@@ -128,7 +137,7 @@ class Law:
             more, moved = burst.during(before, after)
             visits += more
             fronts += moved
-        chances = -np.expm1(-np.maximum(visits, 0.0))
+        chances = self._chances(visits, spans[first])
         return Ticks(group, np.bincount(group), chances, fronts)
 
     def _all_alike(self, nr: int, span_ns: int) -> Ticks:
@@ -139,10 +148,20 @@ class Law:
         found = self._alike.get((nr, span_ns))
         if found is None:
             visits = self.exposure.rates[: self.nr_classes] * span_ns
-            chances = -np.expm1(-np.maximum(visits, 0.0))[None]
+            chances = self._chances(visits[None], np.array([span_ns]))
             found = Ticks(np.zeros(nr, np.int64), np.array([nr]), chances)
             self._alike[nr, span_ns] = found
         return found
+
+    def _chances(self, visits: np.ndarray, spans_ns: np.ndarray) -> np.ndarray:
+        """float64[N, C]: chance that a bit is set by so many visits (float64[N, C]) in spans."""
+        visits = np.maximum(visits, 0.0)
+        if self.flush_ns is None:
+            plain: np.ndarray = -np.expm1(-visits)
+            return plain
+        one = seen_chance(visits / self.flush_cores, spans_ns, self.flush_ns)  # by one core
+        chances: np.ndarray = 1.0 - (1.0 - one) ** self.flush_cores
+        return chances if (self.flush_cores > 1).any() else one
 
     def _runs(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ticks side by side that are alike: first tick of each run int64[G], run of each int64[T].
@@ -236,7 +255,8 @@ class Law:
         length = np.diff(np.r_[run, len(stamps)])
         then = np.minimum(stamps[run].astype(np.int64) * STAMP_NS, now_ns)
         at = self.exposure.at(np.r_[then, now_ns])
-        chances = -np.expm1(-(at[-1] - at[:-1])[:, : self.nr_classes])
+        visits = (at[-1] - at[:-1])[:, : self.nr_classes]
+        chances = self._chances(visits, now_ns - then)
         chance: np.ndarray = chances[
             np.repeat(np.arange(len(run)), length), self.space.class_of[heads]
         ]

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from numasim import library, sources
-from numasim.checking import Collector, plain
+from numasim.checking import Collector, build, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.feasible import doubtful, impossible
 from numasim.formats import masim
 from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
+from numasim.recorded_clock import ClockRecord
 from numasim.scenario import Event, Scenario, seeds_of
 from numasim.timed_events import events_of, inline_kdamonds, take_process_starts
 from numasim.topology import Topology
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
-    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source",
+    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source", "clocks",
 )  # fmt: skip
 NEED_A_WORKLOAD = {"interleave", "start_process", "stop_process"}
 ANY_MACHINE = cast(
@@ -127,8 +128,8 @@ def load_scenario(
     ----------
     document : mapping
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
-        snapshots (``thinned`` or ``all``), hot_ratio, access_source, exact_ticks. Topology and
-        workload by name, path or in place.
+        snapshots (``thinned`` or ``all``), hot_ratio, access_source, exact_ticks, clocks (of
+        kdamonds by name, as recorded). Topology and workload by name, path or in place.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
         ``scenario.``.
@@ -173,6 +174,7 @@ def load_scenario(
     exact = collect("exact_ticks", lambda: _flag(document.get("exact_ticks", False)))
     eye = str(document.get("access_source", "accessed_bits"))
     collect("access_source", lambda: sources.registry.get(eye))
+    clocks = collect("clocks", lambda: _clocks(document.get("clocks", {})))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     made = None
@@ -204,6 +206,7 @@ def load_scenario(
         snapshots == "all",
         (*_warnings(given, base), *doubtful(topology, workload)),
         eye,
+        clocks or {},
         document,
     )
 
@@ -272,6 +275,12 @@ def _snapshots(value: Any) -> str:
     if value not in ("thinned", "all"):
         raise ConfigError(Problem("", f'got "{value}", expected "thinned" or "all"'))
     return str(value)
+
+
+def _clocks(value: Any) -> dict[str, ClockRecord]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"got {value!r}, expected names of kdamonds with their clocks")
+    return {str(name): build(ClockRecord, data, place=str(name)) for name, data in value.items()}
 
 
 def _flag(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numasim.actors import ActorState, course_of
+from numasim.actors import ActorState, accessor_of, course_of
 from numasim.bursts import Burst
 from numasim.law import Law
 from numasim.pages import CompiledPattern, PageSpace
@@ -58,9 +58,20 @@ class Rates:
         self.burst_columns = {key: c + len(fronts) + i for i, key in enumerate(bursts)}
         self.law.fronts = [self._front(key, column) for key, column in self.front_columns.items()]
         self._fronts = {front.column: front for front in self.law.fronts}
+        self._hide(workload)
         self.law.burst_fronts = frozenset(
             column for key, column in self.front_columns.items() if _phase(workload, key).burst
         )
+
+    def _hide(self, workload: Workload) -> None:
+        """Tell the law whose translations stay cached until everything is flushed."""
+        for (p, a, _, _), compiled in self.space.patterns.items():
+            actor = workload.processes[p].actors[a]
+            accessor = self._topology.accessors[accessor_of(self._topology, actor.on)]
+            if accessor.tlb.flush_interval and not accessor.tlb.entries:
+                classes = np.flatnonzero(np.sum(compiled.weights, axis=0))
+                cores = min(actor.threads, accessor.nr_cores)
+                self.law.hide(classes, accessor.tlb.flush_interval, cores)
 
     def patterns_of(self, actor: ActorState) -> list[CompiledPattern]:
         """Patterns of the actor's current phase."""

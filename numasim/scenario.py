@@ -9,6 +9,7 @@ from typing import Any
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
 from numasim.policies import Policy
+from numasim.recorded_clock import ClockRecord
 from numasim.topology import Topology
 from numasim.workload import Workload
 
@@ -69,6 +70,8 @@ class Scenario:
         What is surprising in the workload's file, or in what it asks of the machine.
     access_source : str
         Registered name of what DAMON sees with.
+    clocks : dict of str to ClockRecord
+        Kdamonds whose ticks were late as recorded on a real machine, by name.
     document : dict
         The plain data it was built from; running that again gives the same tables.
     """
@@ -86,6 +89,7 @@ class Scenario:
     all_snapshots: bool = False
     warnings: tuple[str, ...] = ()
     access_source: str = "accessed_bits"
+    clocks: dict[str, ClockRecord] = field(default_factory=dict)
     document: dict[str, Any] = field(default_factory=dict, compare=False)
 
 

@@ -7,6 +7,18 @@ HRTIMER_TICKS = 4
 WHEEL = ((4032, 512), (504, 64), (63, 8), (0, 1))
 
 
+def is_wheel(sleep_us: int, hz: int) -> bool:
+    """Whether a sleep ends on the timer wheel; shorter ones use a high-resolution timer."""
+    return sleep_us * 1000 >= HRTIMER_TICKS * (1_000_000_000 // hz)
+
+
+def wheel_ns(sleep_us: int, hz: int) -> int:
+    """Granularity of the timer wheel for a sleep of that length, ns."""
+    tick_ns = 1_000_000_000 // hz
+    ticks = -(-sleep_us * 1000 // tick_ns)
+    return next(g for least, g in WHEEL if ticks >= least) * tick_ns
+
+
 def wake_ns(now_ns: int, sleep_us: int, hz: int, slack_ns: int) -> int:
     """The instant at which a sleep of `sleep_us` that starts at `now_ns` ends.
 
@@ -32,9 +44,9 @@ def wake_ns(now_ns: int, sleep_us: int, hz: int, slack_ns: int) -> int:
     (granularity 512) continues the wheel's rule of a factor eight per level.
     """
     tick_ns = 1_000_000_000 // hz
-    if sleep_us * 1000 < HRTIMER_TICKS * tick_ns:
+    if not is_wheel(sleep_us, hz):
         return now_ns + max(sleep_us, 1) * 1000 + slack_ns
     ticks = -(-sleep_us * 1000 // tick_ns)
-    granularity = next(g for least, g in WHEEL if ticks >= least)
+    granularity = wheel_ns(sleep_us, hz) // tick_ns
     wake_tick = ((now_ns // tick_ns + ticks) // granularity + 1) * granularity
     return wake_tick * tick_ns

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-MEAN_STALL_S = 0.012
-"""Mean length of a standstill. Assumption: the recordings tell only the time lost in each row."""
+MEAN_STALL_S = 0.03
+"""Mean length of a standstill. Estimate: sampling windows of 5 ms stretch by 0.8 to 1.0 of the time
+lost in them (recordings E1), which pauses of less than 15 ms would not do."""
 
 
 def stalls_of(

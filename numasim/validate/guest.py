@@ -13,6 +13,8 @@ from numasim.errors import ConfigError, Problem
 from numasim.loader import load_scenario
 from numasim.scenario import Scenario
 from numasim.seeds import Seeds
+from numasim.validate.asked import asked
+from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
 from numasim.validate.hardware import topology_of
 from numasim.validate.model import Model
@@ -65,16 +67,18 @@ def guest(recording: Recording, seed: int, model: Model | None = None) -> Guest:
     zero_s = _zero(recording)
     last = max([k.snapshots[-1].t_s for k in recording.kdamonds] or [recording.last_s])
     end_s = min(last, recording.last_s) + 0.2
+    stalls = _stalls(recording, seed, model)
     document = {
         "name": f"recorded {recording.name}",
         "topology": topology_of(recording, model),
-        "workload": {"name": "recorded", "processes": _processes(recording, seed, model, zero_s)},
+        "workload": {"name": "recorded", "processes": _processes(recording, stalls, model, zero_s)},
         "policy": "no_tiering",
         "events": [e for e in _events(recording, zero_s) if _ns(e["at"]) < _ns(_at(end_s, zero_s))],
         "duration": _at(end_s, zero_s),
         "seed": seed,
         "record": "1 s",
         "snapshots": "all",
+        "clocks": {} if model.nominal_periods else _clocks(recording, stalls, zero_s),
     }
     return Guest(load_scenario(document), zero_s)
 
@@ -103,12 +107,36 @@ def _start_s(program: ProgramRecord) -> float:
     return program.ready_s - took
 
 
+def _stalls(recording: Recording, seed: int, model: Model) -> list[list[tuple[float, float]]]:
+    """When each program stood still, drawn."""
+    if model.no_stalls:
+        return [[] for _ in recording.truth]
+    seeds = Seeds(seed)
+    return [stalls_of(t, seeds.stream(f"wl{w}/stalls")) for w, t in enumerate(recording.truth)]
+
+
+def _clocks(
+    recording: Recording, stalls: list[list[tuple[float, float]]], zero_s: float
+) -> dict[str, Any]:
+    """Clocks of the kdamonds, in the order of their starts; programs and kdamonds stop together.
+
+    Source: in the recordings a sampling window stretches by 0.8 to 1.0 of the time that the program
+    lost in it: the host holds up the whole machine.
+    """
+    found = {}
+    for i, (kdamond, context) in enumerate(zip(recording.kdamonds, asked(recording), strict=True)):
+        if context is None:
+            continue
+        hz = recording.setup.hz
+        found[f"kdamond.{i}"] = clock_of(kdamond, context.attrs, hz, stalls[0], zero_s)
+    return found
+
+
 def _processes(
-    recording: Recording, seed: int, model: Model, zero_s: float
+    recording: Recording, stalls: list[list[tuple[float, float]]], model: Model, zero_s: float
 ) -> list[dict[str, Any]]:
     found = []
     for w, program in enumerate(recording.setup.programs):
-        rng = Seeds(seed).stream(f"wl{w}/stalls")
         mappings = [_mapping(recording, w, program, region) for region in program.regions]
         found.append(
             {
@@ -116,7 +144,7 @@ def _processes(
                 "pid": program.pid,
                 "start": _at(_start_s(program), zero_s),
                 "mappings": [*_own_memory(recording, w), *mappings],
-                "actors": _actors(recording, w, rng, model, zero_s),
+                "actors": _actors(recording, w, stalls[w], model, zero_s),
             }
         )
     return found
@@ -170,11 +198,10 @@ def _range(name: str, pages: tuple[int, int]) -> dict[str, Any]:
 
 
 def _actors(
-    recording: Recording, w: int, rng: np.random.Generator, model: Model, zero_s: float
+    recording: Recording, w: int, stalls: list[tuple[float, float]], model: Model, zero_s: float
 ) -> list[dict[str, Any]]:
     """One for each line of accesses of each phase, driven by what was counted."""
     truth = recording.truth[w]
-    stalls = [] if model.no_stalls else stalls_of(truth, rng)
     found = []
     for p, lines in enumerate(recording.setup.programs[w].phases):
         for j, line in enumerate(lines):

@@ -1,0 +1,88 @@
+"""Tick times of a kdamond as a real machine had them: later than its timers, and still at times."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from numasim.hardware import CONFIG
+from numasim.timer import is_wheel, wake_ns, wheel_ns
+from numasim.units import DurationNs
+
+
+@checked_dataclass(frozen=True, config=CONFIG)
+class ClockRecord:
+    """How the ticks of one kdamond were late on a real machine.
+
+    Parameters
+    ----------
+    late : tuple of (int, int)
+        Instant of the run and, from then on, how much later than its timer each tick ended: ns.
+    still : tuple of (int, int)
+        Begin and end of moments at which the machine stood still, ns, ascending, not overlapping.
+    """
+
+    late: tuple[tuple[DurationNs, int], ...] = ()
+    still: tuple[tuple[DurationNs, Annotated[DurationNs, Field(gt=0)]], ...] = ()
+
+
+@dataclass
+class RecordedClock:
+    """Tick times by the timers of the kernel and a record of lateness.
+
+    Parameters
+    ----------
+    hz, slack_ns : int
+    record : ClockRecord
+
+    Notes
+    -----
+    A high-resolution timer is late by what was recorded; a wake-up on the timer wheel slips a whole
+    step whenever lateness has added up to one. Nothing ends while the machine stands still.
+    """
+
+    hz: int
+    slack_ns: int
+    record: ClockRecord
+
+    def __post_init__(self) -> None:
+        self._late_from = [at for at, _ in self.record.late]
+        self._still_from = [at for at, _ in self.record.still]
+        self._owed = 0
+
+    def ticks(
+        self, now_ns: int, nr: int, sample_us: int, work_ns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The next `nr` ticks of a thread that is free now and works `work_ns` in each."""
+        starts, ends, done = [], [], []
+        at = now_ns
+        for _ in range(nr):
+            starts.append(at)
+            wake = self._moving(self._wake(at + work_ns // 2, sample_us))
+            ends.append(wake)
+            at = self._moving(wake + work_ns - work_ns // 2)
+            done.append(at)
+        return np.array(starts, np.int64), np.array(ends, np.int64), np.array(done, np.int64)
+
+    def _wake(self, asleep_ns: int, sample_us: int) -> int:
+        wake, late = wake_ns(asleep_ns, sample_us, self.hz, self.slack_ns), self._late(asleep_ns)
+        if not is_wheel(sample_us, self.hz):
+            return max(wake + late, asleep_ns + sample_us * 1000)
+        step = wheel_ns(sample_us, self.hz)
+        self._owed = max(0, self._owed + late)
+        slips, self._owed = divmod(self._owed, step)
+        return wake + slips * step
+
+    def _late(self, at_ns: int) -> int:
+        place = bisect_right(self._late_from, at_ns) - 1
+        return self.record.late[max(place, 0)][1] if self.record.late else 0
+
+    def _moving(self, at_ns: int) -> int:
+        """The first instant from `at_ns` on at which the machine does not stand still."""
+        place = bisect_right(self._still_from, at_ns) - 1
+        return max(at_ns, self.record.still[place][1]) if place >= 0 else at_ns
