@@ -129,8 +129,13 @@ class Law:
             ticks = self._all_alike(len(spans), int(spans[0]))
             fronts = self._moving(starts_ns, ends_ns) if self.fronts else []
             return replace(ticks, fronts=fronts) if fronts else ticks
+        elif steady:
+            first, group = _runs(spans[1:] != spans[:-1])
+            visits = self.exposure.rates[: self.nr_classes] * spans[first, None]
         else:
-            first, group = self._runs(starts_ns, ends_ns)
+            seg_a, seg_b = (self.exposure.segment(at) for at in (starts_ns, ends_ns))
+            changes = (spans[1:] != spans[:-1]) | (seg_a[1:] != seg_a[:-1])
+            first, group = _runs(changes | (seg_b[1:] != seg_b[:-1]) | (seg_a != seg_b)[1:])
             visits = self._visits(starts_ns[first], ends_ns[first])
         fronts = self._moving(starts_ns, ends_ns)
         for burst, before, after in bursts:
@@ -162,18 +167,6 @@ class Law:
         one = seen_chance(visits / self.flush_cores, spans_ns, self.flush_ns)  # by one core
         chances: np.ndarray = 1.0 - (1.0 - one) ** self.flush_cores
         return chances if (self.flush_cores > 1).any() else one
-
-    def _runs(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ticks side by side that are alike: first tick of each run int64[G], run of each int64[T].
-
-        Alike are those of one length within one stretch of constant rates.
-        """
-        spans, seg_a = ends_ns - starts_ns, self.exposure.segment(starts_ns)
-        seg_b = self.exposure.segment(ends_ns)
-        begins = np.ones(len(spans), bool)
-        begins[1:] = (spans[1:] != spans[:-1]) | (seg_a[1:] != seg_a[:-1]) | (seg_a != seg_b)[1:]
-        begins[1:] |= seg_b[1:] != seg_b[:-1]
-        return np.flatnonzero(begins), np.cumsum(begins) - 1
 
     def _visits(self, starts_ns: np.ndarray, ends_ns: np.ndarray) -> np.ndarray:
         """float64[N, C]: visits of each class between pairs of instants."""
@@ -226,16 +219,34 @@ class Law:
         ticks : Ticks
         rng : numpy.random.Generator
         """
-        chance = ticks.probability[ticks.group[tick], self.space.class_of[pages]]
+        classes = self.space.class_of.take(pages)
+        if len(ticks.probability) == 1:
+            chance = ticks.probability[0].take(classes)
+        else:
+            chance = ticks.probability[ticks.group[tick], classes]
         hit: np.ndarray = rng.random(len(pages)) < chance
         for front, before, after in ticks.fronts:
             hit |= front.passed(pages, before[tick], after[tick])
         return hit
 
-    def note_checked(self, heads: np.ndarray, times_ns: np.ndarray, hit: np.ndarray) -> None:
-        """A check at `times_ns` left these bits known: set where `hit`, else clear; last wins."""
+    def note_checked(
+        self, heads: np.ndarray, times_ns: np.ndarray, tick: np.ndarray, hit: np.ndarray
+    ) -> None:
+        """Checks left these bits known: set where hit, else clear; of one folio's the last wins.
+
+        Parameters
+        ----------
+        heads : int64[N]
+            In the order of checks.
+        times_ns : int64[T]
+        tick : int64[N]
+            Index of each check's time.
+        hit : bool[N]
+        """
         assert self.cleared_at is not None
-        self.cleared_at[heads] = np.where(hit, KNOWN_YOUNG, np.maximum(times_ns // STAMP_NS, 1))
+        stamps = np.maximum(times_ns // STAMP_NS, 1).astype(np.uint32)[tick]
+        stamps[hit] = KNOWN_YOUNG
+        self.cleared_at[heads] = stamps
 
     def note_first_touch(self, first: np.ndarray) -> None:
         """Pages that were just faulted in are young."""
@@ -271,7 +282,8 @@ class Law:
     ) -> np.ndarray:
         """bool[N]: draw whether each folio is young and make it old, as the young filter does."""
         young: np.ndarray = rng.random(len(heads)) < self.young_chance(heads, now_ns)
-        self.note_checked(heads, np.full(len(heads), now_ns), np.zeros(len(heads), bool))
+        assert self.cleared_at is not None
+        self.cleared_at[heads] = max(now_ns // STAMP_NS, 1)
         return young
 
     def visit_rates_per_ns(self) -> np.ndarray:
@@ -314,3 +326,10 @@ class Law:
                 missed = (1 - chance[front.classes]) * max(0.0, 1 - swept)
                 chance[front.classes] = 1 - missed
         return chance
+
+
+def _runs(changes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First tick of each run int64[G], run of each tick int64[T], from changes between ticks."""
+    begins = np.ones(len(changes) + 1, bool)
+    begins[1:] = changes
+    return np.flatnonzero(begins), np.cumsum(begins) - 1

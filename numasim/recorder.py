@@ -6,11 +6,14 @@ long the run; only who asks for all snapshots gets them at the pace of monitorin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numasim.actors import ActorState
+from numasim.columns import Columns
 from numasim.damon.context import ContextState
 from numasim.damon.ops import Applied
 from numasim.damon.regions import Regions
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = 240  # monitoring snapshots and truth profiles kept per kdamond
 PROFILE_BINS = 256
+BINS = np.arange(PROFILE_BINS)
 COUNTERS = (
     "nr_tried", "sz_tried", "nr_applied", "sz_applied", "sz_ops_filter_passed", "qt_exceeds",
     "nr_snapshots",
@@ -44,7 +48,9 @@ class Recorder:
 
     def __init__(self, scenario: Scenario, machine: Machine, threads: list[Thread]) -> None:
         self.scenario, self.machine, self._threads = scenario, machine, threads
-        self.tables: dict[str, dict[str, list[Any]]] = {}
+        self._columns = Columns()
+        self.append, self.extend = self._columns.append, self._columns.extend
+        self._found: dict[Any, tuple[Any, Any]] = {}
         self._snapshot_ns = max(scenario.record_ns, scenario.duration_ns // SNAPSHOTS)
         self._next_snapshot_ns = 0
         self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
@@ -52,17 +58,17 @@ class Recorder:
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
         self._tune_at: dict[str, int] = {}
 
-    def append(self, table: str, **row: Any) -> None:
-        """One more row."""
-        columns = self.tables.setdefault(table, {name: [] for name in row})
-        for name, value in row.items():
-            columns[name].append(value)
+    @property
+    def tables(self) -> dict[str, dict[str, list[Any]]]:
+        """All tables so far, as lists of columns."""
+        return self._columns.lists()
 
-    def extend(self, table: str, nr: int, **columns: Any) -> None:
-        """`nr` more rows: lists as they are, single values repeated."""
-        into = self.tables.setdefault(table, {name: [] for name in columns})
-        for name, values in columns.items():
-            into[name].extend(values if isinstance(values, list) else [values] * nr)
+    def _known(self, what: Any, state: Any, find: Callable[[], Any]) -> Any:
+        """What was found last for the same state of the world, or find it anew."""
+        known = self._found.get(what)
+        if known is None or known[0] != state:
+            known = self._found[what] = (state, find())
+        return known[1]
 
     def watch(self, thread: Thread) -> None:
         """Follow a kdamond from now on."""
@@ -146,7 +152,7 @@ class Recorder:
         mean, p50, p99 = (
             (actor.op_times - times) / more if more > 0 else np.full(3, np.nan)
         ).tolist()
-        near = self.machine.topology.tiers(actor.accessor)[0]
+        near = self._known(("near", actor.index), 0, lambda: self._near(actor))
         running = actor.state == "running"
         self.append(
             "actors",
@@ -166,8 +172,19 @@ class Recorder:
             best_local_share=self._best_share(actor, near) if running else float("nan"),
         )
 
+    def _near(self, actor: ActorState) -> int:
+        return self.machine.topology.tiers(actor.accessor)[0]
+
     def _best_share(self, actor: ActorState, near: int) -> float:
         """Share of the missing lines that the nearest node could serve with the hottest pages."""
+        machine = self.machine
+        weights = machine.weights[actor.process, actor.number]
+        state = (machine.migrator.frame_counts.version, id(weights), actor.phase)
+        find = partial(self._find_best_share, actor, near)
+        share: float = self._known(("best", actor.index), state, lambda: (find(), weights))[0]
+        return share
+
+    def _find_best_share(self, actor: ActorState, near: int) -> float:
         machine = self.machine
         counts = machine.migrator.node_counts.sum(axis=0).astype(float)
         density = np.zeros(machine.space.nr_classes)
@@ -185,38 +202,54 @@ class Recorder:
 
     def _nodes(self, t: float) -> None:
         machine = self.machine
-        frame = machine.memory.frame_bytes
+        frame, solution = machine.memory.frame_bytes, machine.solution
+        placed = machine.migrator.frame_counts.version
+        pages = self._known(
+            "pages", placed, lambda: machine.migrator.node_counts.sum(axis=1).tolist()
+        )
+        latency = [float("nan")] * len(pages)
+        if solution is not None:
+            find = solution.loaded_latency_ns.min
+            latency = self._known(
+                "latency", id(solution), lambda: (find(axis=0).tolist(), solution)
+            )[0]
+        carried = machine.node_bytes.tolist()
         for n, node in enumerate(machine.topology.nodes):
-            loaded = machine.solution.loaded_latency_ns[:, n].min() if machine.solution else np.nan
-            read, write = machine.node_bytes[n].tolist()
+            read, write = carried[n]
             self.append(
                 "nodes",
                 t_s=t,
                 node=node.name,
                 free_bytes=machine.memory.free_frames(n) * frame,
                 managed_bytes=machine.memory.managed_frames(n) * frame,
-                workload_bytes=int(machine.migrator.node_counts[n].sum()) * frame,
+                workload_bytes=pages[n] * frame,
                 read_bytes=read,
                 written_bytes=write,
-                loaded_latency_ns=float(loaded),
+                loaded_latency_ns=latency[n],
             )
 
     def _residency(self, t: float) -> None:
-        machine = self.machine
-        nr = len(machine.space.mappings)
+        placed = self.machine.migrator.frame_counts.version
+        for process, mapping, node, nr_bytes in self._known("places", placed, self._places):
+            self.append(
+                "residency", t_s=t, process=process, mapping=mapping, node=node, bytes=nr_bytes
+            )
+
+    def _places(self) -> list[tuple[str, str, str, int]]:
+        """Bytes of each mapping on each node: process, mapping, node, bytes."""
+        machine, found = self.machine, []
+        mappings = machine.space.mappings
         for n, node in enumerate(machine.topology.nodes):
             pages = np.bincount(
-                machine.space.mapping_of_class, machine.migrator.node_counts[n], minlength=nr
+                machine.space.mapping_of_class,
+                machine.migrator.node_counts[n],
+                minlength=len(mappings),
             )
-            for mapping, count in zip(machine.space.mappings, pages.tolist(), strict=True):
-                self.append(
-                    "residency",
-                    t_s=t,
-                    process=machine.workload.processes[mapping.process].name,
-                    mapping=mapping.mapping.name,
-                    node=node.name,
-                    bytes=int(count) * machine.memory.frame_bytes,
-                )
+            for mapping, count in zip(mappings, pages.tolist(), strict=True):
+                process = machine.workload.processes[mapping.process].name
+                nr_bytes = int(count) * machine.memory.frame_bytes
+                found.append((process, mapping.mapping.name, node.name, nr_bytes))
+        return found
 
     def _moves(self, t: float) -> None:
         machine = self.machine
@@ -292,22 +325,30 @@ class Recorder:
 
     def _snapshots(self, now_ns: int) -> None:
         t, from_ns = now_ns / 1e9, max(0, now_ns - self.scenario.record_ns)
-        for n, node in enumerate(self.machine.topology.nodes):
-            profile = truth_profile(self.machine, n, PROFILE_BINS, from_ns)
+        machine = self.machine
+        # while speeds stay and nothing moves, the truth is what it was
+        steady = machine.law.steady_since(from_ns)
+        state = (machine.migrator.frame_counts.version, machine.law.exposure.version)
+        for n, node in enumerate(machine.topology.nodes):
+            find = partial(truth_profile, machine, n, PROFILE_BINS, from_ns)
+            profile = self._known(("truth", n), state, find) if steady else find()
             self.extend(
-                "truth", len(profile), t_s=t, node=node.name, bin=list(range(len(profile))),
-                visits_per_s=profile.tolist(),
-            )  # fmt: skip
+                "truth", PROFILE_BINS, t_s=t, node=node.name, bin=BINS, visits_per_s=profile
+            )
         for thread in self._threads:
             if thread.ended or thread.name not in self._latest:
                 continue
-            seen_ns, max_nr, regions = self._latest[thread.name]
-            if len(regions) != len(thread.context.targets):
+            context, seen = thread.context, self._latest[thread.name]
+            seen_ns, max_nr, regions = seen
+            if len(regions) != len(context.targets):
                 continue  # tuned since: what was seen is of other targets
             if not self.scenario.all_snapshots:
                 self._regions(t, thread.name, seen_ns, max_nr, regions)
-            hot = self.scenario.hot_ratio
-            error = monitoring_error(thread.context, regions, max_nr, hot, from_ns, now_ns)
+            look = partial(
+                monitoring_error, context, regions, max_nr, self.scenario.hot_ratio, from_ns, now_ns
+            )
+            sight = (*state, seen_ns, context.attrs.sample_us)
+            error = self._known(("error", thread.name), sight, look) if steady else look()
             self.append("monitoring", t_s=t, kdamond=thread.name, **error)
 
     def _regions(
@@ -317,9 +358,8 @@ class Recorder:
         for target, found in enumerate(regions):
             self.extend(
                 "snapshots", len(found), t_s=t, seen_s=seen_ns / 1e9, kdamond=name, target=target,
-                start=found.start.tolist(), end=found.end.tolist(),
-                nr_accesses=found.nr_accesses.tolist(), max_nr_accesses=max_nr,
-                age=found.age.tolist(),
+                start=found.start, end=found.end, nr_accesses=found.nr_accesses,
+                max_nr_accesses=max_nr, age=found.age,
             )  # fmt: skip
 
     def finish(self, now_ns: int) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 MAX_BLOCK_SLOTS = 512  # 2 MiB of 4 KiB pages: a move touches two blocks
 MIN_BLOCK_SLOTS = 16
-FEWEST_BLOCKS = 1 << 16  # small memories have smaller blocks, so that regions have whole ones
+FEWEST_BLOCKS = 1 << 17  # small memories have smaller blocks, so that regions have whole ones
+MOST_BYTES = 1 << 28  # that smaller blocks may take
 GROUP_BLOCKS = 64  # of 512 slots: prefix sums within a group fit 16 bits
 HIGH_BITS, LOW_BITS = 22, 44  # see `exact_parts`
 
@@ -99,7 +100,8 @@ class BlockCounts:
 
     def __init__(self, nr_slots: int, nr_classes: int) -> None:
         self.nr_slots, self.nr_classes, self.version = nr_slots, nr_classes, 0
-        fit = 1 << max(0, (nr_slots // FEWEST_BLOCKS).bit_length() - 1)
+        fit = max(nr_slots // FEWEST_BLOCKS, 4 * nr_classes * nr_slots // MOST_BYTES)
+        fit = 1 << max(0, fit.bit_length() - 1)
         self.block_slots = min(max(fit, MIN_BLOCK_SLOTS), MAX_BLOCK_SLOTS)
         self.nr_blocks = -(-nr_slots // self.block_slots)
         self._nr_groups = self.nr_blocks // GROUP_BLOCKS + 1

@@ -16,8 +16,8 @@ FLOORS = {
     "addresses bursts tlb",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "
     "rates load",
-    3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data timed_events "
-    "feasible loader recorder result provenance formats",
+    3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
+    "timed_events feasible loader columns recorder result provenance formats",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate",
     6: "cli report __main__ numasim",

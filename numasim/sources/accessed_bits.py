@@ -15,6 +15,9 @@ from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
 
+ALMOST_ONE = 1 - 2.0**-53
+MOSTLY = 0.4  # mean share of undecided ticks beyond which every page is drawn
+
 
 @register("accessed_bits")
 @dataclass
@@ -33,15 +36,15 @@ class AccessedBits:
     addr_unit : int
         Bytes of one core address unit.
     exact_ticks : bool
-        Draw every sampled page instead of the class counts: the twin of the shortcut.
+        Draw every sampled page instead of using class counts: the twin of the shortcut.
 
     Notes
     -----
     Within a window regions and placement are constant and every tick draws a fresh uniform page,
     so for random patterns the number of hits of a region is exactly Binomial(ticks, mean over its
     pages of 1 - exp(-visits in a tick)). Whole blocks are summed by class; ticks that fall into the
-    two partial blocks at a region's ends draw their page. Sweeps, bursts and remembered bits need
-    the page of every tick, drawn in one array.
+    two partial blocks at a region's ends draw their page. Sweeps and remembered bits need the page
+    of every tick, drawn in one array.
     """
 
     views: list[View]
@@ -83,7 +86,7 @@ class AccessedBits:
         if self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
             hits = self._by_page(view, low, high, size, ticks, window)
         else:
-            hits = self._by_class(view, line, size, ticks)
+            hits = self._by_class(view, line, size, ticks, window)
         if not view.arrivals:
             return hits
         hits = hits + self._arrived(view, low, high, size, window)
@@ -92,98 +95,98 @@ class AccessedBits:
 
     # -- shortcut: class counts --------------------------------------------------------------------
 
-    def _by_class(self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
+    def _by_class(
+        self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks, window: Ticking
+    ) -> np.ndarray:
         """Hits summed by class; only ticks that fall into partial blocks draw their page.
 
-        A tick's page is undecided with the share of the partial blocks; else it is touched with the
+        A tick is undecided with the share of the partial blocks; else its page is touched with the
         mean chance of the whole blocks (and is none in a hole). Ticks are independent, so first
-        comes the number of undecided ones, then a binomial for the others.
+        comes the number of undecided ones, then a binomial for the others. Where most are
+        undecided, drawing every page is less work.
         """
         low, high = line
-        block = view.counts.block_slots * view.addresses.slot_bytes
-        first = (low + (block - 1)) // block
-        last = np.maximum(high // block, first)
-        inner = (last - first) * block
+        slot_bytes = view.addresses.slot_bytes
+        shift = (view.counts.block_slots * slot_bytes).bit_length() - 1
+        blocks = line.copy()
+        blocks[0] += (1 << shift) - 1
+        blocks >>= shift
+        np.maximum(blocks[1], blocks[0], out=blocks[1])
+        inner = (blocks[1] - blocks[0]) << shift
         outer = high - low
         outer -= inner
-        blocks = np.concatenate([first, last])
-        heat = view.counts.weighed(blocks, ticks.parts)
+        share = outer / size
+        if share.sum() > MOSTLY * len(size):
+            return self._by_page(view, low, high, size, ticks, window)
         nr_groups, nr = len(ticks.nr), len(size)
+        heat = view.counts.weighed(blocks.reshape(-1), ticks.parts)
         parts = heat[nr:] - heat[:nr]
         warm = parts[:, :nr_groups] + parts[:, nr_groups:]
-        decided = np.maximum(size - outer, 1)
-        chance = warm.T * (view.addresses.slot_bytes / decided)
-        drawn = self._undecided(outer / size, ticks.nr)
-        if drawn is None:
-            return self._draw(np.broadcast_to(ticks.nr[:, None], chance.shape), chance)
-        cells, counts = drawn
-        left = np.repeat(ticks.nr, nr)
-        left[cells] -= counts
-        hits = self._draw(left.reshape(chance.shape), chance)
-        group, region = np.divmod(np.repeat(cells, counts), nr)
-        inner_low, inner_high = first * block, last * block
-        hits += self._outer_hits(view, (low, high, inner_low, inner_high), group, region, ticks)
+        chance = warm.T * (slot_bytes / np.maximum(size - outer, 1))
+        cells, left = self._undecided(share, ticks.nr)
+        hits = self._draw(left, chance)
+        if len(cells):
+            left = np.where(inner > 0, (blocks[0] << shift) - low, outer)
+            group, region = np.divmod(cells, nr) if nr_groups > 1 else (0, cells)
+            offset = (self.rng.random(len(cells)) * outer.take(region)).astype(np.int64)
+            offset += low.take(region) + inner.take(region) * (offset >= left.take(region))
+            hits += self._outer_hits(view, offset // slot_bytes, group, region, nr, ticks)
         return hits
+
+    def _undecided(self, share: np.ndarray, nr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ticks whose page lies in a partial block: binomials, by the place of the first success.
+
+        That is geometric, and most regions have none.
+
+        Returns
+        -------
+        cells : int64[N]
+            Place in [G, R] of each such tick.
+        left : int64[G, R]
+            Number of the other ticks.
+        """
+        u = self.rng.random((len(nr), len(share)))
+        left = nr[:, None].repeat(len(share), axis=1)
+        cells = (u < share * nr[:, None]).reshape(-1).nonzero()[0]  # (1 - f)^n >= 1 - n f
+        if not len(cells):
+            return cells, left
+        ticks = left.reshape(-1).take(cells)
+        some = share.take(cells % len(share) if len(nr) > 1 else cells)
+        first = np.log1p(-u.reshape(-1).take(cells)) / np.log1p(-np.minimum(some, ALMOST_ONE))
+        rest = ticks - 1 - first.astype(np.int64)
+        found = (rest >= 0).nonzero()[0]
+        cells = cells.take(found)
+        counts = self.rng.binomial(rest.take(found), some.take(found)) + 1
+        left.reshape(-1)[cells] -= counts
+        return cells.repeat(counts), left
 
     def _draw(self, nr: np.ndarray, chance: np.ndarray) -> np.ndarray:
         """int64[R]: successes of binomials, summed over groups (int64[G, R], float64[G, R])."""
         np.minimum(chance, 1.0, out=chance)
-        if len(chance) == 1:
-            alone: np.ndarray = self.rng.binomial(nr[0], chance[0])
-            return alone
-        if (nr <= 1).all():
-            drawn = self.rng.random(chance.shape) < chance * nr
-        else:
-            drawn = self.rng.binomial(nr, chance)
-        hits: np.ndarray = drawn.sum(axis=0)
+        if len(chance) > 2 and (nr <= 1).all():
+            hits: np.ndarray = (self.rng.random(chance.shape) < chance * nr).sum(axis=0)
+            return hits
+        hits = self.rng.binomial(nr[-1], chance[-1])
+        for own, p in zip(nr[:-1], chance[:-1], strict=True):
+            # the first tick after a pause is alone where a timer wheel sets the pace
+            alone = own.max() <= 1
+            hits += self.rng.random(len(p)) < own * p if alone else self.rng.binomial(own, p)
         return hits
-
-    def _undecided(self, share: np.ndarray, nr: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Numbers of ticks whose page lies in a partial block: places in [G, R], and how many.
-
-        Binomial by its first success: the place of that is geometric, and most regions have none.
-        None at all: None.
-        """
-        u = self.rng.random((len(nr), len(share)))
-        cells = np.flatnonzero(u < share * nr[:, None])  # (1 - f)^n >= 1 - n f
-        if not len(cells):
-            return None
-        group, region = np.divmod(cells, len(share))
-        u, share, nr = u.reshape(-1)[cells], share[region], nr[group]
-        first = np.log1p(-u) // np.log1p(-np.minimum(share, 1 - 2.0**-53)) + 1
-        some = first <= nr
-        cells, share = cells[some], share[some]
-        counts = 1 + self.rng.binomial((nr[some] - first[some]).astype(np.int64), share)
-        return (cells, counts) if len(cells) else None
 
     def _outer_hits(
         self,
         view: View,
-        places: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-        group: np.ndarray,
+        slots: np.ndarray,
+        group: np.ndarray | int,
         region: np.ndarray,
+        nr: int,
         ticks: Ticks,
     ) -> np.ndarray:
-        """int64[R]: hits of ticks in partial blocks, their pages drawn.
-
-        Parameters
-        ----------
-        view : View
-        places : four of int64[R]
-            Bounds of the regions on the line of slots, and of their whole blocks.
-        group, region : int64[N]
-            Of each tick.
-        ticks : Ticks
-        """
-        nr = len(places[0])
-        low, high, inner_low, inner_high = (place[region] for place in places)
-        left = np.where(inner_low < inner_high, inner_low, high) - low
-        right = np.where(inner_low < inner_high, high - inner_high, 0)
-        offset = (self.rng.random(len(region)) * (left + right)).astype(np.int64)
-        offset += np.where(offset < left, low, inner_high - left)
-        pages = view.pages_at(offset // view.addresses.slot_bytes)
-        chance = ticks.probability[group, self.law.space.class_of[pages]]
-        hit = self.rng.random(len(region)) < np.where(pages >= 0, chance, 0.0)
+        """int64[R]: hits of ticks whose slots were drawn (int64[N]; each its group and region)."""
+        pages = view.pages_at(slots)
+        chance = ticks.probability[group, self.law.space.class_of.take(pages)]
+        hit = self.rng.random(len(slots)) < chance
+        hit &= pages >= 0
         return np.bincount(region[hit], minlength=nr)
 
     # -- twin: every tick's page -------------------------------------------------------------------
@@ -197,19 +200,27 @@ class AccessedBits:
         ticks: Ticks,
         window: Ticking,
     ) -> np.ndarray:
-        nr_ticks, nr_regions = len(ticks.group), len(size)
-        offset = (self.rng.random((nr_ticks, nr_regions)) * size).astype(np.int64)
-        mapped = offset < (high - low)
-        tick, region = np.nonzero(mapped)
-        slots = (low[region] + offset[tick, region]) // view.addresses.slot_bytes
-        pages = view.pages_at(slots)
-        present = pages >= 0
-        tick, region, pages = tick[present], region[present], pages[present].astype(np.int64)
+        """Hits of pages drawn for every tick and region, in one array."""
+        nr_ticks, nr = len(ticks.group), len(size)
+        offset = (self.rng.random((nr_ticks, nr)) * size).astype(np.int64)
+        length = high - low
+        cells = None  # places in [T, R] of what is looked at; None: all
+        if (length < size).any():  # what is not mapped is as if behind what is
+            cells = (offset < length).reshape(-1).nonzero()[0]
+        offset += low
+        slots = offset.reshape(-1) if cells is None else offset.reshape(-1)[cells]
+        pages = view.pages_at(slots // view.addresses.slot_bytes)
+        if len(pages) and pages.min() < 0:
+            present = (pages >= 0).nonzero()[0]
+            cells = present if cells is None else cells[present]
+            pages = pages[present]
+        if cells is None:
+            cells = np.arange(nr_ticks * nr)
+        tick = cells // nr
         hit = self.law.touched(pages, tick, ticks, self.rng)
         if self.law.cleared_at is not None:
-            heads = self.law.space.folio_heads(pages)
-            self.law.note_checked(heads, window.ends_ns[tick], hit)
-        return np.bincount(region[hit], minlength=nr_regions)
+            self.law.note_checked(self.law.space.folio_heads(pages), window.ends_ns, tick, hit)
+        return np.bincount((cells - tick * nr)[hit], minlength=nr)
 
     # -- first touches within a tick ---------------------------------------------------------------
 

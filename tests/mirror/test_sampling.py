@@ -279,7 +279,7 @@ def test_young_is_what_came_since_the_bit_was_cleared(stamps, now, speeds):
     law.track_bits()
     heads = np.arange(len(stamps))
     cleared = np.array([max(s, 1) for s in stamps]) * STAMP_NS
-    law.note_checked(heads, cleared, np.array(stamps) < 0)
+    law.note_checked(heads, cleared, np.arange(len(heads)), np.array(stamps) < 0)
     chance = law.young_chance(heads, now * STAMP_NS)
     for page, stamp in enumerate(stamps):
         if stamp < 0:

@@ -417,11 +417,11 @@ def test_a_page_that_monitoring_saw_cleared_is_young_by_what_came_since():
     eye.set_rates(0, eye.spread_rates(1024 / TICK))
     eye.law.track_bits()
     heads = np.arange(1024)
-    eye.law.note_checked(heads, np.full(1024, 4 * TICK), np.zeros(1024, bool))
+    eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, int), np.zeros(1024, bool))
     rng, rounds = Seeds(16).stream("young"), 200
     young = 0
     for _ in range(rounds):
-        eye.law.note_checked(heads, np.full(1024, 4 * TICK), np.zeros(1024, bool))
+        eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, int), np.zeros(1024, bool))
         young += int(eye.law.test_and_clear_young(heads, 6 * TICK, rng).sum())
     chance = 1 - np.exp(-2)
     assert (
