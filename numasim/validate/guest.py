@@ -16,7 +16,7 @@ from numasim.seeds import Seeds
 from numasim.validate.asked import asked
 from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
-from numasim.validate.hardware import topology_of
+from numasim.validate.hardware import FAULT_NS, topology_of
 from numasim.validate.model import Model
 from numasim.validate.recording import Recording
 from numasim.validate.setup import AccessRecord, Command, ProgramRecord, RegionRecord
@@ -103,7 +103,8 @@ def _ns(at: str) -> int:
 
 
 def _start_s(program: ProgramRecord) -> float:
-    took = program.populate_s if program.populate_s >= 0 else 0.0
+    pages = sum(region.pages for region in program.regions)
+    took = program.populate_s if program.populate_s >= 0 else pages * FAULT_NS / 1e9
     return program.ready_s - took
 
 

@@ -80,11 +80,15 @@ def _flush_us(setup: Setup) -> int:
     return min([f for f in flushes if f], default=NATURAL_FLUSH_US)
 
 
+FAULT_NS = 25_000
+"""A first touch where a recording does not tell how long populating took; measured in E3e."""
+
+
 def _fault_ns(setup: Setup) -> int:
     """Time of a first touch, from how long populating took."""
     known = [p for p in setup.programs if p.populate_s > 0]
     pages = sum(r.pages for p in known for r in p.regions)
-    return round(sum(p.populate_s for p in known) * 1e9 / pages) if pages else 25_000
+    return round(sum(p.populate_s for p in known) * 1e9 / pages) if pages else FAULT_NS
 
 
 def _node(setup: Setup, n: int, home: list[int]) -> dict[str, Any]:
