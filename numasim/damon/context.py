@@ -139,7 +139,7 @@ class ContextState:
     @property
     def regions(self) -> tuple[Regions, ...]:
         """The regions of all targets, in order."""
-        return tuple(target.regions for target in self.targets)
+        return tuple([target.regions for target in self.targets])
 
     @property
     def nr_regions(self) -> int:
@@ -262,15 +262,16 @@ class ContextState:
         columns = self.regions
         if len(columns) == 1:
             start, end = columns[0].start, columns[0].end
+            target = np.zeros(len(start), dtype=np.int64)
         else:
             start = np.concatenate([r.start for r in columns] or [np.empty(0, np.int64)])
             end = np.concatenate([r.end for r in columns] or [np.empty(0, np.int64)])
-        target = np.repeat(np.arange(len(columns)), [len(r) for r in columns])
+            target = np.repeat(np.arange(len(columns)), [len(r) for r in columns])
         hits = self.source.hits(start, end, target, window)
         addr = getattr(self.source, "sampling_addr", None)
         first = 0
         for regions in columns:
-            after = first + len(regions)
+            after = first + len(regions.start)
             regions.nr_accesses = regions.nr_accesses + hits[first:after]
             if addr is not None:
                 regions.sampling_addr = addr[first:after]

@@ -20,7 +20,7 @@ from numasim.damon.arith import INT64_MAX, U32, U64
 from numasim.damon.compiled import KERNELS
 from numasim.damon.regions import COLUMNS, Regions, nr_regions
 
-FEW_REGIONS = 128  # up to here a walk in plain Python is faster than arrays
+FEW_REGIONS = 96  # up to here a walk in plain Python is faster than arrays
 _FEW_LANES = 4  # the same for a step of all lanes
 _MOST_STEPS_PER_LANE = 3  # of all lanes taken together; beyond, chains are long and few
 _LONG_CHAIN = 6  # regions of a chain for which lanes are not worth it
@@ -74,62 +74,56 @@ def merge_pass(regions: Regions, threshold: int, sz_limit: int, count_age: bool)
         out = np.empty((len(COLUMNS), len(regions)), dtype=np.int64)
         regions.adopt(out, compiled.merge(*regions.columns(), threshold, limit, count_age, out))
         return
-    if len(regions) <= FEW_REGIONS:
-        merge_listed(regions, threshold, limit, count_age)
-        return
     if count_age:
         update_ages(regions, threshold)
-    merge_in_lanes(regions, threshold, limit)
+    if len(regions) <= FEW_REGIONS:
+        merge_listed(regions, threshold, limit)
+    else:
+        merge_in_lanes(regions, threshold, limit)
 
 
 def update_ages(regions: Regions, threshold: int) -> None:
     """Ages one window on: 0 where the access pattern changed (section 6.1)."""
     score, last = regions.nr_accesses, regions.last_nr_accesses
-    same = np.abs(score - last) <= threshold
-    same &= (score == 0) == (last == 0)
+    if threshold:
+        same = np.abs(score - last) <= threshold
+        same &= (score == 0) == (last == 0)
+    else:
+        same = score == last
     age = regions.age + 1
     age &= U32
     age *= same.astype(np.int64)
     regions.age = age
 
 
-def merge_listed(regions: Regions, threshold: int, limit: int, count_age: bool) -> None:
+def merge_listed(regions: Regions, threshold: int, limit: int) -> None:
     """The walk region by region, on plain lists; parameters as of `merge_pass`."""
-    columns = (regions.start, regions.end, regions.nr_accesses, regions.last_nr_accesses)
-    ages = regions.age.tolist()
+    columns = (regions.start, regions.end, regions.nr_accesses, regions.age)
     kept: list[int] = []
-    ends: list[int] = []
-    nrs: list[int] = []
-    grown_ages: list[int] = []
+    chains: list[tuple[int, int, int, int]] = []  # place among the kept, end, nr_accesses, age
+    grown = False
     end_left, sz_left, nr_left, age_left = -1, 0, 0, 0  # nothing begins at -1
-    for i, (start, end, nr, last) in enumerate(zip(*[c.tolist() for c in columns], strict=True)):
-        age = ages[i]
-        if count_age:
-            same = -threshold <= nr - last <= threshold and (nr == 0) == (last == 0)
-            age = (age + 1) & U32 if same else 0
+    for i, (start, end, nr, age) in enumerate(zip(*[c.tolist() for c in columns], strict=True)):
         size = end - start
-        if start == end_left and -threshold <= nr - nr_left <= threshold:
-            total = sz_left + size
-            if total <= limit:
-                if nr or nr_left:
-                    nrs[-1] = nr_left = ((nr_left * sz_left + nr * size) & U64) // total
-                if age or age_left:
-                    age_left = ((age_left * sz_left + age * size) & U64) // total
-                    grown_ages[-1] = age_left
-                ends[-1] = end_left = end
-                sz_left = total
-                continue
+        total = sz_left + size
+        if start == end_left and -threshold <= nr - nr_left <= threshold and total <= limit:
+            if nr or nr_left:
+                nr_left = ((nr_left * sz_left + nr * size) & U64) // total
+            if age or age_left:
+                age_left = ((age_left * sz_left + age * size) & U64) // total
+            end_left, sz_left, grown = end, total, True
+            continue
+        if grown:
+            chains.append((len(kept) - 1, end_left, nr_left, age_left))
+            grown = False
         kept.append(i)
-        ends.append(end)
-        nrs.append(nr)
-        grown_ages.append(age)
         end_left, sz_left, nr_left, age_left = end, size, nr, age
-    if len(kept) < len(ages):
+    if grown:
+        chains.append((len(kept) - 1, end_left, nr_left, age_left))
+    if chains:
         regions.take(np.array(kept))
-        regions.end = np.array(ends, dtype=np.int64)
-        regions.nr_accesses = np.array(nrs, dtype=np.int64)
-    if count_age or len(kept) < len(ages):
-        regions.age = np.array(grown_ages, dtype=np.int64)
+        at, ends, nrs, ages = np.array(chains, dtype=np.int64).T
+        regions.end[at], regions.nr_accesses[at], regions.age[at] = ends, nrs, ages
 
 
 def merge_in_lanes(regions: Regions, threshold: int, limit: int) -> None:
@@ -146,7 +140,7 @@ def merge_in_lanes(regions: Regions, threshold: int, limit: int) -> None:
     if not len(heads):
         return
     if _chains_are_long(begins, len(heads), int(end[-1]) - int(start[0]), limit):
-        merge_listed(regions, threshold, limit, False)
+        merge_listed(regions, threshold, limit)
         return
     lanes = _Lanes(size, nr, regions.age, touching, threshold, limit, heads)
     lanes.grow()

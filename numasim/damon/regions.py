@@ -160,7 +160,7 @@ def insert_cuts(regions: Regions, index: np.ndarray, addr: np.ndarray) -> None:
 
 def nr_regions(targets: Iterable[Regions]) -> int:
     """Number of regions over all targets."""
-    return sum(len(regions) for regions in targets)
+    return sum([len(regions.start) for regions in targets])
 
 
 def raw_size_limit(targets: Iterable[Regions], min_nr_regions: int, min_region_sz: int) -> int:

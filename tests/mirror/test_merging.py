@@ -42,6 +42,12 @@ def made(kind: str, count: int, seed: int, bits: int = 20) -> list[tuple[int, ..
     return list(zip(*(c.tolist() for c in (end - size, end, nr, last, age)), strict=True))
 
 
+def listed(regions: Regions, threshold: int, limit: int, count_age: bool) -> None:
+    if count_age:
+        update_ages(regions, threshold)
+    merge_listed(regions, threshold, limit)
+
+
 def in_lanes(regions: Regions, threshold: int, limit: int, count_age: bool) -> None:
     if count_age:
         update_ages(regions, threshold)
@@ -61,7 +67,7 @@ def lanes_only(monkeypatch):
     monkeypatch.setattr(merging, "_chains_are_long", lambda *_: False)
 
 
-@pytest.mark.parametrize("way", [merge_pass, merge_listed, in_lanes])
+@pytest.mark.parametrize("way", [merge_pass, listed, in_lanes])
 @pytest.mark.parametrize("pages", [0, 500, 2_000, 10_000, 10**9])
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_regions(kind, pages, way):
@@ -84,7 +90,7 @@ def test_lanes_of_long_chains(kind, pages):
 
 
 @pytest.mark.usefixtures("lanes_only")
-@pytest.mark.parametrize("way", [merge_listed, in_lanes])
+@pytest.mark.parametrize("way", [listed, in_lanes])
 def test_means_wrap_as_64_bits_do(way):
     table = [(s << 30, e << 30, nr, last, age) for s, e, nr, last, age in made("idle", 60, 0, 32)]
     regions = Regions(table)
@@ -101,7 +107,7 @@ def test_any_regions(table, threshold, limit, count_age, guess):
     rows, _ = table
     plain = twin.from_rows(rows)
     twin.merge_pass(plain, threshold, limit, count_age)
-    for way in (merge_listed, in_lanes):
+    for way in (listed, in_lanes):
         regions = Regions(rows)
         with pytest.MonkeyPatch.context() as patch:
             if guess:
