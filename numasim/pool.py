@@ -21,6 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from numasim.errors import ConfigError, NumasimError, Problem
 from numasim.provenance import provenance
@@ -44,6 +45,27 @@ class Task:
     def key(self) -> tuple[str, int]:
         """Policy and seed."""
         return self.policy, self.scenario.seed
+
+    def outcome(self) -> Outcome:
+        """Run it, or load it if it was saved."""
+        if self.folder is not None and is_saved(self.scenario, self.folder):
+            return Outcome(self.key, Result.load(self.folder).summary(), loaded=True)
+        result = run_scenario(self.scenario)
+        if self.folder is not None:
+            result.save(self.folder)
+        kept = result if self.folder is None else None
+        return Outcome(self.key, result.summary(), kept)
+
+
+class Job(Protocol):
+    """Anything that can be done in another process: it is pickled, and so is its outcome."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What it is, and its seed; no two of a call have the same."""
+
+    def outcome(self) -> Outcome:
+        """Do it."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +101,14 @@ def available_cores() -> int:
 
 
 def run_all(
-    tasks: Sequence[Task], workers: int | None = None, on_done: OnDone | None = None
+    tasks: Sequence[Job], workers: int | None = None, on_done: OnDone | None = None
 ) -> dict[tuple[str, int], Outcome]:
     """Do all tasks; those that fail do not stop the others.
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of Job
+        Such as `Task`.
     workers : int, optional
         Processes; all available cores if None. One works in this process.
     on_done : callable, optional
@@ -115,16 +138,10 @@ def run_all(
     return {task.key: found[task.key] for task in tasks}
 
 
-def do(task: Task) -> Outcome:
-    """Run one task, or load it if it was saved; whatever goes wrong is part of the outcome."""
+def do(task: Job) -> Outcome:
+    """Do one task; whatever goes wrong is part of the outcome."""
     try:
-        if task.folder is not None and is_saved(task.scenario, task.folder):
-            return Outcome(task.key, Result.load(task.folder).summary(), loaded=True)
-        result = run_scenario(task.scenario)
-        if task.folder is not None:
-            result.save(task.folder)
-        kept = result if task.folder is None else None
-        return Outcome(task.key, result.summary(), kept)
+        return task.outcome()
     except NumasimError as error:
         return Outcome(task.key, error=str(error))
     except Exception:
@@ -144,12 +161,12 @@ def is_saved(scenario: Scenario, folder: Path) -> bool:
 # -- one after the other, or side by side --------------------------------------------------------
 
 
-def _serially(tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
+def _serially(tasks: Sequence[Job]) -> Generator[Outcome, None, None]:
     for task in tasks:
         yield do(task)
 
 
-def _in_parallel(tasks: Sequence[Task], workers: int) -> Generator[Outcome, None, None]:
+def _in_parallel(tasks: Sequence[Job], workers: int) -> Generator[Outcome, None, None]:
     parcels = [pickle.dumps(task) for task in tasks]
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
@@ -172,7 +189,7 @@ def _in_parallel(tasks: Sequence[Task], workers: int) -> Generator[Outcome, None
         raise
 
 
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+def _outcome(future: Future[Outcome], task: Job) -> Outcome:
     try:
         return future.result()
     except BrokenProcessPool:
