@@ -246,7 +246,7 @@ class Law:
         assert self.cleared_at is not None
         stamps = np.maximum(times_ns // STAMP_NS, 1).astype(np.uint32)[tick]
         stamps[hit] = KNOWN_YOUNG
-        self.cleared_at[heads] = stamps
+        self.cleared_at[heads] = stamps  # of equal indices the last is kept
 
     def note_first_touch(self, first: np.ndarray) -> None:
         """Pages that were just faulted in are young."""

@@ -219,7 +219,9 @@ class AccessedBits:
         tick = cells // nr
         hit = self.law.touched(pages, tick, ticks, self.rng)
         if self.law.cleared_at is not None:
-            self.law.note_checked(self.law.space.folio_heads(pages), window.ends_ns, tick, hit)
+            space = self.law.space
+            heads = space.folio_heads(pages) if (space.pages_per_bit > 1).any() else pages
+            self.law.note_checked(heads, window.ends_ns, tick, hit)
         return np.bincount((cells - tick * nr)[hit], minlength=nr)
 
     # -- first touches within a tick ---------------------------------------------------------------

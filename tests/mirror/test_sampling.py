@@ -193,7 +193,8 @@ def test_chances_of_ticks_are_those_of_each_tick_alone(course, spans):
     for t in range(len(starts)):
         pair = law.exposure.at(np.array([starts[t], ends[t]]))
         want = 1 - np.exp(-(pair[1] - pair[0]))
-        np.testing.assert_allclose(ticks.probability[ticks.group[t]], want, rtol=1e-9, atol=1e-15)
+        # the difference of what came before loses digits
+        np.testing.assert_allclose(ticks.probability[ticks.group[t]], want, rtol=1e-9, atol=1e-10)
 
 
 @quick

@@ -412,6 +412,75 @@ def test_hits_and_passing_young_are_jointly_those_of_a_page_by_page_simulation(p
     assert alike(ours, plain) > LEVEL
 
 
+TWO_PASSES = [
+    pytest.param("hot_cold", 0.3, 3000),
+    pytest.param("zipf", 0.5, 3000),
+    pytest.param("hot_cold", 0.3, 30_000, marks=pytest.mark.slow),
+    pytest.param("zipf", 0.5, 30_000, marks=pytest.mark.slow),
+    pytest.param("zipf", 0.05, 30_000, marks=pytest.mark.slow),
+]
+PAGE_RATES = {
+    "hot_cold": np.repeat([4.0, 0.0], [3, 9]),
+    "zipf": 12 / np.arange(1, 13) / (1 / np.arange(1, 13)).sum(),
+}
+SECOND = ((0, 3), (3, 12))  # regions of the second window, and where each page lies then
+MOVED = np.array([9, 10, 11, 3, 4, 5, 6, 7, 8, 0, 1, 2])
+FILTERED = slice(0, 6)  # frames whose pages the filter looks at
+
+
+@pytest.mark.parametrize(("spread", "per_tick", "rounds"), TWO_PASSES)
+def test_bits_are_remembered_while_regions_change_and_pages_move(spread, per_tick, rounds):
+    """Two windows over twelve frames, the filter after each: hits and young pages, jointly.
+
+    Between the windows one region is cut and the first pages change places with the last. The
+    plain simulation keeps the touches of every page and never aggregates anything.
+    """
+    rates, nr_ticks = PAGE_RATES[spread] * per_tick / TICK, 4
+    windows = [(np.arange(12), ((0, 12),)), (MOVED, SECOND)]
+    shape = (nr_ticks + 1, 7, nr_ticks + 1, nr_ticks + 1, 7)
+    plain, ours = np.zeros(shape, int), np.zeros(shape, int)
+    rng, span = np.random.default_rng(17), 2 * nr_ticks * TICK
+    for _ in range(rounds):
+        touches = [np.sort(rng.random(rng.poisson(r * span))) * span for r in rates]
+        cleared = np.full(12, -1.0)
+        seen: list[int] = []
+        for number, (page_in, regions) in enumerate(windows):
+            hits = [0] * len(regions)
+            for k in range(number * nr_ticks, (number + 1) * nr_ticks):
+                for region, (low, high) in enumerate(regions):
+                    page = page_in[rng.integers(low, high)]
+                    cleared[page] = k * TICK
+                    hits[region] += young(touches[page], cleared[page], (k + 1) * TICK)
+            end = (number + 1) * nr_ticks * TICK
+            tested = page_in[FILTERED]
+            seen += [*hits, sum(young(touches[page], cleared[page], end) for page in tested)]
+            cleared[tested] = end
+        plain[tuple(seen)] += 1
+    eye = Eye([worlds.mapping("m", "48 KiB")], [])
+    kinds, classes = np.unique(rates, return_inverse=True)
+    eye.space.class_of[:12] = classes
+    eye.space.pages_per_bit = np.ones(len(kinds), int)
+    eye.law.nr_classes = len(kinds)
+    eye.law.exposure = type(eye.law.exposure)(len(kinds))
+    eye.law.exposure.set_rates(0, kinds)
+    eye.law.track_bits()
+    place = np.arange(12)
+    eye.view.pages_at = lambda slots: place[slots]
+    source, rng = eye.source(False, 18), Seeds(19).stream("young")
+    for _ in range(rounds):
+        eye.law.note_first_touch(np.arange(12))
+        seen = []
+        for number, (page_in, regions) in enumerate(windows):
+            place[:] = page_in
+            start, end = BASE + 4096 * np.array(regions).T
+            ticks = window(nr_ticks, number * nr_ticks * TICK)
+            seen += source.hits(start, end, np.zeros(len(regions), int), ticks).tolist()
+            now = (number + 1) * nr_ticks * TICK
+            seen.append(int(eye.law.test_and_clear_young(place[FILTERED].copy(), now, rng).sum()))
+        ours[tuple(seen)] += 1
+    assert alike(ours, plain) > LEVEL
+
+
 def test_a_page_that_monitoring_saw_cleared_is_young_by_what_came_since():
     eye = spread_eye({"pattern": "uniform"}, "4 MiB")
     eye.set_rates(0, eye.spread_rates(1024 / TICK))
