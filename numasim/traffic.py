@@ -153,6 +153,12 @@ class BlockCounts:
         between: np.ndarray = self.before(last) - self.before(first)
         return between
 
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """uint16[B, C] and float64[B / `GROUP_BLOCKS` + 1, C]: what `before` adds up."""
+        if self._any_dirty:
+            self._refresh()
+        return self._inner, self._outer
+
     def weighed(self, blocks: np.ndarray, parts: np.ndarray) -> np.ndarray:
         """float64[N, 2G]: weight of all pages before each given block index.
 

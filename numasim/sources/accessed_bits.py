@@ -11,8 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from numasim.damon.compiled import KERNELS
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
+from numasim.traffic import GROUP_BLOCKS
 from numasim.view import View
 
 ALMOST_ONE = 1 - 2.0**-53
@@ -108,25 +110,35 @@ class AccessedBits:
         low, high = line
         slot_bytes = view.addresses.slot_bytes
         shift = (view.counts.block_slots * slot_bytes).bit_length() - 1
-        blocks = line.copy()
-        blocks[0] += (1 << shift) - 1
-        blocks >>= shift
-        np.maximum(blocks[1], blocks[0], out=blocks[1])
-        inner = (blocks[1] - blocks[0]) << shift
-        outer = high - low
-        outer -= inner
-        share = outer / size
+        nr_groups, nr = len(ticks.nr), len(size)
+        compiled = KERNELS.ready
+        if compiled is not None:
+            places, floats = np.empty((3, nr), np.int64), np.empty((1 + nr_groups, nr))
+            parts = np.ascontiguousarray(ticks.parts.T)
+            tables = (*view.counts.tables(), GROUP_BLOCKS, parts)
+            compiled.chances(line, size, shift, slot_bytes, *tables, places, floats)
+            (begin, inner, outer), share, chance = places, floats[0], floats[1:]
+        else:
+            blocks = line.copy()
+            blocks[0] += (1 << shift) - 1
+            blocks >>= shift
+            np.maximum(blocks[1], blocks[0], out=blocks[1])
+            begin = blocks[0] << shift
+            inner = (blocks[1] << shift) - begin
+            outer = high - low
+            outer -= inner
+            share = outer / size
         if share.sum() > MOSTLY * len(size):
             return self._by_page(view, low, high, size, ticks, window)
-        nr_groups, nr = len(ticks.nr), len(size)
-        heat = view.counts.weighed(blocks.reshape(-1), ticks.parts)
-        parts = heat[nr:] - heat[:nr]
-        warm = parts[:, :nr_groups] + parts[:, nr_groups:]
-        chance = warm.T * (slot_bytes / np.maximum(size - outer, 1))
+        if compiled is None:
+            heat = view.counts.weighed(blocks.reshape(-1), ticks.parts)
+            parts = heat[nr:] - heat[:nr]
+            warm = parts[:, :nr_groups] + parts[:, nr_groups:]
+            chance = warm.T * (slot_bytes / np.maximum(size - outer, 1))
         cells, left = self._undecided(share, ticks.nr)
         hits = self._draw(left, chance)
         if len(cells):
-            left = np.where(inner > 0, (blocks[0] << shift) - low, outer)
+            left = np.where(inner > 0, begin - low, outer)
             group, region = np.divmod(cells, nr) if nr_groups > 1 else (0, cells)
             offset = (self.rng.random(len(cells)) * outer.take(region)).astype(np.int64)
             offset += low.take(region) + inner.take(region) * (offset >= left.take(region))
