@@ -146,10 +146,21 @@ class Zone:
 
 @dataclass(frozen=True, config=CONFIG)
 class OtherMemory:
-    """Memory on a node that is not the workload's: kernel, page cache, other programs."""
+    """Memory on a node that is not the workload's: kernel, page cache, other programs.
+
+    Attributes
+    ----------
+    bytes : int
+        In use by others.
+    reclaimable_bytes : int
+        Of these, what reclaim can drop (page cache).
+    atomic_reserve : int
+        Free bytes that the kernel keeps for high-order atomic allocations: nobody else gets them.
+    """
 
     bytes: Bytes = 0
     reclaimable_bytes: Bytes = 0
+    atomic_reserve: Bytes = 0
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -147,6 +147,8 @@ class Memory:
         self._others: dict[tuple[int, str], list[np.ndarray]] = {}
         for nid, node in enumerate(self.topology.nodes):
             other = node.other_memory
+            for zone in self.zones_of_node(nid)[-1:]:
+                zone.kept = other.atomic_reserve // self.frame_bytes
             kept = -(-other.bytes // self.frame_bytes) - other.reclaimable_bytes // self.frame_bytes
             for nr, reclaimable in (
                 (kept, False),
@@ -216,7 +218,8 @@ class Memory:
         for zone in reversed(self.zones_of_node(nid)):
             others = self._others.setdefault((nid, zone.name), [])
             if excess > 0:
-                nr = min(excess, zone.free)
+                least = zone.marks.min + zone.reserve + zone.kept  # others get no more, either
+                nr = max(0, min(excess, zone.free - least))
                 part = zone.frames.take(nr)
                 self.page_of[part] = OTHER
                 zone.free -= nr
@@ -306,7 +309,7 @@ class Memory:
                 for zone in reversed(self.zones_of_node(nid)):
                     if nr <= 0:
                         break
-                    floor = getattr(zone.marks, mark) + zone.reserve
+                    floor = getattr(zone.marks, mark) + zone.reserve + zone.kept
                     part = (
                         self._take(zone, nr, floor, cpu)
                         if size == 1

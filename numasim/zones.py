@@ -20,7 +20,8 @@ class ZoneState:
     free: int
     frames: FreeFrames
     marks: Watermark = field(default_factory=lambda: Watermark(0, 0, 0, 0))
-    reserve: int = 0
+    reserve: int = 0  # frames kept for requests that can use no zone above
+    kept: int = 0  # free frames that only high-order atomic requests get
     in_pcp: int = 0
     pcp_of: str = ""
     refills: int = 0

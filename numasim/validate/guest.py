@@ -18,6 +18,7 @@ from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
 from numasim.validate.hardware import FAULT_NS, topology_of
 from numasim.validate.model import Model
+from numasim.validate.others import room_left
 from numasim.validate.recording import Recording
 from numasim.validate.setup import AccessRecord, Command, ProgramRecord, RegionRecord
 
@@ -26,7 +27,6 @@ SYSCTL = re.compile(r"/proc/sys/vm/(min_free_kbytes|watermark_scale_factor)$")
 HARMLESS = re.compile(r"/sys/kernel/mm/numa/demotion_enabled$")
 BUSY_PAGES = (1, 2, 16, 17, 69, 100, 124, 153, 178, 199, 200, 202, 204)
 """Pages of the recorded program's own text, data and heap that it uses all the time (HINTS 2)."""
-SMOOTH_ROWS = 5  # free memory and page counts of a row are read one after the other
 
 
 class NotSimulated(ConfigError):
@@ -257,15 +257,17 @@ def _events(recording: Recording, zero_s: float) -> list[dict[str, Any]]:
             found.append({"at": _at(max(at, command.start_s) + 1e-3, zero_s), "damo": command.text})
         elif command.text.startswith("damo "):
             found.append({"at": _at(command.end_s, zero_s), "damo": command.text})
-    return found + _available(recording, zero_s)
+    for t, node, size in room_left(recording, min(map(_start_s, recording.setup.programs))):
+        found.append({"at": _at(t, zero_s), "available": {node: f"{size} B"}})
+    return found
 
 
 def _starts(recording: Recording) -> list[float]:
     """Instants at which the kdamonds of each start command began: a window before they reported."""
     starts = [c for c in recording.setup.commands if c.text.startswith("damo start")]
     found = []
-    for command, following in zip(starts, [*starts[1:], None], strict=True):
-        until = math.inf if following is None else following.start_s
+    for i, command in enumerate(starts):
+        until = starts[i + 1].start_s if i + 1 < len(starts) else math.inf
         own = [k for k in recording.kdamonds if command.start_s < k.snapshots[0].t_s < until]
         begins = [k.snapshots[0].t_s - _first_window_s(k.snapshots) for k in own]
         at = min(begins, default=command.end_s)
@@ -286,24 +288,3 @@ def _write(command: Command, zero_s: float) -> list[dict[str, Any]]:
     if HARMLESS.search(command.text) or str(command.value) in ("0", "false", "N"):
         return []
     raise NotSimulated(Problem(command.text, f"set to {command.value} is not simulated yet"))
-
-
-def _available(recording: Recording, zero_s: float) -> list[dict[str, Any]]:
-    """Memory that everybody else left on each node, row by row of the recorder."""
-    table = recording.timeline
-    found: list[dict[str, Any]] = []
-    begins = min(_start_s(program) for program in recording.setup.programs)
-    columns = [str(c) for c in table if str(c).startswith("pages.")]
-    for nid in range(recording.setup.nr_nodes):
-        if f"n{nid}.MemFree_kB" not in table:
-            continue
-        free = table[f"n{nid}.MemFree_kB"] * 1024
-        own = [c for c in columns if c.endswith(f".N{nid}")]
-        used = table[own].sum(axis=1) * PAGE
-        known = table[columns].notna().any(axis=1) if columns else used.notna() & False
-        used = used.where(known).where(table.index > begins, 0.0)
-        room = (free + used).dropna()
-        smooth = room.rolling(SMOOTH_ROWS, center=True, min_periods=1).median()
-        for t, size in zip(smooth.index.to_numpy(float), smooth.to_numpy(float), strict=True):
-            found.append({"at": _at(t, zero_s), "available": {f"node{nid}": f"{int(size)} B"}})
-    return found

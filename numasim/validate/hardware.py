@@ -6,6 +6,7 @@ from typing import Any
 
 from numasim.layout import merge_ranges
 from numasim.validate.model import Model
+from numasim.validate.others import atomic_reserve
 from numasim.validate.recording import Recording
 from numasim.validate.setup import Setup
 
@@ -44,7 +45,7 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
                 f"node{m}": f"{ns:g} ns" for (i, m), ns in setup.latency_ns.items() if i == n
             }
     home = [n for n, cpus in enumerate(setup.cpus_of_node) if cpus]
-    nodes = [_node(setup, n, home) for n in range(setup.nr_nodes)]
+    nodes = [_node(recording, n, home) for n in range(setup.nr_nodes)]
     found: dict[str, Any] = {
         "name": "recorded_machine",
         "nodes": nodes,
@@ -91,7 +92,8 @@ def _fault_ns(setup: Setup) -> int:
     return round(sum(p.populate_s for p in known) * 1e9 / pages) if pages else FAULT_NS
 
 
-def _node(setup: Setup, n: int, home: list[int]) -> dict[str, Any]:
+def _node(recording: Recording, n: int, home: list[int]) -> dict[str, Any]:
+    setup = recording.setup
     zones = [z for z in setup.zones if z.node == n]
     spans = [(z.start_pfn * PAGE, (z.start_pfn + z.spanned) * PAGE) for z in zones]
     pieces = [(max(a, low), min(b, high)) for a, b in setup.ram for low, high in spans]
@@ -106,7 +108,10 @@ def _node(setup: Setup, n: int, home: list[int]) -> dict[str, Any]:
         "bandwidth": "1 GB/s",
         "duplex": False,
         "at": f"socket{near}",
-        "other_memory": {"bytes": f"{setup.used_bytes[n] // PAGE * PAGE} B"},
+        "other_memory": {
+            "bytes": f"{setup.used_bytes[n] // PAGE * PAGE} B",
+            "atomic_reserve": f"{atomic_reserve(recording, n)} B",
+        },
         "zones": [
             {"name": z.name, "start": a, "end": b, "managed": z.managed}
             for z, (a, b) in zip(zones, spans, strict=True)
