@@ -285,8 +285,9 @@ class Engine:
     def _busy(self, thread: Thread, busy_ns: int) -> Steps:
         """The kdamond works on pages for a while; its traffic and its core are part of the load."""
         thread.cpu_ns += busy_ns
-        self.machine.begin_migration(thread.name, busy_ns)
+        span_ns = thread.clock.finish(self.now_ns, busy_ns) - self.now_ns
+        self.machine.begin_migration(thread.name, span_ns)
         self._changed()
-        yield self._sleep(busy_ns, "MIGRATE", thread.rank)
+        yield self._sleep(span_ns, "MIGRATE", thread.rank)
         self.machine.end_migration(thread.name)
         self._changed()

@@ -33,6 +33,10 @@ class TickTimes(Protocol):
         """The next `nr` ticks of a thread that is free now and works `work_ns` in each."""
         ...
 
+    def finish(self, now_ns: int, busy_ns: int) -> int:
+        """When work of that length is done that begins now."""
+        ...
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -66,6 +70,10 @@ class Clock:
         starts = np.empty_like(done)
         starts[0], starts[1:] = now_ns, done[:-1]
         return starts, ends, done
+
+    def finish(self, now_ns: int, busy_ns: int) -> int:
+        """When work of that length is done that begins now: nothing holds it up."""
+        return now_ns + busy_ns
 
 
 @dataclass

@@ -69,6 +69,19 @@ class RecordedClock:
             done.append(at)
         return np.array(starts, np.int64), np.array(ends, np.int64), np.array(done, np.int64)
 
+    def finish(self, now_ns: int, busy_ns: int) -> int:
+        """When work of that length is done that begins now: it stands still with the machine."""
+        at, left = now_ns, busy_ns
+        place = max(0, bisect_right(self._still_from, now_ns) - 1)
+        for begin, end in self.record.still[place:]:
+            if end <= at:
+                continue
+            if at + left <= begin:
+                break
+            left -= max(0, begin - at)
+            at = end
+        return at + left
+
     def _wake(self, asleep_ns: int, sample_us: int) -> int:
         wake, late = wake_ns(asleep_ns, sample_us, self.hz, self.slack_ns), self._late(asleep_ns)
         if not is_wheel(sample_us, self.hz):

@@ -6,7 +6,6 @@ import numpy as np
 
 from numasim.hardware import Tlb
 
-
 SERIES_BELOW = 1e-4
 
 

@@ -40,8 +40,8 @@ def clock_of(
     -----
     A window between two snapshots lasts as long as its samples: what the timers, the checks and the
     standstills do not explain is lateness, shared evenly; where the program lost more time than the
-    window took, the thread stood still for that part of it only. Windows in which schemes worked long tell
-    nothing; there the lateness of the other windows (their median) holds.
+    window took, the thread stood still for that part of it only. Windows in which schemes worked
+    long tell nothing; there the lateness of the other windows (their median) holds.
     """
     nr_samples = max(1, attrs.aggr_us // max(1, attrs.sample_us))
     found: list[tuple[float, float | None]] = []

@@ -26,8 +26,8 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
     -----
     Latency and bandwidth are assumptions that decide nothing: the programs go at their recorded
     speed. Costs are those of the recorded emulator: 6 us for each region's check and 300 us of
-    timer slack (E7), 42 us to migrate a page (E7, back and forth), 8 us to test one for the young
-    filter (estimated from E3e).
+    timer slack (E7), 35 us of CPU time to migrate a page (E7, back and forth; standstills come on
+    top), 8 us to test one for the young filter (estimated from E3e).
     """
     setup = recording.setup
     accessors, declared = [], {}
@@ -58,7 +58,7 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
         "kernel": {"hz": setup.hz, "timer_slack": _slack(model), "transparent_hugepage": "madvise"},
         "costs": {
             "check_paddr": _check(model), "check_vaddr": _check(model), "young_check": "8 us",
-            "migrate_folio": {0: "42 us"}, "copy_share": {0: 0},
+            "migrate_folio": {0: "35 us"}, "copy_share": {0: 0},
             "minor_fault": f"{_fault_ns(setup)} ns",
         },
     }  # fmt: skip

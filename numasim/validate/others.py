@@ -9,7 +9,7 @@ import pandas as pd
 from numasim.validate.recording import Recording
 
 PAGE = 4096
-ENVELOPE_ROWS = 11
+DIP_ROWS = 11
 PLATEAU_ROWS = 30
 PAGEBLOCK = 512
 
@@ -31,12 +31,14 @@ def room_left(recording: Recording, began_s: float) -> Iterator[tuple[float, str
     Notes
     -----
     Free and anonymous memory of a node come from one reading. While pages migrate, some are in
-    neither count for a moment (in flight, on per-CPU lists): the upper envelope of a few rows.
+    neither count for a moment (in flight, on per-CPU lists): such dips are filled.
     """
     for nid in range(recording.setup.nr_nodes):
         room = _room(recording.timeline, nid, began_s)
         if room is not None:
-            envelope = room.rolling(ENVELOPE_ROWS, center=True, min_periods=1).max()
+            # closing: dips shorter than the window are filled, steps stay where they are
+            upper = room.rolling(DIP_ROWS, center=True, min_periods=1).max()
+            envelope = upper.rolling(DIP_ROWS, center=True, min_periods=1).min()
             for t, size in zip(envelope.index.to_numpy(float), envelope.to_numpy(), strict=True):
                 yield float(t), f"node{nid}", int(size)
 
@@ -81,7 +83,8 @@ def atomic_reserve(recording: Recording, nid: int) -> int:
     above = sum(z.managed for z in zones[1:])
     kept = zones[0].min + above // 256 + sum(z.min for z in zones[1:]) if len(zones) > 1 else 0
     kept = kept or zones[0].min
-    return max(0, int(plateaus.min()) - kept) // PAGEBLOCK * PAGEBLOCK * PAGE
+    blocks = -(-max(0, int(plateaus.min()) - kept) // PAGEBLOCK)
+    return blocks * PAGEBLOCK * PAGE
 
 
 def _refused(recording: Recording) -> bool:
