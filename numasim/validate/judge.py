@@ -193,7 +193,10 @@ def _numbers(kernel: Measured, sims: list[Measured]) -> tuple[float, np.ndarray,
     if len(rows) < 3:
         return float("nan"), np.full(len(sims), np.nan), np.full(len(sims), np.nan)
     with_kernel = _from_others(rows, kernel.distance)
-    return float(with_kernel[-1]), with_kernel[:-1], _from_others(rows[:-1], kernel.distance)
+    without = _from_others(rows[:-1], kernel.distance)
+    if kernel.log:
+        with_kernel, without = (np.log(np.maximum(d, 1e-9)) for d in (with_kernel, without))
+    return float(with_kernel[-1]), with_kernel[:-1], without
 
 
 def _from_others(rows: np.ndarray, distance: str) -> np.ndarray:

@@ -17,6 +17,7 @@ SLACK_S = 0.5
 PERIOD_RESOLUTION = (
     0.01  # of the sampling period: what the host did besides is not in the recording
 )
+DISTANCE_RESOLUTION = 0.1
 BYTES_RESOLUTION = 0.05  # percent of the data
 
 
@@ -118,13 +119,16 @@ def profiles(
         seen_rate = profile(terrain, rows, rows[:, 2] / most) / len(own)
         where = f" in {case.label_of(phase)}" if len(case.phases) > 1 else ""
         for distance in ("l1", "emd"):
-            yield Measured(f"profile{where} ({distance})", seen_rate, "", distance=distance)
+            yield Measured(
+                f"profile{where} ({distance})", seen_rate, "", True, log=True,
+                resolution=DISTANCE_RESOLUTION, distance=distance,
+            )  # fmt: skip
         true = _true_profile(case, terrain, watch, own, most)
         fair = not (physical and moves)  # pages that moved are no longer where they were
         for distance in ("l1", "emd"):
             apart = distance_between(seen_rate, true, distance)
             name = f"profile{where} against the truth ({distance})"
-            yield Measured(name, apart, "", fair, resolution=0.001)
+            yield Measured(name, max(apart, 1e-6), "", fair, log=True, resolution=0.05)
 
 
 def _by_phase(

@@ -16,8 +16,9 @@ RESOLUTION = 0.2
 
 
 def placement(case: Case, seen: Observed) -> Iterator[Measured]:
-    """Metrics of node occupancy at the recording's instants, if anything could move."""
-    if not case.seen.pages or not any(k.schemes for k in case.seen.kdamonds):
+    """Metrics of node occupancy at the recording's instants, unless DAMON only looked on."""
+    watched_only = case.seen.kdamonds and not any(k.schemes for k in case.seen.kdamonds)
+    if not case.seen.pages or watched_only:
         return
     t = case.seen.pages_s
     first_s, until_s = max(0.0, float(t[0])), float(t[-1])
