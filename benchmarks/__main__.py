@@ -19,9 +19,10 @@ from benchmarks import (
     sampling,
     scenarios,
     start_up,
+    traces,
 )
 
-TOPICS = (regions, sampling, cost_model, migration, scenarios, memory_size, start_up)
+TOPICS = (regions, sampling, cost_model, migration, scenarios, memory_size, traces, start_up)
 HERE = Path(__file__).parent
 RESULTS, COMMITTED = HERE / "results.json", HERE / "committed.json"
 NAME_WIDTH = 62

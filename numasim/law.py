@@ -14,6 +14,7 @@ import numpy as np
 
 from numasim.bursts import Burst
 from numasim.pages import PageSpace
+from numasim.reels import Reel
 from numasim.tlb import seen_chance
 from numasim.traffic import Course, Exposure, Front, exact_parts
 
@@ -35,14 +36,14 @@ class Ticks:
         Ticks of each group.
     probability : float64[G, C]
         That a page of a class was touched by random patterns during a tick of the group.
-    fronts : list of (Front, float64[T], float64[T])
-        Sweeps that moved, with their positions at each tick's start and end.
+    fronts : list of (Front or Reel, float64[T], float64[T])
+        Sweeps and recordings that moved, with their positions at each tick's start and end.
     """
 
     group: np.ndarray
     nr: np.ndarray
     probability: np.ndarray
-    fronts: list[tuple[Front, np.ndarray, np.ndarray]] = field(default_factory=list)
+    fronts: list[tuple[Front | Reel, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     @cached_property
     def parts(self) -> np.ndarray:
@@ -74,7 +75,7 @@ class Law:
         self.space = space
         self.nr_classes = space.nr_classes
         self.exposure = Exposure(self.nr_classes + nr_fronts + nr_bursts, start_ns, courses)
-        self.fronts: list[Front] = []
+        self.fronts: list[Front | Reel] = []
         self.bursts: dict[int, list[Burst]] = {}
         self.burst_fronts: frozenset[int] = frozenset()
         self.cleared_at: np.ndarray | None = None
@@ -195,8 +196,8 @@ class Law:
 
     def _moving(
         self, starts_ns: np.ndarray, ends_ns: np.ndarray
-    ) -> list[tuple[Front, np.ndarray, np.ndarray]]:
-        found: list[tuple[Front, np.ndarray, np.ndarray]] = []
+    ) -> list[tuple[Front | Reel, np.ndarray, np.ndarray]]:
+        found: list[tuple[Front | Reel, np.ndarray, np.ndarray]] = []
         for front in self.fronts:
             if front.column in self.burst_fronts:
                 continue
@@ -226,7 +227,7 @@ class Law:
             chance = ticks.probability[ticks.group[tick], classes]
         hit: np.ndarray = rng.random(len(pages)) < chance
         for front, before, after in ticks.fronts:
-            hit |= front.passed(pages, before[tick], after[tick])
+            hit |= front.seen(pages, before[tick], after[tick], rng)
         return hit
 
     def note_checked(
@@ -273,7 +274,7 @@ class Law:
         ]
         for front in self.fronts:
             before = np.repeat(at[:-1, front.column], length)
-            chance[front.passed(heads, before, at[-1, front.column])] = 1.0
+            chance += (1 - chance) * front.chance(heads, before, at[-1, front.column])
         chance[stamps == KNOWN_YOUNG] = 1.0
         return chance
 
@@ -290,7 +291,7 @@ class Law:
         """float64[C]: rate at which one bit of each class is set now, sweeps by their mean."""
         rates: np.ndarray = self.exposure.rates[: self.nr_classes].copy()
         for front in self.fronts:
-            rates[front.classes] += self.exposure.rates[front.column] / front.nr
+            rates[front.classes] += self.exposure.rates[front.column] / front.turn
         return rates
 
     def mean_visit_rates_per_ns(self, from_ns: int, to_ns: int) -> np.ndarray:
@@ -298,7 +299,7 @@ class Law:
         mean = self._mean_rates(from_ns, to_ns)
         rates: np.ndarray = mean[: self.nr_classes].copy()
         for front in self.fronts:
-            rates[front.classes] += mean[front.column] / front.nr
+            rates[front.classes] += mean[front.column] / front.turn
         return rates
 
     def steady_since(self, at_ns: int) -> bool:
@@ -321,9 +322,9 @@ class Law:
         mean = self._mean_rates(from_ns, to_ns)
         chance: np.ndarray = -np.expm1(-mean[: self.nr_classes] * span_ns)
         for front in self.fronts:
-            swept = mean[front.column] * span_ns / front.nr
-            if swept > 0:
-                missed = (1 - chance[front.classes]) * max(0.0, 1 - swept)
+            way = mean[front.column] * span_ns
+            if way > 0:
+                missed = (1 - chance[front.classes]) * (1 - front.touched_share(way))
                 chance[front.classes] = 1 - missed
         return chance
 

@@ -329,12 +329,7 @@ class Machine:
 
     def _course_flows(self, actor: ActorState) -> list[Background]:
         """Traffic of an actor whose progress was measured, at its mean speed."""
-        lines = [
-            (self.lines_by_node(compiled, w), compiled.pattern.write)
-            for compiled, w in zip(
-                self.patterns_of(actor), self.weights[actor.process, actor.number], strict=True
-            )
-        ]
+        lines = self._lines_of(actor)
         nothing = np.zeros(len(self.topology.nodes))
         actor.lines_per_ns = actor.rate_per_ns * sum((n for n, _ in lines), nothing)
         written = actor.rate_per_ns * sum((n * share for n, share in lines), nothing)
@@ -360,17 +355,33 @@ class Machine:
         lines: np.ndarray = pattern.visits * pattern.lines * pattern.miss * share
         return lines
 
+    def _lines_of(self, actor: ActorState) -> list[tuple[np.ndarray, float]]:
+        """Of each pattern: missing lines per operation by node, share of them written back."""
+        weights = self.weights[actor.process, actor.number]
+        return [
+            self.rates.lines_by_node(actor, k, self._nodes_of, self.now_ns)
+            if compiled.pattern.recorded
+            else (self.lines_by_node(compiled, w), compiled.pattern.write)
+            for k, (compiled, w) in enumerate(zip(self.patterns_of(actor), weights, strict=True))
+        ]
+
+    def _nodes_of(self, pages: np.ndarray) -> np.ndarray:
+        """int64[N]: node of each page, -1 where it is absent."""
+        frames = self.memory.frame_of[pages].astype(np.int64)
+        return np.where(frames >= 0, self.memory.node_of(frames), -1)
+
     def _demand(self, actor: ActorState, working: float) -> Demand:
         phase = actor.current
-        weights = self.weights[actor.process, actor.number]
         flows = tuple(
             Flow(
-                lines=self.lines_by_node(compiled, w),
+                lines=lines,
                 parallelism=compiled.pattern.parallelism,
-                write_ratio=compiled.pattern.write,
+                write_ratio=write_ratio,
                 overlap=compiled.pattern.overlap,
             )
-            for compiled, w in zip(self.patterns_of(actor), weights, strict=True)
+            for compiled, (lines, write_ratio) in zip(
+                self.patterns_of(actor), self._lines_of(actor), strict=True
+            )
         )
         return Demand(
             accessor=actor.accessor,

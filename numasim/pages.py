@@ -155,7 +155,8 @@ class PageSpace:
             here = [e.spread for e in spread if e.first <= first and last <= e.last]
             keys = dict.fromkeys(one.key for one in here if one is not None)
             own = {key: class_bounds[key] for key in keys}
-            for quantiles, folios in self._split_cell(pages, first, last, own, seeds):
+            given = {e.spread.key: e.spread.quantiles for e in spread if e.spread is not None}
+            for quantiles, folios in self._split_cell(pages, first, last, own, given, seeds):
                 number = self._new_class(index, pages.folio_pages)
                 members.append((number, first, last, quantiles))
                 sizes.append(_paint(self.class_of, pages, folios, number))
@@ -173,6 +174,7 @@ class PageSpace:
         first: int,
         last: int,
         bounds: dict[str, np.ndarray],
+        given: dict[str, np.ndarray | None],
         seeds: Seeds,
     ) -> list[tuple[dict[str, int], np.ndarray | slice]]:
         """Classes of one cell: every combination of the quantile classes that it has pages of."""
@@ -180,7 +182,7 @@ class PageSpace:
             return [({}, slice(first, last))]
         code, combinations = np.zeros(last - first, np.int64), 1
         for key, own in bounds.items():
-            u = _quantiles(pages, first, last, key, seeds)
+            u = _quantiles(pages, first, last, key, given[key], seeds)
             code = code * (len(own) + 1) + np.searchsorted(own, u, "right")
             combinations *= len(own) + 1
             if combinations > MOST_COMBINATIONS:
@@ -244,8 +246,12 @@ def _uses(workload: Workload, mappings: list[MappingPages]) -> list[tuple[Key, i
     ]
 
 
-def _quantiles(pages: MappingPages, first: int, last: int, key: str, seeds: Seeds) -> np.ndarray:
+def _quantiles(
+    pages: MappingPages, first: int, last: int, key: str, given: np.ndarray | None, seeds: Seeds
+) -> np.ndarray:
     """float64[folios]: the fixed number of each folio ``[first, last)`` under a spread."""
+    if given is not None:
+        return given[first:last]
     folios = np.arange(first, last)
     return page_quantiles(pages.first + folios * pages.folio_pages, seeds.salt(f"spread/{key}"))
 
@@ -257,7 +263,9 @@ def _class_bounds(pages: MappingPages, extent: Extent, seeds: Seeds) -> np.ndarr
     the next.
     """
     assert extent.spread is not None
-    u = _quantiles(pages, extent.first, extent.last, extent.spread.key, seeds)
+    if extent.spread.quantiles is not None:
+        return np.array(extent.spread.edges[1:-1])
+    u = _quantiles(pages, extent.first, extent.last, extent.spread.key, None, seeds)
     ranks = np.rint(np.array(extent.spread.edges[1:-1]) * len(u)).astype(np.int64)
     within = np.unique(ranks[ranks < len(u)])
     ordered = np.partition(u, within) if len(within) else u

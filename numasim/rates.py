@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from numasim.actors import ActorState, accessor_of, course_of
 from numasim.bursts import Burst
 from numasim.law import Law
-from numasim.pages import CompiledPattern, PageSpace
+from numasim.pages import CompiledPattern, MappingPages, PageSpace
+from numasim.patterns.trace import Trace
+from numasim.reels import Reel
+from numasim.tape import open_tape
 from numasim.tlb import walk_rates
 from numasim.topology import Topology
 from numasim.traffic import Front
 from numasim.workload import Phase, Workload
 
+NodeOf = Callable[[np.ndarray], np.ndarray]
+"""int64[N] pages → int64[N] nodes, negative where a page is absent."""
+TOUCHED_LEAST = 1e-9  # stands for no interval at all
 BUSY_PER_NS = 1e-5  # visits to a page in use all the time: enough for any sampling interval
 
 
@@ -79,11 +87,54 @@ class Rates:
         nr = len(actor.current.access)
         return [found[actor.process, actor.number, actor.phase, k] for k in range(nr)]
 
-    def _front(self, key: tuple[int, int, int, int], column: int) -> Front:
+    def _front(self, key: tuple[int, int, int, int], column: int) -> Front | Reel:
         compiled = self.space.patterns[key]
+        if isinstance(compiled.pattern, Trace):
+            return self._reel(compiled.pattern, compiled.pages, column)
         extent, k = compiled.extents[0], compiled.pages.folio_pages
         first, nr = compiled.pages.first + extent.first * k, (extent.last - extent.first) * k
         return Front(column, first, nr, k, np.flatnonzero(compiled.weights[0]))
+
+    def _reel(self, pattern: Trace, pages: MappingPages, column: int) -> Reel:
+        """A recording on its pages; its classes are those of pages touched about equally often."""
+        tape, stretch = open_tape(pattern.file), pattern.stretch * pages.folio_pages
+        at = pages.first + np.arange(tape.header.pages) * stretch
+        classes, class_of = np.unique(self.space.class_of[at], return_inverse=True)
+        touched = np.bincount(class_of, tape.touched(pattern.threads)) / np.bincount(class_of)
+        turn = tape.header.intervals / np.maximum(touched, TOUCHED_LEAST)
+        split = self.space.split_class[classes]
+        if (split != classes).any():
+            classes, turn = np.r_[classes, split], np.r_[turn, turn]
+        return Reel(
+            tape, column, pages.first, stretch, pages.folio_pages, pattern.threads, pattern.begin,
+            pattern.loop, classes.astype(np.int64), class_of, turn,
+        )  # fmt: skip
+
+    def lines_by_node(
+        self, actor: ActorState, access: int, node_of: NodeOf, now_ns: int
+    ) -> tuple[np.ndarray, float]:
+        """Lines per operation of a recorded pattern from each node, and written back for each.
+
+        Parameters
+        ----------
+        actor : ActorState
+        access : int
+            Place of the pattern in the actor's phase.
+        node_of : callable
+            Pages → their nodes, negative where a page is absent.
+        now_ns : int
+
+        Returns
+        -------
+        float64[nodes], float
+        """
+        key = (actor.process, actor.number, actor.phase, access)
+        pattern, column = self.space.patterns[key].pattern, self.front_columns[key]
+        reel = self._fronts[column]
+        assert isinstance(pattern, Trace) and isinstance(reel, Reel)
+        position = self.law.exposure.of(np.array([column]), np.array([now_ns]))[0]
+        nr_nodes = len(self._topology.nodes)
+        return reel.lines_by_node(float(position), pattern.resolution, node_of, nr_nodes)
 
     def add(
         self, rates: np.ndarray, actor: ActorState, weights: list[np.ndarray], counts: np.ndarray
@@ -104,8 +155,10 @@ class Rates:
         compiled = self.patterns_of(actor)
         random = np.zeros((len(compiled), c))
         for k, (pattern, w) in enumerate(zip(compiled, weights, strict=True)):
-            if pattern.pattern.sweep:
-                key = (actor.process, actor.number, actor.phase, k)
+            key = (actor.process, actor.number, actor.phase, k)
+            if pattern.pattern.recorded:
+                rates[self.front_columns[key]] += speed  # an operation is an interval
+            elif pattern.pattern.sweep:
                 turns = speed * pattern.pattern.visits * pattern.pages.folio_pages
                 rates[self.front_columns[key]] += turns
             else:
@@ -147,10 +200,14 @@ class Rates:
         if speed > 0:
             for k in np.flatnonzero(random.any(axis=1)):
                 own[k] = self._walks(actor, speed * share[k] * random[k], counts) / speed
+        columns = self.front_columns
         fronts = [
-            (k, self._fronts[self.front_columns[actor.process, actor.number, actor.phase, k]])
+            (k, front)
             for k, one in enumerate(compiled)
             if one.pattern.sweep
+            and isinstance(
+                front := self._fronts[columns[actor.process, actor.number, actor.phase, k]], Front
+            )
         ]
         turning = tuple(
             (k, f, compiled[k].pattern.visits * f.folio_pages * float(share[k])) for k, f in fronts

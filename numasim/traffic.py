@@ -52,6 +52,27 @@ class Front:
         passed: np.ndarray = inside & crossed
         return passed
 
+    @property
+    def turn(self) -> int:
+        """Positions between two visits to one page."""
+        return self.nr
+
+    def seen(
+        self, pages: np.ndarray, before: np.ndarray, after: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """bool[N]: as `passed`; nothing is left to chance."""
+        return self.passed(pages, before, after)
+
+    def chance(
+        self, pages: np.ndarray, before: np.ndarray | float, after: np.ndarray | float
+    ) -> np.ndarray:
+        """float64[N]: 1 for each page that the front turned to, else 0."""
+        return self.passed(pages, before, after).astype(float)
+
+    def touched_share(self, span: float) -> float:
+        """Share of its pages that the front turns to on so long a way."""
+        return min(1.0, span / self.nr)
+
 
 def exact_parts(weights: np.ndarray) -> np.ndarray:
     """float64[C, 2G]: weights in [0, 1] as two parts whose weighted sums of counts never round.

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from numasim.checking import build
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.patterns import Pattern, registry
+from numasim.patterns import Pattern, misfit, registry
 from numasim.units import Bytes, DurationNs, RatePerS
 from numasim.wholes import Chosen, checked, known
 
@@ -202,6 +202,8 @@ class Phase:
             yield Problem("burst", f"expected at least {MIN_BURST} operations", hint)
         if self.burst and not self.access:
             yield Problem("burst", "has no pattern to go to", "give access")
+        if self.burst and any(p.recorded for p in self.access):
+            yield Problem("burst", "is for patterns that are made up, not for recordings")
 
     def _check_chances(self) -> Iterator[Problem]:
         if self.chances and not self.burst:
@@ -215,7 +217,7 @@ class Phase:
             yield Problem("operations", "is given beside duration, expected one of them")
 
     def _check_time(self) -> Iterator[Problem]:
-        misses = any(p.visits > 0 and p.miss > 0 for p in self.access)
+        misses = any(p.visits > 0 and p.miss > 0 and not p.recorded for p in self.access)
         if not self.compute and not misses and self.pace is None:
             hint = "give compute, access that misses the caches, or pace"
             yield Problem("", "an operation that takes no time", hint)
@@ -318,8 +320,9 @@ class Process:
                         hint = did_you_mean(wanted, mappings)
                         yield Problem(place, f'no mapping "{wanted}"', hint)
                     elif wanted is not None and known(mappings[wanted], "busy"):
-                        message = f'"{wanted}" has busy pages, no pattern visits it'
-                        yield Problem(place, message)
+                        yield Problem(place, f'"{wanted}" has busy pages, no pattern visits it')
+                    elif problem := misfit(access, mappings.get(wanted)):
+                        yield Problem(place, f'"{wanted}" {problem}')
 
     def _check_stop(self) -> Iterator[Problem]:
         if self.stop is not None and self.stop <= self.start:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass as plain_dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import field as plain_field
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -18,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from numasim.errors import ConfigError, Problem
 from numasim.registry import Registry
 from numasim.units import Ratio
+from numasim.wholes import known
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 registry: Registry[Pattern] = Registry("pattern", "numasim.patterns", "numasim.patterns")
@@ -36,11 +38,14 @@ class Spread:
         Class bounds in the page's fixed quantile, ``0 = edges[0] < … < edges[-1] = 1``.
     rates : tuple of float
         Rate of each class relative to the others.
+    quantiles : float64[pages of the mapping] or None
+        The quantile of every page, where it is known; None: a hash of seed and page.
     """
 
     key: str
     edges: tuple[float, ...]
     rates: tuple[float, ...]
+    quantiles: np.ndarray | None = plain_field(default=None, compare=False)
 
 
 @plain_dataclass(frozen=True)
@@ -86,6 +91,11 @@ class Pattern:
 
     kind: ClassVar[str]
     sweep: ClassVar[bool] = False
+    recorded: ClassVar[bool] = False
+
+    def misfit(self, nr_pages: int) -> str:
+        """What is wrong with a mapping of so many pages for it, nothing if it fits."""
+        return ""
 
     def extents(self, nr_pages: int) -> list[Extent]:
         """The extents this pattern will ever use, in a mapping of `nr_pages` pages."""
@@ -102,6 +112,14 @@ class Pattern:
     def populated_pages(self, work: float, nr_pages: int) -> int:
         """Pages of the mapping that exist after `work` operations."""
         return nr_pages
+
+
+def misfit(pattern: Any, mapping: Any) -> str:
+    """What is wrong with a mapping for a pattern, as far as either is understood."""
+    if not isinstance(pattern, Pattern) or mapping is None:
+        return ""
+    size, page = known(mapping, "size"), known(mapping, "page")
+    return pattern.misfit(size // page) if size and page else ""
 
 
 def steps_done(work: float, every: float) -> int:

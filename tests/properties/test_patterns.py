@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numasim.pages import PageSpace
 from numasim.patterns import registry
 from numasim.seeds import Seeds
-from tests import worlds
+from tests import recordings, worlds
 
 share = st.floats(0, 1)
 some = st.floats(0.001, 1)
@@ -46,7 +46,18 @@ PARAMETERS = {
             "outside": share,
         }
     ),
+    "trace": st.fixed_dictionaries(
+        {
+            "file": st.just(str(recordings.TINY)),
+            "begin": st.floats(0, 149),
+            "loop": st.booleans(),
+            "resolution": st.integers(1, 400),
+            "threads": st.sampled_from([(), (1,), (2,)]),
+        }
+    ),
 }  # fmt: skip
+LEAST = {"trace": recordings.PAGES}
+"""Pages that a pattern needs."""
 quick = settings(max_examples=40, deadline=None)
 
 
@@ -72,7 +83,10 @@ def test_no_pattern_is_forgotten_here():
 @quick
 @given(data=st.data())
 def test_extents_lie_inside_and_apart(name, data):
-    pattern, nr = make(name, data.draw(strategy(name))), data.draw(st.integers(1, 5000))
+    pattern, nr = (
+        make(name, data.draw(strategy(name))),
+        data.draw(st.integers(LEAST.get(name, 1), 5000)),
+    )
     extents = sorted(pattern.extents(nr), key=lambda e: e.first)
     assert extents
     for extent in extents:
@@ -88,7 +102,10 @@ def test_extents_lie_inside_and_apart(name, data):
 @quick
 @given(data=st.data(), work=st.floats(0, 1e12))
 def test_shares_add_up_to_one_at_any_time(name, data, work):
-    pattern, nr = make(name, data.draw(strategy(name))), data.draw(st.integers(1, 5000))
+    pattern, nr = (
+        make(name, data.draw(strategy(name))),
+        data.draw(st.integers(LEAST.get(name, 1), 5000)),
+    )
     shares = pattern.shares(work, nr)
     assert len(shares) == len(pattern.extents(nr))
     assert (shares >= 0).all()
@@ -99,7 +116,10 @@ def test_shares_add_up_to_one_at_any_time(name, data, work):
 @quick
 @given(data=st.data())
 def test_spreads_are_classes_of_one_unit(name, data):
-    pattern, nr = make(name, data.draw(strategy(name))), data.draw(st.integers(1, 5000))
+    pattern, nr = (
+        make(name, data.draw(strategy(name))),
+        data.draw(st.integers(LEAST.get(name, 1), 5000)),
+    )
     for extent in pattern.extents(nr):
         if extent.spread is None:
             continue
@@ -137,7 +157,10 @@ def test_every_step_gets_somewhere(name, data, scale):
 @quick
 @given(data=st.data(), work=st.floats(0, 1e12))
 def test_what_is_visited_exists(name, data, work):
-    pattern, nr = make(name, data.draw(strategy(name))), data.draw(st.integers(1, 5000))
+    pattern, nr = (
+        make(name, data.draw(strategy(name))),
+        data.draw(st.integers(LEAST.get(name, 1), 5000)),
+    )
     there = pattern.populated_pages(work, nr)
     assert 0 < there <= nr
     for extent, part in zip(pattern.extents(nr), pattern.shares(work, nr), strict=True):

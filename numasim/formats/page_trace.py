@@ -1,0 +1,178 @@
+"""Page-granular recordings of real programs: read, written, and played as a workload.
+
+A recording is two files: ``NAME.json``, the header, and ``NAME.npz``, one entry per interval,
+thread and page with any touch, in the order of intervals:
+
+``interval``, ``thread``, ``page``
+    From 0, by number (1 is the main thread), dense index in the order of addresses.
+``loads``, ``stores``
+    Lines that the last-level cache fetched for either.
+``writebacks``
+    Dirty lines of the page that it evicted; an entry can have only these.
+``touches``
+    Line touches before any cache; above 0 the accessed bit is set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numasim.errors import ConfigError, Problem
+from numasim.tape import COLUMNS, FORMAT, VERSION, Header, Tape, files_of, open_tape, read_header
+
+__all__ = ["Header", "Tape", "open_tape", "read_header", "to_workload", "write"]
+
+LINE_BYTES = 64
+PAGE_BYTES = 4096
+DTYPES: dict[str, type[np.unsignedinteger[Any]]] = dict(
+    zip(COLUMNS, (np.uint16, np.uint8, np.uint32, *[np.uint16] * 3, np.uint32), strict=True)
+)
+
+
+def to_workload(
+    path: str | Path,
+    name: str = "",
+    *,
+    copies: int = 1,
+    slower: float = 1.0,
+    stretch: int = 1,
+    page_bytes: int = PAGE_BYTES,
+    accessors: Mapping[str, Sequence[int]] | None = None,
+    idle_bytes: int = 0,
+    loop: bool = True,
+) -> dict[str, Any]:
+    """Plain data of a workload that plays a recording, as a workload's YAML would give it.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        The program's if empty.
+    copies : int
+        Processes, each with a mapping of its own; they start evenly spaced along the recording.
+    slower : float
+        An interval takes so many times its estimated length, waiting for memory apart.
+    stretch : int
+        Pages of a mapping for each recorded page.
+    page_bytes : int
+        Pages of the mappings.
+    accessors : mapping of str to sequence of int, optional
+        Accessor → threads of the recording that run there; all on the first CPU if not given.
+    idle_bytes : int
+        Memory of each process that is there and never touched.
+    loop : bool
+        Play again from the beginning, or stop.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If the recording is unreadable or does not say how long an interval is, or a number makes
+        no sense.
+    """
+    header = read_header(path)
+    wrong = [
+        Problem(what, f"got {value}, expected more than 0")
+        for what, value in (("copies", copies), ("slower", slower), ("stretch", stretch))
+        if value <= 0
+    ]
+    if header.interval_ns is None:
+        wrong.append(Problem("est_seconds_per_interval", "is missing", "write a workload by hand"))
+    if wrong:
+        raise ConfigError(wrong, str(files_of(path)[0]))
+    assert header.interval_ns is not None
+    groups = dict(accessors) if accessors else {"CPU": ()}
+    file, compute = str(files_of(path)[0].resolve()), f"{header.interval_ns * slower:.0f} ns"
+    processes = []
+    for copy in range(copies):
+        begin = copy * header.intervals / copies
+        actors = [
+            {
+                "name": f"threads{n}",
+                "on": on,
+                "phases": [
+                    {
+                        "compute": compute,
+                        "access": [
+                            {
+                                "pattern": "trace", "mapping": "recorded", "file": file,
+                                "threads": list(threads), "begin": begin, "loop": loop,
+                                "stretch": stretch,
+                            }
+                        ],
+                    }
+                ],
+            }
+            for n, (on, threads) in enumerate(groups.items())
+        ]  # fmt: skip
+        size = f"{header.pages * stretch * page_bytes} B"
+        mappings = [{"name": "recorded", "size": size, "page": f"{page_bytes} B"}]
+        if idle_bytes:
+            whole = -(-idle_bytes // page_bytes) * page_bytes
+            mappings.append({"name": "idle", "size": f"{whole} B", "page": f"{page_bytes} B"})
+        label = Path(header.program).name or "program"
+        processes.append({"name": f"{label}{copy or ''}", "mappings": mappings, "actors": actors})
+    name = name or files_of(path)[0].stem
+    return {"name": name, "description": f"recording of {header.program}", "processes": processes}
+
+
+def write(
+    path: str | Path,
+    columns: Mapping[str, np.ndarray],
+    *,
+    intervals: int,
+    pages: int,
+    packed: bool = True,
+    header: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a recording.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``NAME``; ``.json`` and ``.npz`` are added.
+    columns : mapping of str to int[rows]
+        The seven columns named above; rows in the order of intervals.
+    intervals, pages : int
+    packed : bool
+        Deflated; else the columns can be mapped where they lie.
+    header : mapping, optional
+        More of it: program, phases, regions, est_seconds_per_interval.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing, of another length than the others, or holds numbers that its type
+        in the format cannot.
+    """
+    where, data = files_of(path)
+    missing = [Problem(name, "is missing") for name in COLUMNS if name not in columns]
+    if missing:
+        raise ConfigError(missing, str(data))
+    rows = len(columns["interval"])
+    problems, arrays = [], dict[str, np.ndarray]()
+    for name in COLUMNS:
+        column, dtype = np.asarray(columns[name]), DTYPES[name]
+        most = np.iinfo(dtype).max
+        if column.shape != (rows,):
+            problems.append(Problem(name, f"has shape {column.shape}, expected {rows} rows"))
+        elif rows and not (int(column.min()) >= 0 and int(column.max()) <= most):
+            problems.append(Problem(name, f"holds numbers outside 0..{most}"))
+        arrays[name] = column.astype(dtype)
+    if problems:
+        raise ConfigError(problems, str(data))
+    plain = {
+        "format": FORMAT, "version": VERSION, "page_size": PAGE_BYTES, "line_size": LINE_BYTES,
+        "rows": rows, "intervals": intervals, "pages": pages,
+        "threads": np.unique(arrays["thread"]).tolist(), **(header or {}),
+    }  # fmt: skip
+    where.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    (np.savez_compressed if packed else np.savez)(data, allow_pickle=False, **arrays)
