@@ -47,7 +47,7 @@ class Ticks:
 
     @cached_property
     def parts(self) -> np.ndarray:
-        """float64[C, 2G]: the probabilities for `BlockCounts.weighed`, two columns a group."""
+        """float64[C, 2G]: the probabilities for `blockwise.weigh`, two columns a group."""
         return exact_parts(self.probability.T)
 
 

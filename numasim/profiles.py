@@ -18,7 +18,7 @@ from numasim.damon.regions import Regions
 from numasim.machine import Machine
 from numasim.view import View
 
-PARTS = 1024  # of the monitored length, at whose ends the truth is read
+PARTS = 512  # of the monitored length, at whose ends the truth is read
 
 
 def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def monitoring_error(
 
     Notes
     -----
-    Truth is read at the ends of regions and of 1,024 equal parts; where these fall inside a block
+    Truth is read at the ends of regions and of 512 equal parts; where these fall inside a block
     of 2 MiB (less in small memories) they take their share of the block.
     """
     views: list[View] = context.source.views  # type: ignore[attr-defined]

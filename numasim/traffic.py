@@ -175,30 +175,13 @@ class BlockCounts:
         return between
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
-        """uint16[B, C] and float64[B / `GROUP_BLOCKS` + 1, C]: what `before` adds up."""
-        if self._any_dirty:
-            self._refresh()
-        return self._inner, self._outer
+        """uint16[B, C] and float64[B / GROUP_BLOCKS + 1, C]: the prefix sums, read only.
 
-    def weighed(self, blocks: np.ndarray, parts: np.ndarray) -> np.ndarray:
-        """float64[N, 2G]: weight of all pages before each given block index.
-
-        Parameters
-        ----------
-        blocks : int64[N]
-        parts : float64[C, 2G]
-            From `exact_parts`; differences of the columns are exact, then add them up.
+        Pages of each class before each block within its group, and before each group.
         """
         if self._any_dirty:
             self._refresh()
-        groups = blocks // GROUP_BLOCKS
-        if len(blocks) < self._nr_groups:
-            outer = self._outer.take(groups, axis=0) @ parts
-        else:
-            outer = (self._outer @ parts).take(groups, axis=0)
-        weighed: np.ndarray = self._inner.take(blocks, axis=0) @ parts
-        weighed += outer
-        return weighed
+        return self._inner, self._outer
 
     def heat(self, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """float64[N] or [N, K]: weight of all pages before places; in a block they lie evenly.
@@ -209,11 +192,15 @@ class BlockCounts:
             Places on the line of slots.
         weights : float64[C] or float64[C, K]
         """
+        if self._any_dirty:
+            self._refresh()
         places = np.minimum(np.maximum(at, 0), self.nr_slots) / self.block_slots
         blocks = places.astype(np.int64)
         share = (places - blocks).reshape(-1, *(1,) * (weights.ndim - 1))
-        here = self._counts.take(blocks, axis=0) @ weights
-        heat: np.ndarray = self.before(blocks) @ weights + share * here
+        heat: np.ndarray = self._counts.take(blocks, axis=0) @ weights
+        heat *= share
+        heat += self._inner.take(blocks, axis=0) @ weights
+        heat += (self._outer @ weights).take(blocks // GROUP_BLOCKS, axis=0)
         return heat
 
     def by_block(self) -> np.ndarray:

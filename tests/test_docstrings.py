@@ -18,7 +18,7 @@ from tests.test_architecture import MODULES as EVERY
 
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 KNOWN = {"Parameters", "Returns", "Yields", "Raises", "Notes", "Examples", "Attributes", "See Also"}
-COMPILED = {"numasim.damon.jitted"}  # imports Numba, an extra
+COMPILED = {"numasim.damon.jitted", "numasim.blockwise_jitted"}  # imports Numba, an extra
 MODULES = [name for name in EVERY if name not in COMPILED or find_spec("numba")]
 PUBLIC = [name for name in MODULES if not name.split(".")[-1].startswith("_")]
 

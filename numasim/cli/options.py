@@ -51,7 +51,11 @@ Json = Annotated[
 ]
 ExactTicks = Annotated[
     bool,
-    typer.Option("--exact-ticks", help="Sample tick by tick: the slow twin of the default."),
+    typer.Option(
+        "--exact-ticks",
+        help="Draw the page of every sample, the slow twin of the default: switches off hits "
+        "drawn for whole regions from counts of pages of a kind.",
+    ),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Take warnings about damo options for mistakes.")

@@ -1,9 +1,9 @@
-"""Kernels compiled by Numba; each equals its numpy form to the last bit.
+"""Region kernels compiled by Numba; each equals its numpy form to the last bit.
 
-Only `numasim.damon.compiled` imports this, and only where Numba is installed. Kernels of regions
-read the five columns of a `Regions` and write to `out`, int64[5, N], whose rows are those columns;
-they return how many regions they wrote. Source: DAMON core specification, sections 4 to 6 and 9.2
-(Linux 7.3.4).
+Only `numasim.damon.compiled` imports this, and only where Numba is installed. Kernels read the five
+columns of a `Regions` and write to `out`, int64[5, N], whose rows are those columns; they return
+how many regions they wrote. Source: DAMON core specification, sections 4 to 6 and 9.2 (Linux
+7.3.4).
 """
 
 from __future__ import annotations
@@ -134,67 +134,3 @@ def split(
             out[3, n], out[4, n] = last_nr_accesses[i], age[i]
             n += 1
     return n, used
-
-
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def _weight(more: np.ndarray, less: np.ndarray, part: np.ndarray) -> float:
-    """Sum of differences times parts, which is exact in any order (`traffic.exact_parts`)."""
-    total = 0.0
-    for c in range(len(part)):
-        total += np.float64(np.int64(more[c]) - np.int64(less[c])) * part[c]
-    return total
-
-
-@njit(cache=True, error_model="numpy")
-def chances(
-    line: np.ndarray,
-    size: np.ndarray,
-    shift: int,
-    slot_bytes: int,
-    within: np.ndarray,
-    groups: np.ndarray,
-    group_blocks: int,
-    parts: np.ndarray,
-    places: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """Whole blocks of regions, and the chance of a page in them; see `sources.accessed_bits`.
-
-    Parameters
-    ----------
-    line : int64[2, R]
-        Bounds of regions on the line of slots, bytes.
-    size : int64[R]
-    shift, slot_bytes : int
-        Logarithm of the bytes of a block; bytes of a slot.
-    within, groups : uint16[B, C], float64[B / group_blocks + 1, C]
-        Pages of each class before a block within its group, and before the group.
-    group_blocks : int
-    parts : float64[2G, C]
-        Exact parts of the classes' chances in a tick of each group: high ones, then low ones.
-    places : int64[3, R]
-        For the answer: beginning of the whole blocks, their bytes, all other bytes.
-    out : float64[1 + G, R]
-        For the answer: share of the other bytes, and the mean chance of a page in each group.
-    """
-    nr_groups = len(parts) // 2
-    for i in range(len(size)):
-        low, high = line[0, i], line[1, i]
-        first = (low + (1 << shift) - 1) >> shift
-        last = max(high >> shift, first)
-        inner = (last - first) << shift
-        outer = high - low - inner
-        places[0, i], places[1, i], places[2, i] = first << shift, inner, outer
-        out[0, i] = outer / size[i]
-        scale = slot_bytes / max(size[i] - outer, 1)
-        before, after = first // group_blocks, last // group_blocks
-        for g in range(nr_groups):
-            warm = 0.0
-            if last > first:
-                hot = _weight(within[last], within[first], parts[g])
-                mild = _weight(within[last], within[first], parts[nr_groups + g])
-                if before != after:
-                    hot += _weight(groups[after], groups[before], parts[g])
-                    mild += _weight(groups[after], groups[before], parts[nr_groups + g])
-                warm = hot + mild
-            out[1 + g, i] = warm * scale

@@ -11,14 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from numasim.damon.compiled import KERNELS
+from numasim.blockwise import steps
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
-from numasim.traffic import GROUP_BLOCKS
 from numasim.view import View
 
-ALMOST_ONE = 1 - 2.0**-53
-MOSTLY = 0.4  # mean share of undecided ticks beyond which every page is drawn
+FEW = 1000  # pages that are drawn sooner than classes are counted
 
 
 @register("accessed_bits")
@@ -85,7 +83,8 @@ class AccessedBits:
             return np.zeros(0, np.int64)
         size = bounds[1] - bounds[0]
         low, high = line = view.addresses.linear(bounds)
-        if self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
+        few = len(size) * len(ticks.group) <= FEW
+        if few or self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
             hits = self._by_page(view, low, high, size, ticks, window)
         else:
             hits = self._by_class(view, line, size, ticks, window)
@@ -104,77 +103,33 @@ class AccessedBits:
 
         A tick is undecided with the share of the partial blocks; else its page is touched with the
         mean chance of the whole blocks (and is none in a hole). Ticks are independent, so first
-        comes the number of undecided ones, then a binomial for the others. Where most are
-        undecided, drawing every page is less work.
+        comes the number of undecided ones, then a binomial for the others. Where most regions are
+        small, drawing every page is less work.
         """
-        low, high = line
-        slot_bytes = view.addresses.slot_bytes
-        shift = (view.counts.block_slots * slot_bytes).bit_length() - 1
-        nr_groups, nr = len(ticks.nr), len(size)
-        compiled = KERNELS.ready
-        if compiled is not None:
-            places, floats = np.empty((3, nr), np.int64), np.empty((1 + nr_groups, nr))
-            parts = np.ascontiguousarray(ticks.parts.T)
-            tables = (*view.counts.tables(), GROUP_BLOCKS, parts)
-            compiled.chances(line, size, shift, slot_bytes, *tables, places, floats)
-            (begin, inner, outer), share, chance = places, floats[0], floats[1:]
-        else:
-            blocks = line.copy()
-            blocks[0] += (1 << shift) - 1
-            blocks >>= shift
-            np.maximum(blocks[1], blocks[0], out=blocks[1])
-            begin = blocks[0] << shift
-            inner = (blocks[1] << shift) - begin
-            outer = high - low
-            outer -= inner
-            share = outer / size
-        if share.sum() > MOSTLY * len(size):
-            return self._by_page(view, low, high, size, ticks, window)
-        if compiled is None:
-            heat = view.counts.weighed(blocks.reshape(-1), ticks.parts)
-            parts = heat[nr:] - heat[:nr]
-            warm = parts[:, :nr_groups] + parts[:, nr_groups:]
-            chance = warm.T * (slot_bytes / np.maximum(size - outer, 1))
-        cells, left = self._undecided(share, ticks.nr)
-        hits = self._draw(left, chance)
-        if len(cells):
-            left = np.where(inner > 0, begin - low, outer)
-            group, region = np.divmod(cells, nr) if nr_groups > 1 else (0, cells)
-            offset = (self.rng.random(len(cells)) * outer.take(region)).astype(np.int64)
-            offset += low.take(region) + inner.take(region) * (offset >= left.take(region))
-            hits += self._outer_hits(view, offset // slot_bytes, group, region, nr, ticks)
-        return hits
-
-    def _undecided(self, share: np.ndarray, nr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ticks whose page lies in a partial block: binomials, by the place of the first success.
-
-        That is geometric, and most regions have none.
-
-        Returns
-        -------
-        cells : int64[N]
-            Place in [G, R] of each such tick.
-        left : int64[G, R]
-            Number of the other ticks.
-        """
-        u = self.rng.random((len(nr), len(share)))
-        left = nr[:, None].repeat(len(share), axis=1)
-        cells = (u < share * nr[:, None]).reshape(-1).nonzero()[0]  # (1 - f)^n >= 1 - n f
+        step, counts, slot_bytes = steps(), view.counts, view.addresses.slot_bytes
+        left, inner, outer, chance, nr_outer = step.weigh(
+            line, size, counts.tables(), ticks.parts, counts.block_slots * slot_bytes, slot_bytes
+        )
+        nr = len(size)
+        if 2 * nr_outer > nr:
+            return self._by_page(view, line[0], line[1], size, ticks, window)
+        u = self.rng.random(chance.shape)
+        cells, rest, share = step.undecided(u, outer / size, ticks.nr)
+        decided = ticks.nr[:, None].repeat(nr, axis=1)
         if not len(cells):
-            return cells, left
-        ticks = left.reshape(-1).take(cells)
-        some = share.take(cells % len(share) if len(nr) > 1 else cells)
-        first = np.log1p(-u.reshape(-1).take(cells)) / np.log1p(-np.minimum(some, ALMOST_ONE))
-        rest = ticks - 1 - first.astype(np.int64)
-        found = (rest >= 0).nonzero()[0]
-        cells = cells.take(found)
-        counts = self.rng.binomial(rest.take(found), some.take(found)) + 1
-        left.reshape(-1)[cells] -= counts
-        return cells.repeat(counts), left
+            return self._draw(decided, chance)
+        times = self.rng.binomial(rest, share) + 1
+        decided.reshape(-1)[cells] -= times
+        hits = self._draw(decided, chance)
+        cells = cells.repeat(times)
+        group, region = np.divmod(cells, nr) if len(chance) > 1 else (0, cells)
+        u = self.rng.random(len(cells))
+        slots = step.slots_of(u, region, line[0], left, inner, outer, slot_bytes)
+        hits += self._outer_hits(view, slots, group, region, nr, ticks)
+        return hits
 
     def _draw(self, nr: np.ndarray, chance: np.ndarray) -> np.ndarray:
         """int64[R]: successes of binomials, summed over groups (int64[G, R], float64[G, R])."""
-        np.minimum(chance, 1.0, out=chance)
         if len(chance) > 2 and (nr <= 1).all():
             hits: np.ndarray = (self.rng.random(chance.shape) < chance * nr).sum(axis=0)
             return hits

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numasim.addresses import AddressSpace
+from numasim.blockwise import _between, _Numpy, steps
 from numasim.damon.ops import Window
 from numasim.kdamond import Clock
 from numasim.law import KNOWN_YOUNG, STAMP_NS, Law
@@ -69,16 +70,62 @@ def test_weights_of_counts_are_sums_that_never_round(groups, seed, bounds):
     weights = np.array(groups).T
     parts = exact_parts(weights)
     np.testing.assert_allclose(parts.reshape(3, 2, -1).sum(axis=1), weights, atol=2**-45)
-    found = counts.weighed(np.array(bounds), parts)
-    for place, row in zip(bounds, found, strict=True):
-        here = truth[: place * counts.block_slots]
+    last = np.array(bounds)
+    first = np.minimum(last, last[::-1])
+    found = _between(first, last, counts.tables(), parts)
+    for low, high, row in zip(first.tolist(), bounds, found, strict=True):
+        here = truth[low * counts.block_slots : high * counts.block_slots]
         pages = np.bincount(here[here >= 0], minlength=3).tolist()
         for column, got in zip(parts.T, row, strict=True):
             assert Fraction(got) == sum(n * Fraction(w) for n, w in zip(pages, column, strict=True))
-    at = np.array(bounds) * counts.block_slots
-    heat = counts.heat(np.minimum(at, nr), weights)
+    heat = counts.heat(np.minimum(last * counts.block_slots, nr), weights)
+    heat -= counts.heat(np.minimum(first * counts.block_slots, nr), weights)
     want = found[:, : len(groups)] + found[:, len(groups) :]
-    np.testing.assert_allclose(heat, want, rtol=1e-12, atol=1e-8)
+    np.testing.assert_allclose(heat, want, rtol=1e-9, atol=1e-7)
+
+
+REGION_CUTS = st.lists(st.integers(1, 90_000), min_size=2, max_size=40, unique=True)
+
+
+@quick
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=3), st.integers(0, 2**32),
+       REGION_CUTS, st.lists(st.integers(1, 40), min_size=3, max_size=3))  # fmt: skip
+def test_steps_are_the_same_compiled(arithmetic, groups, seed, cuts, ticks):
+    """To the last bit; and undecided ticks are those that a plain loop finds."""
+    rng, counts = np.random.default_rng(seed), BlockCounts(100_000, 3)
+    slots = np.arange(100_000)
+    counts.add(slots, rng.integers(0, 3, 100_000))
+    bounds = np.sort(np.array(cuts)) * 4096
+    line = np.array([bounds[:-1], bounds[1:]])
+    size = line[1] - line[0] + rng.integers(0, 3, len(cuts) - 1) * 4096  # with holes
+    parts = exact_parts(np.array(groups).T)
+    given = (line, size, counts.tables(), parts, counts.block_slots * 4096, 4096)
+    step = steps()
+    for one, other in zip(step.weigh(*given), _Numpy.weigh(*given), strict=True):
+        assert np.array_equal(one, other)
+    left, inner, outer, _, _ = step.weigh(*given)
+    nr, share = np.array(ticks[: len(groups)]), outer / size
+    u = rng.random((len(groups), len(size)))
+    got = step.undecided(u, share, nr)
+    for one, other in zip(got, _Numpy.undecided(u, share, nr), strict=True):
+        assert np.array_equal(one, other)
+    plain = []
+    for g, n in enumerate(nr.tolist()):
+        for r, f in enumerate(share.tolist()):
+            first = next((k for k in range(n) if 1 - u[g, r] > (1 - f) ** (k + 1)), None)
+            if first is not None:
+                plain.append((g * len(size) + r, n - 1 - first))
+    assert plain == list(zip(got[0].tolist(), got[1].tolist(), strict=True))
+    region = rng.integers(0, len(size), 50)
+    region = region[outer[region] > 0]
+    where = (rng.random(len(region)), region, line[0], left, inner, outer, 4096)
+    looked = step.slots_of(*where)
+    assert np.array_equal(looked, _Numpy.slots_of(*where))
+    block = counts.block_slots
+    for slot, r in zip(looked.tolist(), region.tolist(), strict=True):
+        assert line[0, r] <= slot * 4096 < line[1, r]
+        whole = slot // block * block * 4096 >= line[0, r]
+        assert not (whole and (slot // block + 1) * block * 4096 <= line[1, r])
 
 
 # -- exposure --------------------------------------------------------------------------------------
