@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from numasim.cli import compare, console, explain, listing, run, schedule, show
+from numasim.cli import compare, console, explain, listing, run, schedule, show, validate
 
 app = typer.Typer(
     cls=console.Group,
@@ -21,6 +21,7 @@ app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
+app.command("validate")(validate.validate)
 
 
 def _version(wanted: bool) -> None:

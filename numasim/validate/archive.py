@@ -80,18 +80,9 @@ def load(path: Path, key: dict[str, Any], contexts: list[Context | None]) -> Obs
         return None
     if about["key"] != json.loads(json.dumps(key)) or len(about["shape"]) != len(contexts):
         return None
-    kdamonds = [
-        KdamondSeen(
-            f"kd{k}", contexts[k],
-            tuple(Watch(*_of(arrays, f"k{k}/w{w}", "t_s index first regions")) for w in range(nr)),
-            *_of(arrays, f"k{k}", "tuned_s tuned_us"),
-            tuple(
-                SchemeSeen(*_of(arrays, f"k{k}/s{s}", "t_s counters esz_s esz"))
-                for s in range(schemes)
-            ),
-        )
-        for k, (nr, schemes) in enumerate(about["shape"])
-    ]  # fmt: skip
+    kdamonds = tuple(
+        _kdamond(arrays, k, contexts[k], *numbers) for k, numbers in enumerate(about["shape"])
+    )
     pages = {}
     for name, array in arrays.items():
         if name.startswith("pages/"):

@@ -69,16 +69,17 @@ def deliberately_wrong(model: Model) -> Iterator[None]:
 
     Contexts running in other threads of the process would follow the wrong rules, too.
     """
-    merge, split = damon_context.merge_regions, damon_context.split_regions
+    rules = vars(damon_context)  # the names by which a context calls them
+    right = {name: rules[name] for name in ("merge_regions", "split_regions")}
     wrong = model.deviations.keys()
     if wrong & {"rounding_merges", "no_zero_crossing_reset", "threshold_divisor"}:
-        damon_context.merge_regions = _Merging(model).merge_regions
+        rules["merge_regions"] = _Merging(model).merge_regions
     if "two_way_splits" in wrong:
-        damon_context.split_regions = _split_in_two
+        rules["split_regions"] = _split_in_two
     try:
         yield
     finally:
-        damon_context.merge_regions, damon_context.split_regions = merge, split
+        rules.update(right)
 
 
 class _Merging:

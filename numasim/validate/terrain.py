@@ -63,7 +63,8 @@ class Terrain:
     def data(self, regions: np.ndarray, owner: int | None = None) -> np.ndarray:
         """Data pages (of one mapping) in each region. float64[N]"""
         start = regions[:, 0]
-        return self.below(start + regions[:, 1], owner) - self.below(start, owner)
+        found: np.ndarray = self.below(start + regions[:, 1], owner) - self.below(start, owner)
+        return found
 
 
 def terrain(
@@ -97,7 +98,8 @@ def _program(recording: Recording, context: Context | None, target: int) -> int:
 
 
 def _of_runs(runs: dict[Key, np.ndarray], blocks: set[Key], low: int, high: int) -> Terrain | None:
-    keys, rows = [], []
+    keys: list[Key] = []
+    rows: list[np.ndarray] = []
     for key, own in runs.items():
         length = np.where(key in blocks, 512, own[:, 1])
         inside = (own[:, 0] >= low) & (own[:, 0] + length <= high) & (own[:, 1] > 0)

@@ -52,7 +52,8 @@ def _hot_set(case: Case, seen: Observed, phase: Phase) -> Iterator[Measured]:
     if not hot:
         return
     sizes = {key: float(case.seen.pages[key].sum(axis=1).max()) for key in hot}
-    share = sum(near_share(case, seen, key) * sizes[key] for key in hot) / sum(sizes.values())
+    parts = [near_share(case, seen, key) * sizes[key] for key in hot]
+    share = np.sum(parts, axis=0) / max(sum(sizes.values()), 1.0)
     t = case.seen.pages_s
     where = f" in {case.label_of(phase)}" if len(case.phases) > 1 else ""
     until_s = min(phase.end_s, float(t[-1]))
