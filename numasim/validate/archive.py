@@ -91,5 +91,19 @@ def load(path: Path, key: dict[str, Any], contexts: list[Context | None]) -> Obs
     return Observed(tuple(kdamonds), arrays["t_s"], arrays["free_bytes"], arrays["pages_s"], pages)
 
 
+def _kdamond(
+    arrays: dict[str, np.ndarray], k: int, context: Context | None, watches: int, schemes: int
+) -> KdamondSeen:
+    tuned_s, tuned_us = _of(arrays, f"k{k}", "tuned_s tuned_us")
+    looked = tuple(
+        Watch(*_of(arrays, f"k{k}/w{w}", "t_s index first regions")) for w in range(watches)
+    )
+    applied = []
+    for s in range(schemes):
+        t_s, counters, esz_s, esz = _of(arrays, f"k{k}/s{s}", "t_s counters esz_s esz")
+        applied.append(SchemeSeen(t_s, counters, esz_s, esz))
+    return KdamondSeen(f"kd{k}", context, looked, tuned_s, tuned_us, tuple(applied))
+
+
 def _of(arrays: dict[str, np.ndarray], prefix: str, names: str) -> list[np.ndarray]:
     return [arrays[f"{prefix}/{name}"] for name in names.split()]
