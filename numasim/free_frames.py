@@ -18,18 +18,41 @@ class FreeFrames:
     def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
         self._runs = [list(run) for run in reversed(runs)]  # the last one is used first
         self._freed: list[np.ndarray] = []
-        self._promised = np.empty(0, np.int64)
+        self._first = 0
+        self._named = self._promised = np.zeros(0, bool)
 
     def give(self, frames: np.ndarray) -> None:
         """Free `frames` (int64[N]); the last of them is the first to be taken again."""
+        if len(self._named):
+            back = self._named[frames - self._first]
+            self._promised[frames[back] - self._first] = True
+            frames = frames[~back]
         self._freed.append(frames)
 
     def all(self) -> list[np.ndarray]:
         """Everything on the list, in parts of no order."""
-        return [*self._freed, *(np.arange(*run) for run in self._runs), self._promised]
+        promised = self._first + np.flatnonzero(self._promised)
+        return [*self._freed, *(np.arange(*run) for run in self._runs), promised]
 
-    def promise(self, frames: np.ndarray) -> None:
-        """Keep free `frames` (int64[N], ascending, on no list of freed ones) for who names them."""
+    def promise(self, frames: np.ndarray, span: Sequence[tuple[int, int]]) -> None:
+        """Keep `frames` (int64[N], ascending, never handed out so far) for who names them.
+
+        When nothing else is left they are handed out all the same; freed again before they were
+        named, they are kept again. `span` is the zone's, reserved frames included.
+        """
+        self._first = min(first for first, _ in span)
+        self._named = np.zeros(max(last for _, last in span) - self._first, bool)
+        self._named[frames - self._first] = True
+        self._promised = self._named.copy()
+        self._drop(frames)
+
+    @property
+    def nr_promised(self) -> int:
+        """Free frames that are kept for who names them."""
+        return int(self._promised.sum())
+
+    def _drop(self, frames: np.ndarray) -> None:
+        """Take these (ascending) off the never-used ones."""
         left: list[list[int]] = []
         for first, last in self._runs:
             a, b = np.searchsorted(frames, [first, last])
@@ -38,7 +61,6 @@ class FreeFrames:
             pieces = np.stack([starts, ends], axis=1)[starts < ends]
             left += pieces[::-1].tolist()
         self._runs = left
-        self._promised = np.union1d(self._promised, frames)
 
     def take_beside(self, kept: np.ndarray, nr: int) -> np.ndarray:
         """int64[<=nr]: the highest free frames that are not among `kept` (ascending)."""
@@ -51,15 +73,17 @@ class FreeFrames:
             parts.append(free)
             nr -= len(free)
         found = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        self.promise(np.sort(found))
-        self.claim(found)
+        self._drop(np.sort(found))
         return found
 
     def claim(self, frames: np.ndarray) -> np.ndarray:
         """bool[N]: which of `frames` (int64[N]) were promised and are free; they no longer are."""
-        there = np.isin(frames, self._promised)
-        if there.any():
-            self._promised = np.setdiff1d(self._promised, frames[there], assume_unique=True)
+        there = np.zeros(len(frames), bool)
+        if len(self._promised):
+            inside = (frames >= self._first) & (frames - self._first < len(self._promised))
+            there[inside] = self._promised[frames[inside] - self._first]
+            own = frames[there] - self._first
+            self._promised[own] = self._named[own] = False
         return there
 
     def take(self, nr: int) -> np.ndarray:
@@ -74,8 +98,9 @@ class FreeFrames:
             nr -= len(chunk)
         while nr:
             if not self._runs:  # nothing else is left: promises are broken
-                parts.append(self._promised[:nr])
-                self._promised = self._promised[nr:]
+                broken = np.flatnonzero(self._promised)[:nr]
+                self._promised[broken] = False
+                parts.append(self._first + broken)
                 break
             run = self._runs[-1]
             last = min(run[0] + nr, run[1])

@@ -155,7 +155,7 @@ class Memory:
                 (other.reclaimable_bytes // self.frame_bytes, True),
             ):
                 for zone in reversed(self.zones_of_node(nid)):
-                    take = min(nr, zone.free)
+                    take = min(nr, zone.free - zone.frames.nr_promised)
                     if take <= 0:
                         continue
                     frames = zone.frames.take(take)
@@ -192,7 +192,7 @@ class Memory:
             taken = taken[: len(moved)]
             self.page_of[moved], self.page_of[taken] = self.page_of[taken], FREE
             zone.runs = merge_ranges([*zone.runs, *((f, f + 1) for f in taken.tolist())])
-            zone.frames.promise(own)
+            zone.frames.promise(own, zone.span)
 
     def claim(self, frames: np.ndarray) -> np.ndarray:
         """bool[N]: which promised frames are handed out to who names them (the migrator only)."""
@@ -219,12 +219,15 @@ class Memory:
             others = self._others.setdefault((nid, zone.name), [])
             if excess > 0:
                 least = zone.marks.min + zone.reserve + zone.kept  # others get no more, either
+                least = max(least, zone.frames.nr_promised)
                 nr = max(0, min(excess, zone.free - least))
                 part = zone.frames.take(nr)
                 self.page_of[part] = OTHER
                 zone.free -= nr
                 others.append(part)
                 excess -= nr
+        for zone in self.zones_of_node(nid):  # a low zone is the last resort, and free again first
+            others = self._others.get((nid, zone.name), [])
             while excess < 0 and others:
                 part = others.pop()
                 if len(part) > -excess:
@@ -327,10 +330,11 @@ class Memory:
             zone.pcp_of, zone.in_pcp, zone.refills = cpu, 0, 0
         while zone.in_pcp < nr and zone.free > floor:
             batch = self._refill_frames(zone)
-            moved = min(batch, zone.free)
+            usable = zone.free - zone.kept
+            moved = min(batch, usable)
             if zone.refills >= PCP_MAX_SCALE:  # batches have their full size: all at once
                 wanted = -(-(nr - zone.in_pcp) // batch)
-                moved = min(min(wanted, -(-(zone.free - floor) // batch)) * batch, zone.free)
+                moved = min(min(wanted, -(-(zone.free - floor) // batch)) * batch, usable)
             zone.free -= moved
             zone.in_pcp += moved
             zone.refills += 1
