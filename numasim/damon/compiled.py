@@ -51,12 +51,14 @@ class Kernels:
 
 
 def load() -> Any:
-    """The module of compiled kernels; None where Numba is absent or has no place for its cache."""
+    """The module of compiled kernels; None where Numba is absent, broken, or cannot cache."""
     if find_spec("numba") is None:
         return None
     try:  # late on purpose: see above
         return import_module("numasim.damon.jitted")
-    except RuntimeError:  # no folder to cache in: compiling anew in every process is not worth it
+    except (ImportError, RuntimeError):
+        # a Numba that does not go with this numpy; or no folder to cache in, and then compiling
+        # anew in every process is not worth it
         return None
 
 

@@ -21,7 +21,7 @@ from numasim.damon.compiled import KERNELS
 from numasim.damon.regions import COLUMNS, Regions, nr_regions
 
 FEW_REGIONS = 96  # up to here a walk in plain Python is faster than arrays
-_FEW_LANES = 4  # the same for a step of all lanes
+_FEW_LANES = 8  # the same for a step of all lanes
 _MOST_STEPS_PER_LANE = 3  # of all lanes taken together; beyond, chains are long and few
 _LONG_CHAIN = 6  # regions of a chain for which lanes are not worth it
 _LISTS_FROM = 16  # lists of all regions are made where one region in so many is such a chain's head

@@ -96,13 +96,22 @@ class Regions:
         self.start, self.end, self.nr_accesses, self.last_nr_accesses, self.age = table[:, :count]
 
     def take(self, index: np.ndarray) -> None:
-        """Keep, drop or repeat regions: every column becomes ``column[index]``."""
+        """Keep only some regions: every column becomes ``column[index]``."""
         self.start, self.end = self.start[index], self.end[index]
         self.nr_accesses = self.nr_accesses[index]
         self.last_nr_accesses = self.last_nr_accesses[index]
         self.age = self.age[index]
         if self._sampling_addr is not None:
             self._sampling_addr = self._sampling_addr[index]
+
+    def repeat(self, times: np.ndarray) -> None:
+        """Repeat each region so many times in a row (int64[R])."""
+        self.start, self.end = self.start.repeat(times), self.end.repeat(times)
+        self.nr_accesses = self.nr_accesses.repeat(times)
+        self.last_nr_accesses = self.last_nr_accesses.repeat(times)
+        self.age = self.age.repeat(times)
+        if self._sampling_addr is not None:
+            self._sampling_addr = self._sampling_addr.repeat(times)
 
     def check(self) -> None:
         """Raise unless regions are sorted, disjoint and not empty, and counters in bounds.
@@ -145,17 +154,16 @@ def insert_cuts(regions: Regions, index: np.ndarray, addr: np.ndarray) -> None:
     addr : int64[C]
         Addresses strictly inside their regions, ascending.
     """
-    cuts = len(index)
-    if not cuts:
+    if not len(index):
         return
-    count = len(regions) + cuts
-    right = index + np.arange(1, cuts + 1)  # places of the pieces right of each cut
-    source = np.ones(count, dtype=np.int64)
-    source[right] = 0
-    source[0] = 0
-    regions.take(source.cumsum())
+    pieces = np.bincount(index, minlength=len(regions))
+    pieces += 1
+    regions.repeat(pieces)
+    right = np.arange(1, len(index) + 1)  # places of the pieces right of each cut
+    right += index
     regions.start[right] = addr
-    regions.end[right - 1] = addr
+    right -= 1
+    regions.end[right] = addr
 
 
 def nr_regions(targets: Iterable[Regions]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -165,41 +166,59 @@ def _split_once(
 def _split_twice(regions: Regions, draws: Draws, min_region_sz: int) -> None:
     size = regions.end - regions.start
     index = (size > 2 * min_region_sz).nonzero()[0]
-    size = size[index]
-    place = _first_draws(size, draws, min_region_sz)
+    if len(index) < len(size):
+        size = size[index]
     queue = draws.peek(2 * len(index))
-    sub1 = _sub_sizes(queue[place], size, min_region_sz)
-    cut1 = (sub1 > 0) & (sub1 < size)
-    left = np.where(cut1, sub1, size)
-    again = left > 2 * min_region_sz
-    sub2 = _sub_sizes(queue[np.minimum(place + 1, len(queue) - 1)], left, min_region_sz)
-    cut2 = again & (sub2 > 0) & (sub2 < left)
-    draws.take(len(index) + int(again.sum()))
-    cuts = np.stack((cut2, cut1), axis=1)
-    addr = (regions.start[index][:, None] + np.stack((sub2, sub1), axis=1))[cuts]
-    insert_cuts(regions, np.repeat(index, cuts.sum(axis=1)), addr)
+    place = _first_draws(size, draws, min_region_sz)
+    if place is None:  # every first cut leaves enough for a second one
+        sub1 = _sub_sizes(queue[::2], size, min_region_sz)
+        sub2 = _sub_sizes(queue[1::2], sub1, min_region_sz)
+        draws.take(len(queue))
+        good = sub2 > 0
+        cuts = np.ones((len(index), 2), dtype=bool)
+        cuts[:, 0] = good
+    else:
+        sub1 = _sub_sizes(queue[place], size, min_region_sz)
+        cut1 = sub1 > 0
+        left = np.where(cut1, sub1, size)
+        again = left > 2 * min_region_sz
+        sub2 = _sub_sizes(queue[np.minimum(place + 1, len(queue) - 1)], left, min_region_sz)
+        draws.take(len(index) + int(np.count_nonzero(again)))
+        cuts = np.stack((again & (sub2 > 0), cut1), axis=1)
+    start = regions.start[index]
+    addr = np.empty((len(index), 2), dtype=np.int64)
+    np.add(start, sub2, out=addr[:, 0])
+    np.add(start, sub1, out=addr[:, 1])
+    where, places = index.repeat(2), addr.reshape(-1)
+    if not cuts.all():
+        made = cuts.reshape(-1)
+        where, places = where[made], places[made]
+    insert_cuts(regions, where, places)
 
 
-def _first_draws(size: np.ndarray, draws: Draws, min_region_sz: int) -> np.ndarray:
+def _first_draws(size: np.ndarray, draws: Draws, min_region_sz: int) -> np.ndarray | None:
     """Place in the queue of each region's first draw, when up to two tries are made for each.
 
-    Nearly all regions make two. Only where the smallest possible left piece is too small for a
-    second try does the number depend on the draw, and only those are looked at one by one.
+    None where all regions make two. Nearly all do: only where the smallest possible left piece is
+    too small for a second try does the number depend on the draw, and only those are looked at one
+    by one.
     """
-    place = 2 * np.arange(len(size))
     floor = 2 * min_region_sz
-    doubtful = np.flatnonzero(size // 10 & ~(min_region_sz - 1) <= floor)
+    # a tenth of the size, aligned, is at most the floor
+    doubtful = (size < 10 * (floor + min_region_sz)).nonzero()[0]
     if not len(doubtful):
-        return place
-    queue = draws.peek(2 * len(size)).tolist()
+        return None
+    queue: Any = draws.peek(2 * len(size))
+    if 8 * len(doubtful) > len(queue):
+        queue = queue.tolist()
     single: list[int] = []
     for i, sz in zip(doubtful.tolist(), size[doubtful].tolist(), strict=True):
-        sub = align_down(queue[2 * i - len(single)] * sz // 10, min_region_sz)
+        sub = align_down(int(queue[2 * i - len(single)]) * sz // 10, min_region_sz)
         if 0 < sub <= floor:
             single.append(i)
     saved = np.zeros(len(size), dtype=np.int64)
     saved[single] = 1
-    return place - (np.cumsum(saved) - saved)
+    return 2 * np.arange(len(size)) - (np.cumsum(saved) - saved)
 
 
 def _split_often(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) -> None:

@@ -93,13 +93,16 @@ def test_numba_is_asked_for_when_it_pays(monkeypatch):
     assert now.ready is None and len(asked) == 2
 
 
-def test_without_numba_or_a_cache_there_are_none(monkeypatch):
+def test_without_numba_there_are_none(monkeypatch):
     monkeypatch.setattr(compiled, "find_spec", lambda name: None)
     assert compiled.load() is None
 
-    def no_place(name):
-        raise RuntimeError("no locator available")
+
+@pytest.mark.parametrize("error", [RuntimeError("no locator available"), ImportError("numpy")])
+def test_a_numba_that_cannot_cache_or_start_is_left_alone(monkeypatch, error):
+    def fail(name):
+        raise error
 
     monkeypatch.setattr(compiled, "find_spec", lambda name: object())
-    monkeypatch.setattr(compiled, "import_module", no_place)
+    monkeypatch.setattr(compiled, "import_module", fail)
     assert compiled.load() is None
