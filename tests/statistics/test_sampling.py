@@ -246,6 +246,19 @@ def test_speed_may_change_inside_a_window_and_inside_a_tick(exact):
         assert fits(counts, law) > LEVEL
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["shortcut", "twin"])
+def test_the_first_tick_may_be_longer_than_the_others(exact):
+    """So it is on the timer wheel, where the others wait for the same place of it."""
+    eye = spread_eye({"pattern": "uniform"}, "5 MiB")
+    eye.set_rates(0, eye.spread_rates(1280 / TICK) * 0.3)
+    starts = np.r_[0, 3 * TICK + np.arange(9) * TICK]
+    ticks = Window(starts, np.r_[starts[1:], starts[-1] + TICK])
+    law = np.convolve(binomial(9, 1 - np.exp(-0.3)), binomial(1, 1 - np.exp(-0.9)))
+    regions = [(BASE + 4096, BASE + 3 * MB), (BASE, BASE + 4096)]
+    for counts in histograms(eye, exact, regions, ticks, ROUNDS, 20):
+        assert fits(counts, law) > LEVEL
+
+
 # -- sweeps ----------------------------------------------------------------------------------------
 
 
