@@ -1,8 +1,7 @@
 """Chances of whole regions from counts of pages by class and block, step by step.
 
 What `AccessedBits` needs between its draws, in numpy; `blockwise_jitted` is the same compiled, to
-the last bit: weights of counts never round (`traffic.exact_parts`), and nothing here calls a
-function whose last digit could depend on the processor.
+the last bit: weights of counts never round (`traffic.exact_parts`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from numasim.damon.compiled import KERNELS
 from numasim.traffic import GROUP_BLOCKS
 
 Weighed = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
-Undecided = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+ALMOST_ONE = 1 - 2.0**-53
 
 
 def weigh(
@@ -85,46 +85,58 @@ def _between(
     if len(others):
         after[others] = outer.take(above[others], axis=0) @ parts
     after -= before
-    after += inner.take(last, axis=0) @ parts
-    after -= inner.take(first, axis=0) @ parts
+    more = np.subtract(inner.take(last, axis=0), inner.take(first, axis=0), dtype=np.float64)
+    after += more @ parts
     return after
 
 
-def undecided(u: np.ndarray, share: np.ndarray, nr: np.ndarray) -> Undecided:
-    """Where ticks fall outside whole blocks, by the place of the first that does.
+def undecided(
+    rng: np.random.Generator, share: np.ndarray, nr: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ticks that fall outside whole blocks: binomials, drawn by the places of first successes.
 
-    That place is geometric, and most regions have none.
+    Those are geometric, most regions have none, and few have a second one.
 
     Parameters
     ----------
-    u : float64[G, R]
-        Uniform in [0, 1).
+    rng : numpy.random.Generator
     share : float64[R]
         Chance of a tick to fall outside.
     nr : int64[G]
-        Ticks.
+        Ticks of each group.
 
     Returns
     -------
     cells : int64[K]
         Places in [G, R] with at least one such tick, ascending.
-    rest : int64[K]
-        Ticks after it, which are still free.
-    chance : float64[K]
-        Their chance to fall outside.
+    times : int64[K]
+        How many.
     """
+    u = rng.random((len(nr), len(share)))
     cells = (u < share * nr[:, None]).reshape(-1).nonzero()[0]  # 1 - (1 - f)^n <= n f
-    if not len(cells):
-        return cells, cells, np.empty(0)
     many = len(nr) > 1
     chance = share.take(cells % len(share) if many else cells)
-    ticks = nr.take(cells // len(share)) if many else np.full(len(cells), nr[0])
-    inside = np.repeat((1.0 - chance)[:, None], int(nr.max()), axis=1)
-    np.multiply.accumulate(inside, axis=1, out=inside)  # that all ticks so far fell inside
-    first = (inside >= (1.0 - u.reshape(-1).take(cells))[:, None]).sum(axis=1)
-    found = (first < ticks).nonzero()[0]
-    rest = (ticks - 1 - first).take(found)
-    return cells.take(found), rest, chance.take(found)
+    ticks = nr.take(cells // len(share)) if many else nr
+    found, rest = _after_first(u.reshape(-1).take(cells), chance, ticks)
+    cells, chance = cells.take(found), chance.take(found)
+    times = np.ones(len(cells), np.int64)
+    u = rng.random(len(cells))
+    again = (u < chance * rest).nonzero()[0]
+    if len(again):
+        found, rest = _after_first(u.take(again), chance.take(again), rest.take(again))
+        again = again.take(found)
+        times[again] += 1 + rng.binomial(rest, chance.take(again))
+    return cells, times
+
+
+def _after_first(
+    u: np.ndarray, chance: np.ndarray, nr: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who has a success in `nr` trials, int64[K], and how many trials are left after it."""
+    first = np.log1p(-u) / np.log1p(-np.minimum(chance, ALMOST_ONE))
+    rest = nr - 1 - first.astype(np.int64)
+    found = (rest >= 0).nonzero()[0]
+    return found, rest.take(found)
 
 
 def slots_of(
@@ -158,12 +170,11 @@ class _Numpy:
     """The functions above, as a module of compiled ones holds them."""
 
     weigh = staticmethod(weigh)
-    undecided = staticmethod(undecided)
     slots_of = staticmethod(slots_of)
 
 
 def steps() -> Any:
-    """What holds `weigh`, `undecided` and `slots_of`: compiled where that is in use."""
+    """What holds `weigh` and `slots_of`: compiled where that is in use."""
     if KERNELS.ready is None:
         return _Numpy
     return import_module("numasim.blockwise_jitted")

@@ -1,4 +1,4 @@
-"""`blockwise` compiled by Numba, to the last bit; imported only where Numba is in use."""
+"""Steps of `blockwise` compiled by Numba, to the last bit; imported only where Numba is in use."""
 
 from __future__ import annotations
 
@@ -77,42 +77,6 @@ def weigh(
     shift, weights = block_bytes.bit_length() - 1, np.ascontiguousarray(parts.T)
     nr_outer = _weigh(line, size, *tables, weights, shift, slot_bytes, whole, blocks, chance)
     return whole[0], whole[1], whole[2], chance, nr_outer
-
-
-@njit(cache=True, error_model="numpy")
-def _undecided(
-    u: np.ndarray,
-    share: np.ndarray,
-    nr: np.ndarray,
-    cells: np.ndarray,
-    rest: np.ndarray,
-    chance: np.ndarray,
-) -> int:
-    found, nr_regions = 0, len(share)
-    for g in range(len(nr)):
-        for r in range(nr_regions):
-            f = share[r]
-            if u[g, r] >= f * nr[g]:
-                continue
-            inside, left, first = 1.0 - f, 1.0 - u[g, r], 0
-            while first < nr[g] and inside >= left:
-                inside *= 1.0 - f
-                first += 1
-            if first < nr[g]:
-                cells[found], rest[found] = g * nr_regions + r, nr[g] - 1 - first
-                chance[found] = f
-                found += 1
-    return found
-
-
-def undecided(
-    u: np.ndarray, share: np.ndarray, nr: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """See `blockwise.undecided`."""
-    cells, rest = np.empty((2, u.size), np.int64)
-    chance = np.empty(u.size)
-    found = _undecided(u, share, nr, cells, rest, chance)
-    return cells[:found], rest[:found], chance[:found]
 
 
 @njit(cache=True, error_model="numpy")

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from numasim.blockwise import steps
+from numasim.blockwise import steps, undecided
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
@@ -113,12 +113,10 @@ class AccessedBits:
         nr = len(size)
         if 2 * nr_outer > nr:
             return self._by_page(view, line[0], line[1], size, ticks, window)
-        u = self.rng.random(chance.shape)
-        cells, rest, share = step.undecided(u, outer / size, ticks.nr)
+        cells, times = undecided(self.rng, outer / size, ticks.nr)
         decided = ticks.nr[:, None].repeat(nr, axis=1)
         if not len(cells):
             return self._draw(decided, chance)
-        times = self.rng.binomial(rest, share) + 1
         decided.reshape(-1)[cells] -= times
         hits = self._draw(decided, chance)
         cells = cells.repeat(times)

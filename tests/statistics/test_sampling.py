@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from numasim.addresses import AddressSpace
+from numasim.blockwise import undecided
 from numasim.damon.ops import Window
 from numasim.law import Law
 from numasim.seeds import Seeds
@@ -244,6 +245,19 @@ def test_speed_may_change_inside_a_window_and_inside_a_tick(exact):
     regions = [(BASE + 4096, BASE + 3 * MB), (BASE, BASE + 4096)]
     for counts in histograms(eye, exact, regions, window(8), ROUNDS, 6):
         assert fits(counts, law) > LEVEL
+
+
+def test_undecided_ticks_are_binomial():
+    rng, shares = np.random.default_rng(21), np.array([0.0, 1e-3, 0.04, 0.3, 0.7, 1.0])
+    nr, copies = np.array([1, 20, 3]), 20_000
+    cells, times = undecided(rng, np.repeat(shares, copies), nr)
+    drawn = np.zeros(len(nr) * len(shares) * copies, int)
+    drawn[cells] = times
+    for ticks, row in zip(nr, drawn.reshape(len(nr), len(shares), copies), strict=True):
+        for share, found in zip(shares, row, strict=True):
+            counts = np.bincount(found, minlength=ticks + 1)
+            assert fits(counts, binomial(ticks, share)) > LEVEL, (ticks, share)
+            assert share not in (0.0, 1.0) or counts[int(share * ticks)] == copies
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["shortcut", "twin"])
