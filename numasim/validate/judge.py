@@ -244,7 +244,7 @@ def _filled(values: np.ndarray, good: np.ndarray, wanted: int) -> np.ndarray:
 # -- many metrics ----------------------------------------------------------------------------------
 
 
-def pool(runs: Sequence[RunScores], error: float, seed: int = DRAW_SEED) -> Pooled | None:
+def pool(runs: Sequence[RunScores], error: float, draws: int = DRAWS) -> Pooled | None:
     """Statistics of all gated metrics of some runs, and the limits of a perfect model.
 
     Parameters
@@ -252,8 +252,8 @@ def pool(runs: Sequence[RunScores], error: float, seed: int = DRAW_SEED) -> Pool
     runs : sequence of RunScores
     error : float
         Probability of a false alarm.
-    seed : int
-        Of the draws that calibrate; nothing else depends on chance.
+    draws : int
+        From which limits are found.
 
     Returns
     -------
@@ -264,9 +264,9 @@ def pool(runs: Sequence[RunScores], error: float, seed: int = DRAW_SEED) -> Pool
     if not runs:
         return None
     z = np.concatenate([run.z for run in runs])
-    rng = np.random.default_rng(seed)
-    drawn = _statistics([_perfect(run, rng) for run in runs])
-    left = _statistics([_seeds_as_kernel(run, rng) for run in runs])
+    rng = np.random.default_rng(DRAW_SEED)  # the same runs always have the same limits
+    drawn = _statistics([_perfect(run, rng, draws) for run in runs])
+    left = _statistics([_seeds_as_kernel(run, rng, draws) for run in runs])
     level = _joint_level(drawn, error)
     limits = {
         name: float(max(np.quantile(drawn[:, i], level), np.quantile(left[:, i], level)))
@@ -296,25 +296,25 @@ def _statistics(parts: Sequence[_Sums]) -> np.ndarray:
     return np.stack([np.sqrt(squares / nr), beyond / nr, largest], axis=1)
 
 
-def _seeds_as_kernel(run: RunScores, rng: np.random.Generator) -> _Sums:
-    rows = rng.integers(0, len(run.left_out), DRAWS)
+def _seeds_as_kernel(run: RunScores, rng: np.random.Generator, draws: int) -> _Sums:
+    rows = rng.integers(0, len(run.left_out), draws)
     squares, beyond, largest, nr = _sums(run.left_out)
     return squares[rows], beyond[rows], largest[rows], nr
 
 
-def _perfect(run: RunScores, rng: np.random.Generator) -> _Sums:
+def _perfect(run: RunScores, rng: np.random.Generator, draws: int) -> _Sums:
     """Runs drawn with the seeds' correlations, each held against as many drawn seeds."""
     n = len(run.spread)
     basis = run.spread / np.sqrt(n - 1)
     parts = []
-    for _ in range(DRAWS // CHUNK):
+    for _ in range(-(-draws // CHUNK)):
         runs = rng.standard_normal((CHUNK, n + 1, n)) @ basis
         kernel, seeds = runs[:, 0], runs[:, 1:]
         scale = np.hypot(seeds.std(axis=1, ddof=1), run.floor)
         difference = kernel - seeds.mean(axis=1)
         z = np.divide(difference, scale, out=np.zeros_like(scale), where=scale > 0)
         parts.append(_sums(z))
-    squares, beyond, largest = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    squares, beyond, largest = (np.concatenate([p[i] for p in parts])[:draws] for i in range(3))
     return squares, beyond, largest, len(run.z)
 
 

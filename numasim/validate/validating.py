@@ -219,14 +219,18 @@ def judge(
 
 
 def validate(
-    *folders: str | Path, seeds: int = SEEDS, only: Sequence[str] = (),
-    workers: int | None = None, out: str | Path | None = None, model: Model | None = None,
-) -> Verdict:  # fmt: skip
+    folders: Sequence[str | Path],
+    seeds: int = SEEDS,
+    only: Sequence[str] = (),
+    workers: int | None = None,
+    out: str | Path | None = None,
+    model: Model | None = None,
+) -> Verdict:
     """Hold recorded runs of a real kernel against the same runs, simulated.
 
     Parameters
     ----------
-    *folders : path
+    folders : sequence of path
         Runs, experiments, or folders of experiments.
     seeds : int
     only : sequence of str
