@@ -114,19 +114,16 @@ class _Merging:
         regions.age = np.where(changed, 0, regions.age + 1)
 
     def _merge(self, regions: Regions, threshold: int, sz_limit: int) -> None:
-        if not self._model.rounding_merges:
-            damon_merging.merge_pass(regions, threshold, sz_limit, count_age=False)
-            return
         kept: list[list[int]] = []
-        for row in regions.rows():
-            start, end, nr, last, age = row
+        for start, end, nr, last, age in regions.rows():
             if kept and kept[-1][1] == start and abs(nr - kept[-1][2]) <= threshold:
                 left = kept[-1]
                 sz_left, sz_right = left[1] - left[0], end - start
                 total = sz_left + sz_right
                 if total <= sz_limit:
-                    left[2] = (2 * (left[2] * sz_left + nr * sz_right) + total) // (2 * total)
-                    left[4] = (2 * (left[4] * sz_left + age * sz_right) + total) // (2 * total)
+                    more = total // 2 if self._model.rounding_merges else 0
+                    left[2] = (left[2] * sz_left + nr * sz_right + more) // total
+                    left[4] = (left[4] * sz_left + age * sz_right + more) // total
                     left[1] = end
                     continue
             kept.append([start, end, nr, last, age])
