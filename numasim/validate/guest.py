@@ -11,12 +11,13 @@ import numpy as np
 
 from numasim.errors import ConfigError, Problem
 from numasim.loader import load_scenario
+from numasim.patterns.blocks import joined
 from numasim.scenario import Scenario
 from numasim.seeds import Seeds
 from numasim.validate.asked import asked
 from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
-from numasim.validate.hardware import FAULT_NS, topology_of
+from numasim.validate.hardware import FAULT_NS, cpu_name, topology_of
 from numasim.validate.model import Model
 from numasim.validate.others import room_left
 from numasim.validate.recording import Recording
@@ -214,8 +215,8 @@ def _actors(
             found.append(
                 {
                     "name": f"phase{p}.acc{j}",
-                    "on": "CPU",
-                    "phases": [{"access": [_pattern(line, f"wl{w} phase {p} acc {j}")]}],
+                    "on": cpu_name(recording.setup, recording.setup.programs[w].cpu),
+                    "phases": [{"access": [_pattern(recording, w, p, j, line)]}],
                     "course": [
                         [_at(t, zero_s), float(n)] for t, n in zip(times, done, strict=True)
                     ],
@@ -230,11 +231,20 @@ def _nominal(recording: Recording, w: int, line: AccessRecord, times: np.ndarray
     return asked
 
 
-def _pattern(line: AccessRecord, place: str) -> dict[str, Any]:
+def _pattern(recording: Recording, w: int, p: int, j: int, line: AccessRecord) -> dict[str, Any]:
     if line.pattern == "rand":
         return {"pattern": "uniform", "mapping": line.region}
     if line.pattern == "seq":
         return {"pattern": "sweep", "mapping": line.region, "lines": 1}
+    place = f"program {w}, phase {p}, accesses {j}"
+    if line.pattern == "zipf":
+        named = [name for name in recording.popularity if line.region in name.split("_")]
+        named = named or list(recording.popularity)
+        if len(named) == 1:
+            weights = joined(recording.popularity[named[0]])
+            return {"pattern": "blocks", "mapping": line.region, "weights": weights.tolist()}
+        message = f"{len(named)} tables zipf_*.csv could tell how popular its blocks are"
+        raise NotSimulated(Problem(place, message, "expected one with the region in its name"))
     raise NotSimulated(Problem(place, f'pattern "{line.pattern}" is not simulated'))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from numasim.errors import ConfigError, Problem
 from numasim.layout import merge_ranges
+from numasim.units import parse_cpulist
 from numasim.validate.model import Model
 from numasim.validate.others import atomic_reserve
 from numasim.validate.recording import Recording
@@ -65,6 +67,14 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
     if all(len(row) == setup.nr_nodes for row in declared.values()):
         found["declared_latency"] = declared
     return found
+
+
+def cpu_name(setup: Setup, cpu: int) -> str:
+    """Name of the accessor that a kernel CPU belongs to."""
+    for n, cpus in enumerate(setup.cpus_of_node):
+        if cpus and cpu in parse_cpulist(cpus):
+            return f"cpu{n}"
+    raise ConfigError(Problem("config.json", f"no node has CPU {cpu}, on which a program ran"))
 
 
 def _slack(model: Model) -> str:

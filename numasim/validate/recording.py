@@ -89,6 +89,8 @@ class Recording:
         The recorder's samples, indexed by ``t_s``; columns as in the file.
     truth : list of pandas.DataFrame
         One for each program, indexed by ``t_s`` (end of the row): ``phase, late_us, acc0, …``.
+    popularity : dict of str to float64[blocks]
+        Name of a ``zipf_*.csv`` without its ending → chance of each block of the range.
     populated, ended : dict of (int, str) to int64[N, 3], or empty
         ``(program, mapping)`` → runs ``page, frame or -1, n``. Where only blocks were kept, the
         page is -1 and the frame that of the block.
@@ -101,6 +103,7 @@ class Recording:
     kdamonds: list[KdamondRecord]
     timeline: pd.DataFrame
     truth: list[pd.DataFrame]
+    popularity: dict[str, np.ndarray]
     populated: dict[tuple[int, str], np.ndarray]
     ended: dict[tuple[int, str], np.ndarray]
 
@@ -162,6 +165,10 @@ def read(folder: Path) -> Recording:
                 except (KeyError, TypeError, ValueError, IndexError) as error:
                     problems.append(Problem(str(path), f"a line is not as expected: {error!r}"))
                     break
+    popularity = {
+        path.name.split(".")[0]: _part(problems, path, _chances)
+        for path in sorted(folder.glob("zipf_*.csv*"))
+    }
     maps = [_maps(problems, folder, tag) for tag in ("populated", "end")]
     if not problems and setup is not None and len(truth) != len(setup.programs):
         message = f"{len(truth)} tables of true counts for {len(setup.programs)} programs"
@@ -171,7 +178,7 @@ def read(folder: Path) -> Recording:
     assert setup is not None and timeline is not None
     return Recording(
         folder, setup.experiment, setup.run, setup, _in_order(kdamonds), timeline,
-        [table for table in truth if table is not None], *maps,
+        [table for table in truth if table is not None], popularity, *maps,
     )  # fmt: skip
 
 
@@ -211,6 +218,18 @@ def _truth(path: Path) -> pd.DataFrame:
     if (table < 0).any(axis=None) or table.isna().any(axis=None):
         raise ConfigError(Problem("", "has negative or missing counts"))
     return table
+
+
+def _chances(path: Path) -> np.ndarray:
+    """Chances by block from a table of blocks and chances."""
+    table = pd.read_csv(path)
+    if table.shape[1] < 2 or not len(table):
+        raise ConfigError(Problem("", "expected two columns: block, chance"))
+    blocks = table.iloc[:, 0].to_numpy(np.int64)
+    chances = table.iloc[:, -1].to_numpy(float)
+    if (blocks < 0).any() or not np.isfinite(chances).all() or (chances < 0).any():
+        raise ConfigError(Problem("", "has negative or missing numbers"))
+    return np.bincount(blocks, weights=chances)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

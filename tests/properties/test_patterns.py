@@ -37,6 +37,9 @@ PARAMETERS = {
     "gamma": st.fixed_dictionaries({"shape": st.floats(0.01, 1e4)}),
     "zipf": st.fixed_dictionaries({"exponent": st.floats(0, 10)}),
     "stairs": st.fixed_dictionaries({"steps": st.integers(1, 64), "ratio": st.floats(0.1, 10)}),
+    "blocks": st.fixed_dictionaries(
+        {"weights": st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=64).map(tuple)}
+    ),
     "growth": st.fixed_dictionaries({"slices": st.integers(1, 512), "add_every": every}),
     "moving_window": st.fixed_dictionaries(
         {

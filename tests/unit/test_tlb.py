@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numasim.hardware import Tlb
-from numasim.tlb import walk_rates
+from numasim.tlb import SERIES_BELOW, seen_chance, walk_rates
 
 
 def test_without_a_tlb_every_visit_walks():
@@ -48,3 +48,42 @@ def test_more_entries_hide_more():
     rates, nr = np.array([1e-3, 1e-5]), np.array([100.0, 10_000.0])
     found = [walk_rates(rates, nr, 1, Tlb(entries=n)).sum() for n in (16, 64, 256, 1024)]
     assert found == sorted(found, reverse=True)
+
+
+def hidden_until_a_flush(rate, span, flush, rng, trials=200_000):
+    """Plain twin: visits as points in time, a cache that keeps all until its next flush."""
+    since = rng.random(trials) * flush  # last flush before the bit is cleared
+    cached = rng.random(trials) < -np.expm1(-rate * since)
+    hidden = np.where(cached, np.minimum(flush - since, span), 0.0)
+    first = rng.exponential(1 / rate, trials)  # next visit from then on
+    return (first < span - hidden).mean()
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2, 1.0])
+@pytest.mark.parametrize(("span", "flush"), [(5.7, 1.0), (5.7, 4.0), (3.0, 10.0), (1.0, 50.0)])
+def test_what_a_flushed_cache_hides(rate, span, flush):
+    """Within five standard errors of 200,000 trials (false alarm one in 100,000 for all)."""
+    found = hidden_until_a_flush(rate, span, flush, np.random.Generator(np.random.PCG64DXSM(1)))
+    chance = seen_chance(np.array([[rate * span]]), np.array([span]), np.array([flush]))[0, 0]
+    assert abs(found - chance) < 5 * np.sqrt(chance * (1 - chance) / 200_000)
+    assert chance < -np.expm1(-rate * span)
+
+
+def test_a_flushed_cache_at_the_extremes():
+    visits = np.array([[0.0, 1e-12, 1e-6, 1e3, 1e6]])
+    none = seen_chance(visits, np.array([5.0]), np.zeros(5))
+    np.testing.assert_array_equal(none, -np.expm1(-visits))
+    some = seen_chance(visits, np.array([5.0]), np.full(5, 2.0))
+    assert (some >= 0).all() and (some <= 1).all() and some[0, 0] == 0
+    np.testing.assert_allclose(some[0, 1:3], visits[0, 1:3], rtol=1e-5)
+    np.testing.assert_allclose(some[0, 3:], 1.0)
+    assert (np.diff(some[0]) >= 0).all()
+
+
+def test_the_beginning_of_the_series_meets_the_formula():
+    for flush in (2.0, 9.0):
+        below, above = (
+            seen_chance(np.array([[v]]), np.array([5.0]), np.array([flush]))[0, 0]
+            for v in (5 * SERIES_BELOW / flush * (1 - 1e-9), 5 * SERIES_BELOW / flush * (1 + 1e-9))
+        )
+        assert abs(above / below - 1) < 1e-7

@@ -1,0 +1,130 @@
+"""Recorded runs described as scenarios."""
+
+import json
+
+import pytest
+
+from numasim.errors import ConfigError
+from numasim.running import run_scenario
+from numasim.validate.guest import NotSimulated, guest
+from numasim.validate.model import Model
+from numasim.validate.recording import find_runs, read
+from tests.unit.validate.made import DATA, head
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory):
+    return head(tmp_path_factory.mktemp("recorded"))
+
+
+def edited(folder, tmp_path, change):
+    """A copy of a recorded folder with another config.json."""
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    change(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return read(tmp_path)
+
+
+def test_the_machine_is_the_recorded_one(monitored):
+    found = guest(read(monitored), 1).scenario.topology
+    managed = [zone.managed_pages for zones in found.zones for zone in zones]
+    assert managed == [3840, 495_406, 1_020_244]
+    assert found.kernel.hz == 250
+    assert [list(row) for row in found.distances] == [[10, 20], [20, 10]]
+
+
+def test_the_first_snapshot_is_as_the_kernels(monitored):
+    """Initial regions follow from the address space alone; and so does when they are reported."""
+    recording = read(monitored)
+    described = guest(recording, 1)
+    result = run_scenario(described.scenario)
+    theirs = recording.kdamonds[0].snapshots[0]
+    first = result.snapshots[result.snapshots.seen_s == result.snapshots.seen_s.min()]
+    ours = (first.start // 4096).tolist()
+    assert ours == theirs.regions[:, 0].tolist()
+    assert first.seen_s.iloc[0] - described.zero_s == pytest.approx(theirs.t_s, abs=0.05)
+
+
+def test_every_seed_is_another_run_and_the_same_seed_the_same(monitored):
+    recording = read(monitored)
+    runs = [run_scenario(guest(recording, seed).scenario).snapshots for seed in (1, 1, 2)]
+    assert runs[0].equals(runs[1])
+    assert not runs[0].equals(runs[2])
+
+
+def test_accesses_are_those_counted(monitored):
+    recording = read(monitored)
+    described = guest(recording, 1)
+    result = run_scenario(described.scenario)
+    done = result.actors.groupby("actor").operations.max()
+    until = described.scenario.duration_ns / 1e9 - described.zero_s
+    truth = recording.truth[0]
+    before, after = (truth[truth.index <= t].acc0.sum() for t in (until - 0.1, until + 0.1))
+    assert before <= done["wl0/phase0.acc0"] <= after
+
+
+def test_other_folders_work_too(monitored, tmp_path):
+    """Two processors on two nodes, memory without any behind them, and other commands."""
+
+    def change(config):
+        nodes = config["guest_nodes"]
+        nodes["node0"]["cpulist"] = "1"
+        nodes["node1"]["cpulist"] = "0"
+
+    recording = edited(monitored, tmp_path, change)
+    found = guest(recording, 1).scenario
+    assert [a.cpus for a in found.topology.accessors] == [(1,), (0,)]
+    assert found.workload.processes[0].actors[0].on == "cpu1"
+    run_scenario(found)
+
+
+def test_a_sequential_and_a_popular_range(monitored, tmp_path):
+    def change(config):
+        lines = config["workloads"][0]["phases"][0]["acc"]
+        lines[0]["pattern"] = "seq"
+        lines[1] |= {"pattern": "zipf", "s": 0.9, "block_pages": 64}
+
+    (tmp_path / "zipf_cold0.csv").write_text("block,probability\n0,0.5\n1,0.25\n3,0.25\n")
+    recording = edited(monitored, tmp_path, change)
+    patterns = [
+        actor.phases[0].access[0].kind for actor in guest(recording, 1).scenario.workload
+        .processes[0].actors
+    ]  # fmt: skip
+    assert patterns[:2] == ["sweep", "blocks"]
+
+
+def test_what_is_not_simulated_is_named(monitored, tmp_path):
+    def change(config):
+        config["commands_and_events"].append(
+            {"path": "/proc/sys/kernel/numa_balancing", "val": "2", "ev": "write", "t_end": 5.0}
+        )
+
+    with pytest.raises(NotSimulated, match="numa_balancing"):
+        guest(edited(monitored, tmp_path, change), 1)
+
+
+def test_wrong_models_are_described_otherwise(monitored):
+    recording = read(monitored)
+    right = guest(recording, 1).scenario
+    assert guest(recording, 1, Model(nominal_periods=True)).scenario.clocks == {}
+    assert right.clocks
+    still = guest(recording, 1, Model(no_stalls=True)).scenario.clocks["kdamond.0"].still
+    assert still == ()
+
+
+def test_all_that_is_missing_is_said_at_once(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path)
+    said = str(error.value)
+    for word in ("topology", "workloads", "timeline.csv", "truth.csv"):
+        assert word in said
+
+
+def test_runs_are_found_at_any_depth():
+    names = {path.name for path in find_runs([DATA])}
+    assert "r1" in names or "r2" in names
+    with pytest.raises(ConfigError, match="no recorded run"):
+        find_runs([DATA / "nowhere"])
