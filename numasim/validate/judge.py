@@ -144,11 +144,11 @@ def _metric(
     own, values, left_values = _numbers(kernel, sims)
     good = np.isfinite(values)
     n = int(good.sum())
-    gated = kernel.gated and np.isfinite(own)
+    gated = bool(kernel.gated and np.isfinite(own))
     if n < max(3, wanted / 2) or not np.isfinite(own):
         # hardly any seed came to have this at all
         z = WORST_Z if np.isfinite(own) else np.nan
-        ok = not np.isfinite(own)
+        ok = bool(not np.isfinite(own))
         nan = float("nan")
         verdict = MetricVerdict(
             kernel.name, kernel.unit, _back(kernel, own), nan, nan, nan, z, gated, ok, n

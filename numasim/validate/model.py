@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from numasim.damon import context as damon_context
-from numasim.damon import merging as damon_merging
 from numasim.damon.regions import Regions, nr_regions
 from numasim.damon.splitting import Draws, Shared, split_all, split_some
 
