@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from numasim.validate.metrics.boundaries import boundaries
 from numasim.validate.metrics.case import Case, Look, Measured, kdamond_of
 from numasim.validate.observed import Observed, Watch
 from numasim.validate.terrain import Phase, Terrain, owner_bins, profile
@@ -44,6 +45,7 @@ def _of_watch(case: Case, look: Look, seen: Observed, watch: Watch) -> Iterator[
     if not len(counted) or look.terrain is None:
         return
     yield from counts(look.terrain, watch, counted, kdamond_of(look, seen).aggr_samples)
+    yield from boundaries(look.terrain, watch, counted)
     yield from ages(look.terrain, watch, counted)
     yield from profiles(case, look, seen, watch, counted)
     yield from delays(case, look, seen, watch)

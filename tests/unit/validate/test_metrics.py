@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from numasim.validate.metrics import Case, case, measure
+from numasim.validate.metrics.boundaries import boundaries
 from numasim.validate.metrics.case import Look, time_mean
 from numasim.validate.metrics.monitoring import ages, classes, counts, distance_between
 from numasim.validate.metrics.quotas import at_end, pulses
@@ -83,6 +84,20 @@ def test_counts_by_class_and_regions_with_data():
     assert found["mean count in a"] == pytest.approx((6 + 12) / 2 * 0.5)
     own = {m.name: m.value for m in ages(terrain(), watch, np.arange(2))}
     assert own == {"mean zero age": 4.5, "mean non-zero age": pytest.approx(5 / 4)}
+
+
+def test_new_boundaries_and_those_of_a_second_cut():
+    shots = [
+        (0.1, [[100, 100, 0, 1], [300, 100, 0, 1], [500, 100, 0, 1]]),
+        (
+            0.2,
+            [[100, 30, 9, 0], [130, 70, 0, 2], [300, 100, 0, 2], [500, 20, 1, 0], [520, 80, 0, 2]],
+        ),
+        (0.3, [[100, 21, 9, 0], [121, 9, 3, 0], [130, 70, 0, 3], [300, 35, 0, 3], [335, 65, 2, 0]]),
+    ]
+    found = {m.name: m.value for m in boundaries(terrain(), made.watch(*shots), np.arange(3))}
+    # 130 of 100-199, then 121 of 100-129 (at seven tenths) and 335 of 300-399 (at none)
+    assert found == {"new boundaries": 1.5, "second cuts": 0.5}
 
 
 def test_classes_cover_every_count_once():
@@ -164,7 +179,7 @@ def test_means_over_time_hold_each_value_until_the_next():
 def test_a_recording_has_every_metric_of_monitoring(run):
     prepared = case(read(made.DATA / run))
     found = measure(prepared, prepared.seen)
-    assert len([m for m in found.values() if m.gated]) == 15
+    assert len([m for m in found.values() if m.gated]) == 17
     assert all(np.isfinite(m.value).all() for m in found.values())
     assert found["profile against the truth (l1)"].value < 0.2
     assert 1.1 < found["true/nominal period"].value < 1.3
