@@ -273,15 +273,18 @@ def _events(recording: Recording, zero_s: float) -> list[dict[str, Any]]:
 
 
 def _starts(recording: Recording) -> list[float]:
-    """Instants at which the kdamonds of each start command began: a window before they reported."""
+    """Instants at which the kdamonds of each start command began: a window before they reported.
+
+    They begin together; a first report may be late by what its schemes did, as may the second.
+    """
     starts = [c for c in recording.setup.commands if c.text.startswith("damo start")]
     found = []
     for i, command in enumerate(starts):
         until = starts[i + 1].start_s if i + 1 < len(starts) else math.inf
         own = [k for k in recording.kdamonds if command.start_s < k.snapshots[0].t_s < until]
-        begins = [k.snapshots[0].t_s - _first_window_s(k.snapshots) for k in own]
-        at = min(begins, default=command.end_s)
-        found.append(max(at, command.start_s))
+        window = min((_first_window_s(k.snapshots) for k in own), default=0.0)
+        first = min((k.snapshots[0].t_s for k in own), default=command.end_s)
+        found.append(max(first - window, command.start_s))
     return found
 
 

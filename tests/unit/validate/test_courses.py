@@ -1,5 +1,7 @@
 """True counts become courses; lost time becomes standstills; lateness becomes a clock."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +28,7 @@ def test_standstills_add_up_to_the_time_lost_in_each_row():
         own = [b - a for a, b in stalls if 0.1 * row <= a < 0.1 * (row + 1) - 1e-12]
         assert sum(own) == pytest.approx(late)
     assert all(a < b for a, b in stalls)
-    assert all(b <= c for (_, b), (c, _) in zip(stalls, stalls[1:], strict=False))
+    assert all(b <= c for (_, b), (c, _) in pairwise(stalls))
 
 
 @pytest.mark.parametrize("with_stalls", [False, True])
