@@ -79,6 +79,11 @@ class Recorder:
         self, context: ContextState, scheme: int, target: int, start: int, end: int, nr: int,
         age: int, applied: Applied,
     ) -> None:  # fmt: skip
+        if self.scenario.all_snapshots:
+            self.append(
+                "acts", t_s=context.now_ns / 1e9, kdamond=context.name, scheme=scheme,
+                target=target, start=start, end=end, nr_accesses=nr, age=age,
+            )  # fmt: skip
         rows = self._tried.setdefault((context.name, scheme), [])
         rows.append((applied.applied_bytes, end - start, target, start, end, nr, age))
         if len(rows) > 4 * TRIED_ROWS:  # keep what moved most

@@ -34,6 +34,7 @@ COLUMNS: dict[str, str] = {
     "tunings": "t_s kdamond sample_us",
     "applies": "t_s kdamond scheme esz nr_tried sz_tried nr_applied sz_applied "
     "sz_ops_filter_passed qt_exceeds nr_snapshots",
+    "acts": "t_s kdamond scheme target start end nr_accesses age",
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
     "events": "t_s who what detail",
@@ -42,8 +43,8 @@ COLUMNS: dict[str, str] = {
 (read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row;
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
-``snapshots: all``; `tunings` (of intervals) and `applies` (each time a scheme was applied) are kept
-only then."""
+``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts` (on
+which regions) are kept only then."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""

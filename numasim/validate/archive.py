@@ -53,6 +53,9 @@ def save(seen: Observed, path: Path, key: dict[str, Any]) -> None:
         for s, scheme in enumerate(kdamond.schemes):
             for name in ("t_s", "counters", "esz_s", "esz"):
                 arrays[f"k{k}/s{s}/{name}"] = getattr(scheme, name)
+            arrays[f"k{k}/s{s}/acted_s"] = np.array([t for t, _ in scheme.applied], float)
+            rows = [own for _, own in scheme.applied] or [np.empty((0, 4), np.int64)]
+            arrays[f"k{k}/s{s}/acted"] = np.concatenate(rows)
     arrays["about"] = np.array(json.dumps({"key": key, "shape": shape}))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
@@ -100,8 +103,10 @@ def _kdamond(
     )
     applied = []
     for s in range(schemes):
-        t_s, counters, esz_s, esz = _of(arrays, f"k{k}/s{s}", "t_s counters esz_s esz")
-        applied.append(SchemeSeen(t_s, counters, esz_s, esz))
+        names = "t_s counters esz_s esz acted_s acted"
+        t_s, counters, esz_s, esz, acted_s, acted = _of(arrays, f"k{k}/s{s}", names)
+        acts = tuple((float(t), acted[i : i + 1]) for i, t in enumerate(acted_s))
+        applied.append(SchemeSeen(t_s, counters, esz_s, esz, acts))
     return KdamondSeen(f"kd{k}", context, looked, tuned_s, tuned_us, tuple(applied))
 
 

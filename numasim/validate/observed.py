@@ -329,11 +329,23 @@ def _simulated(
         changed = np.append(True, esz[1:] != esz[:-1]) if len(esz) else np.zeros(0, bool)
         times = own.t_s.to_numpy(float) - zero_s
         counters = own[list(COUNTERS)].to_numpy(np.int64)
-        schemes.append(SchemeSeen(times, counters, times[changed], esz[changed]))
+        acts = result.acts[(result.acts.kdamond == kdamond) & (result.acts.scheme == s)]
+        acted = _acted(acts, zero_s)
+        schemes.append(SchemeSeen(times, counters, times[changed], esz[changed], acted))
     return KdamondSeen(
         name, context, tuple(watches), tuned.t_s.to_numpy(float) - zero_s,
         tuned.sample_us.to_numpy(np.int64), tuple(schemes),
     )  # fmt: skip
+
+
+def _acted(acts: pd.DataFrame, zero_s: float) -> tuple[tuple[float, np.ndarray], ...]:
+    """Instants and regions that a scheme acted upon."""
+    start = acts.start.to_numpy(np.int64) // PAGE
+    pages = acts.end.to_numpy(np.int64) // PAGE - start
+    counts, ages = acts.nr_accesses.to_numpy(np.int64), acts.age.to_numpy(np.int64)
+    rows = np.stack((start, pages, counts, ages), axis=1)
+    times = acts.t_s.to_numpy(float) - zero_s
+    return tuple((float(t), rows[i : i + 1]) for i, t in enumerate(times))
 
 
 def _simulated_watch(rows: pd.DataFrame, zero_s: float) -> Watch:

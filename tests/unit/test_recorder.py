@@ -156,3 +156,26 @@ def test_a_kdamond_tuned_to_more_targets_is_not_judged_by_old_snapshots():
     policy = {"kind": "damos", "damo": "damo start --target_pid 1000"}
     _, found = ran(workload=given["workload"], policy=policy, events=events, record="10 ms")
     assert found.monitoring.emd.notna().any()
+
+
+def test_where_all_snapshots_are_kept_so_is_what_schemes_did() -> None:
+    _, found = ran(policy=worlds.tiering(), duration="2 s", snapshots="all")
+    last = found.schemes.groupby(["kdamond", "scheme"]).last()
+    told = found.applies.groupby(["kdamond", "scheme"]).last()
+    for counter in ("nr_tried", "sz_tried", "sz_applied", "qt_exceeds", "esz"):
+        assert (told[counter] == last[counter]).all(), counter
+    assert last.sz_tried.max() > 0
+    acted = (found.acts.end - found.acts.start).groupby([found.acts.kdamond, found.acts.scheme])
+    for key, size in acted.sum().items():
+        assert size == last.sz_tried[key]
+
+
+def test_every_tuning_is_kept_with_its_instant() -> None:
+    goal = "--monitoring_intervals_goal 4% 2 5ms 10s"
+    policy = {"kind": "damos", "damo": f"damo start --numa_node 0 {goal}"}
+    _, found = ran(policy=policy, duration="3 s", snapshots="all")
+    seen = found.snapshots.seen_s.drop_duplicates().to_numpy()
+    assert found.tunings.t_s.tolist() == seen[1::2].tolist(), "every other snapshot tunes"
+    assert found.tunings.sample_us.iloc[-1] == found.kdamonds.sample_us.iloc[-1]
+    _, thinned = ran(policy=policy, duration="3 s")
+    assert not len(thinned.tunings) and not len(thinned.applies) and not len(thinned.acts)
