@@ -25,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 TURNS = 7
 LEAST_S = 0.03  # of CPU for one turn of one side; short calls are repeated until then
+WARM_UP = 3  # calls before the first turn; the first of all is far slower than the rest
 MOST_CALLS = 30  # in a turn, where every call needs something made for it
 FAILED = "failed"
 MACHINE = "machine speed"
@@ -170,7 +171,7 @@ def turns(
 
     Short calls are repeated within a turn until they have used `least_s`.
     """
-    times = {name: cpu_s(work) for name, work in sides.items()}  # also warms up
+    times = {name: min(cpu_s(work) for _ in range(WARM_UP)) for name, work in sides.items()}
     repeats = {name: max(1, round(least_s / max(one, 1e-7))) for name, one in times.items()}
     found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(nr):

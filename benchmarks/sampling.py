@@ -93,7 +93,7 @@ def tick_by_tick(machine: Machine, nr_regions: int) -> Callable[[], object]:
 
 @benchmark(
     Ask("sampling by class counts against tick by tick", "times faster", at_least(5)),
-    Ask("the same against one page per tick, all in one array", "times faster", better="higher"),
+    Ask("sampling by class counts against all pages in one array", "times faster", better="higher"),
     Ask("sampling 900 regions", "regions / CPU s", better="higher"),
 )
 def shortcut() -> Answers:

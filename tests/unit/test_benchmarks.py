@@ -51,7 +51,7 @@ def test_sides_take_turns():
     order: list[str] = []
     sides = {name: (lambda name=name: order.append(name)) for name in "ab"}
     found = harness.turns(sides, nr=3, least_s=0.0)
-    assert "".join(order) == "ab" * 4  # once to warm up
+    assert "".join(order) == "aaabbb" + "ab" * 3  # three calls to warm up
     assert {name: len(times) for name, times in found.items()} == {"a": 3, "b": 3}
 
 
