@@ -13,7 +13,9 @@ from numasim.validate.recording import KdamondRecord, Snapshot
 
 SLACK_NS = 300_000
 CHECK_NS = 6_000
+PAGE_NS = 50_000  # a page tried, at most: tested and moved
 BUSY_RATIO = 0.02  # of a window: applying schemes for longer hides how late its samples were
+STAT_S = 0.02  # statistics of an application follow the snapshot that it precedes
 
 
 def clock_of(
@@ -56,7 +58,7 @@ def clock_of(
             for begin, end in still_s
             if before.t_s <= begin < after.t_s
         ) / max(1, after.index - before.index)
-        busy = _tried(kdamond, before.t_s, after.t_s) * 8e-6 * 1e9
+        busy = _tried(kdamond, before.t_s, after.t_s) * PAGE_NS
         excess = span_ns / 1e9 - nr_samples * period / 1e9
         held = min(1.0, max(0.0, excess) / lost) if lost > 0 else 1.0
         still += [
@@ -111,7 +113,8 @@ def _stretch(still_s: float, period_s: float) -> float:
 
 
 def _tried(kdamond: KdamondRecord, from_s: float, to_s: float) -> float:
-    """Pages that schemes tried between two instants."""
+    """Pages that schemes tried between two snapshots."""
+    from_s, to_s = from_s + STAT_S, to_s + STAT_S
     pages = sum(int(regions[:, 1].sum()) for t, _, regions in kdamond.applied if from_s < t <= to_s)
     tried = 0
     for series in kdamond.stats.values():
