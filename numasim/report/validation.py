@@ -171,7 +171,8 @@ def series_of(case: Case) -> list[Course]:
         for s in range(len(kdamond.schemes)):
             action = kdamond.context.schemes[s].action if kdamond.context else f"scheme {s}"
             name = f"{kdamond.name} {action}"
-            found.append(Course(f"Effective quota, {name}", "bytes", _quota(k, s), log=True))
+            if len(kdamond.schemes[s].esz):
+                found.append(Course(f"Effective quota, {name}", "bytes", _quota(k, s), log=True))
             found.append(Course(f"Applied in all, {name}", "MiB", _applied(k, s)))
     if case.seen.pages and any(kdamond.schemes for kdamond in case.seen.kdamonds):
         hot = dict.fromkeys(key for phase in case.phases for key in case.hot(phase))
@@ -247,9 +248,9 @@ def _course(axes: Axes, course: Course, case: Case, sims: Sequence[Observed]) ->
         low, middle, high = np.nanquantile(rows[:, known], [0.0, 0.5, 1.0], axis=0)
         axes.fill_between(grid[known], low, high, color=shade(OURS, 0.75), lw=0)
         axes.plot(grid[known], middle, color=OURS, lw=1.2)
-    axes.step(
-        np.append(t, last), np.append(values, values[-1:]), where="post", color=KERNEL, lw=1.1
-    )
+    if len(t):
+        shown = np.append(t, last), np.append(values, values[-1])
+        axes.step(*shown, where="post", color=KERNEL, lw=1.1)
     for phase in case.phases:
         if phase.begin_s > first:
             axes.axvline(phase.begin_s, color=LIMIT, lw=0.7, ls=(0, (3, 2)))
