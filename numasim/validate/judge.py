@@ -27,7 +27,7 @@ RANGE = (0.01, 0.99)
 FAMILY_ERROR = 0.01
 BEYOND = 2.0
 WORST_Z = 10.0
-"""Stands for what no seed ever did."""
+"""Stands for what no seed ever did; no z counts for more."""
 DRAWS = 20_000
 CHUNK = 1_000
 DRAW_SEED = 20
@@ -158,7 +158,7 @@ def _metric(
     values = values[good]
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     scale = float(np.hypot(sd, kernel.resolution))
-    z = _z(own - mean, scale)
+    z = float(np.clip(_z(own - mean, scale), -WORST_Z, WORST_Z))
     half = _reach(n) * scale
     low, high = min(mean - half, values.min()), max(mean + half, values.max())
     slack = 1e-12 * max(1.0, abs(own))
@@ -231,7 +231,7 @@ def _left_out(values: np.ndarray, resolution: float) -> np.ndarray:
     scale = np.hypot(np.sqrt(np.maximum(squares, 0) / (n - 2)), resolution)
     z = np.divide(values - others, scale, out=np.zeros(n), where=scale > 0)
     odd = (scale == 0) & (np.abs(values - others) > 0)
-    return np.where(odd, WORST_Z, z)
+    return np.clip(np.where(odd, WORST_Z, z), -WORST_Z, WORST_Z)
 
 
 def _filled(values: np.ndarray, good: np.ndarray, wanted: int) -> np.ndarray:
@@ -311,7 +311,8 @@ def _perfect(run: RunScores, rng: np.random.Generator, draws: int) -> _Sums:
         runs = rng.standard_normal((CHUNK, n + 1, n)) @ basis
         kernel, seeds = runs[:, 0], runs[:, 1:]
         scale = np.hypot(seeds.std(axis=1, ddof=1), run.floor)
-        difference = kernel - seeds.mean(axis=1)
+        known = run.floor * rng.standard_normal(kernel.shape)  # to within its resolution
+        difference = kernel + known - seeds.mean(axis=1)
         z = np.divide(difference, scale, out=np.zeros_like(scale), where=scale > 0)
         parts.append(_sums(z))
     squares, beyond, largest = (np.concatenate([p[i] for p in parts])[:draws] for i in range(3))

@@ -9,17 +9,21 @@ import numpy as np
 
 from numasim.validate.metrics.boundaries import boundaries
 from numasim.validate.metrics.case import Case, Look, Measured, kdamond_of
-from numasim.validate.observed import Observed, Watch
+from numasim.validate.exact import NEAR_S
+from numasim.validate.observed import KdamondSeen, Observed, Watch
 from numasim.validate.terrain import Phase, Terrain, owner_bins, profile
 
 FOUND = (0.5, 0.8)
 SLACK_S = 0.5
 """How much later than the recording's last snapshot a simulated one may come."""
-PERIOD_RESOLUTION = (
-    0.01  # of the sampling period: what the host did besides is not in the recording
-)
+LEAST_WINDOWS = 5
+PERIOD_RESOLUTION = 0.01
+"""Of the sampling period: what the host did besides is not in the recording."""
 DISTANCE_RESOLUTION = 0.1
-BYTES_RESOLUTION = 0.05  # percent of the data
+TIME_RESOLUTION = 0.25
+"""Of a time until something is seen, which is seen by snapshots only."""
+BYTES_RESOLUTION = 0.05
+"""Percent of the data."""
 
 
 def monitoring(case: Case, seen: Observed) -> Iterator[Measured]:
@@ -52,15 +56,34 @@ def _of_watch(case: Case, look: Look, seen: Observed, watch: Watch) -> Iterator[
 
 
 def period(case: Case, look: Look, seen: Observed, watch: Watch) -> Measured:
-    """True over nominal sampling period: median over the windows of the last half."""
+    """True over nominal sampling period: median over the windows of the last half.
+
+    Windows in which schemes tried anything do not count: they last as long as that took. Where
+    hardly any other is recorded, the metric decides nothing.
+    """
     kdamond = kdamond_of(look, seen)
     steps = np.diff(watch.index) if len(watch) > 1 else np.ones(0)
     true_us = np.diff(watch.t_s) * 1e6 / kdamond.aggr_samples / np.maximum(steps, 1)
     ratio = true_us / kdamond.sample_us_at(watch.t_s[1:])
     middle = (look.from_s + look.until_s) / 2
-    late = ratio[watch.t_s[1:] >= middle]
+    chosen = (watch.t_s[1:] >= middle) & _at_rest(kdamond, watch)
+    enough = int(chosen.sum()) >= LEAST_WINDOWS
+    late = ratio[chosen] if enough else ratio
     value = float(np.median(late)) if len(late) else float("nan")
-    return Measured("true/nominal period", value, "", True, resolution=PERIOD_RESOLUTION)
+    return Measured(
+        "true/nominal period", value, "", enough, log=True, resolution=PERIOD_RESOLUTION
+    )
+
+
+def _at_rest(kdamond: KdamondSeen, watch: Watch) -> np.ndarray:
+    """Windows between snapshots in which no scheme tried anything. bool[S - 1]"""
+    found = np.ones(max(len(watch) - 1, 0), bool)
+    for scheme in kdamond.schemes:
+        tried = np.append(0, scheme.counter("sz_tried"))
+        before = np.searchsorted(scheme.t_s, watch.t_s - NEAR_S, "right")
+        after = np.searchsorted(scheme.t_s, watch.t_s + NEAR_S, "right")
+        found &= tried[after[1:]] == tried[before[:-1]]
+    return found
 
 
 def counts(terrain: Terrain, watch: Watch, counted: np.ndarray, most: int) -> Iterator[Measured]:
@@ -210,7 +233,7 @@ def delays(case: Case, look: Look, seen: Observed, watch: Watch) -> Iterator[Mea
             usual = float(np.median(np.diff(t))) if len(t) > 1 else 0.1
             yield Measured(
                 f"time to {part:.0%} found{where}", max(took, usual), "s", True, log=True,
-                resolution=0.1,
+                resolution=TIME_RESOLUTION,
             )  # fmt: skip
 
 
