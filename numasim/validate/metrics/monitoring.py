@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from numasim.validate.exact import NEAR_S
 from numasim.validate.metrics.boundaries import boundaries
 from numasim.validate.metrics.case import Case, Look, Measured, kdamond_of
-from numasim.validate.exact import NEAR_S
 from numasim.validate.observed import KdamondSeen, Observed, Watch
 from numasim.validate.terrain import Phase, Terrain, owner_bins, profile
 
