@@ -175,8 +175,12 @@ def _own_memory(recording: Recording, w: int) -> list[dict[str, Any]]:
     program = recording.setup.programs[w]
     low = min(r.start_page for r in program.regions)
     high = max(r.start_page + r.pages for r in program.regions)
-    for kdamond in recording.kdamonds:
+    for kdamond, context in zip(recording.kdamonds, asked(recording), strict=True):
         for snapshot in kdamond.snapshots[: len(recording.setup.programs)]:
+            targets = () if context is None else context.targets
+            pid = targets[snapshot.target].pid if snapshot.target < len(targets) else None
+            if pid not in (None, program.pid):
+                continue  # another program's, at the same addresses perhaps
             start, nr = snapshot.regions[:, 0], snapshot.regions[:, 1]
             ends = start + nr
             if not ((start < high) & (ends > low)).any():

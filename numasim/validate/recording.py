@@ -154,7 +154,7 @@ def read(folder: Path) -> Recording:
     setup = _part(problems, folder / "config.json", read_setup)
     timeline = _part(problems, folder / "timeline.csv", _table)
     paths = sorted(folder.glob("truth*.csv")) or [folder / "truth.csv"]
-    truth = [_part(problems, path, _truth) for path in paths]
+    truth = [one for path in paths for one in _part(problems, path, _truths) or ()]
     kdamonds: dict[tuple[str, int], KdamondRecord] = {}
     for name, take in _EVENTS.items():
         for path in sorted(folder.glob(name + ".jsonl*")):
@@ -178,7 +178,7 @@ def read(folder: Path) -> Recording:
     assert setup is not None and timeline is not None
     return Recording(
         folder, setup.experiment, setup.run, setup, _in_order(kdamonds), timeline,
-        [table for table in truth if table is not None], popularity, *maps,
+        truth, popularity, *maps,
     )  # fmt: skip
 
 
@@ -210,11 +210,20 @@ def _table(path: Path) -> pd.DataFrame:
     return table.set_index("t_s").sort_index()
 
 
-def _truth(path: Path) -> pd.DataFrame:
+def _truths(path: Path) -> list[pd.DataFrame]:
+    """True counts of one program, or of all where a column tells them apart."""
     table = _table(path)
+    if "wl" in table:
+        return [_truth(own.drop(columns="wl")) for _, own in table.groupby("wl")]
+    return [_truth(table)]
+
+
+def _truth(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.dropna(axis=1, how="all")
     missing = [c for c in ("phase", "late_us", "acc0") if c not in table]
     if missing:
         raise ConfigError(Problem("", f"has no column {', '.join(missing)}"))
+    table = table.fillna({c: 0 for c in table if str(c).startswith("acc")})
     if (table < 0).any(axis=None) or table.isna().any(axis=None):
         raise ConfigError(Problem("", "has negative or missing counts"))
     return table
