@@ -367,7 +367,7 @@ class Memory:
         self.page_of[frames] = FREE
         for zone in self.zones:
             own = np.zeros(len(frames), bool)
-            for first, last in zone.runs:
+            for first, last in zone.span:
                 own |= (frames >= first) & (frames < last)
             if own.any():
                 mine = frames[own]
