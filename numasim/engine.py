@@ -266,16 +266,19 @@ class Engine:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
         pending, worked, passed = 0, False, thread.context.passed_sample_intervals
         due = [s for s, scheme in enumerate(thread.context.schemes) if scheme.due(passed)]
-        for busy_ns in thread.context.due(self.now_ns):
+        steps, resumed_ns = thread.context.due(self.now_ns), None
+        while (busy_ns := next_step(steps, resumed_ns)) is not None:
             if isinstance(busy_ns, PausedFor):
                 yield from self._nap(thread, self.now_ns + busy_ns)
                 if thread.stopping:
                     return
+                resumed_ns = self.now_ns
                 continue
             pending, worked = pending + busy_ns, True
             if pending >= MIGRATE_STEP_NS:
-                yield from self._busy(thread, pending)
+                yield from self._busy(thread, pending)  # may take longer than the work itself
                 pending = 0
+            resumed_ns = self.now_ns + pending
         if pending:
             yield from self._busy(thread, pending)
         elif worked:

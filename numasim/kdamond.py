@@ -6,6 +6,7 @@ checks; short sleeps end late, long ones on the timer wheel. Source: Linux 7.3.4
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -146,3 +147,19 @@ class Thread:
         context = self.context
         self.cpu_ns += context.source.check_ns(context.nr_regions) * (part.stop - part.start)
         context.absorb(Window(self.starts[part], self.ends[part]))
+
+
+def next_step(steps: Generator[int, int | None, None], resumed_ns: int | None) -> int | None:
+    """How long the next action of a kdamond keeps it, ns; None once there is no more.
+
+    Parameters
+    ----------
+    steps : generator
+        `ContextState.due`.
+    resumed_ns : int or None
+        When it went on after the action before; None at first.
+    """
+    try:
+        return steps.send(resumed_ns)
+    except StopIteration:
+        return None
