@@ -18,7 +18,7 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.kdamond import Clock, Thread, TickTimes
+from numasim.kdamond import Clock, Thread, TickTimes, next_step
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
 from numasim.recorded_clock import RecordedClock
