@@ -1,4 +1,8 @@
-"""Effective quotas while nothing moves: each follows from the one before and the goal's score."""
+"""Effective quotas while nothing moves: each follows from the one before and the goal's score.
+
+Only where a scheme tried nothing: its work would blur when its windows began. Only where free
+memory stood still in the samples around.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +81,8 @@ def _windows(scheme: SchemeSeen, begin: float, end: float, length_s: float, tick
     inside = np.flatnonzero((scheme.t_s > begin + 2 * tick_s) & (scheme.t_s <= end + 2 * tick_s))
     if not len(inside):
         return 0
-    applied = scheme.counter("sz_applied")
-    if applied[inside[-1]] != applied[max(inside[0] - 1, 0)]:
+    tried = scheme.counter("sz_tried")
+    if tried[inside[-1]] != tried[max(inside[0] - 1, 0)]:
         return 0
     nr, window_s = 0, begin
     for t in scheme.t_s[inside]:
@@ -98,8 +102,8 @@ def _scores(
         return None
     zones = [z for z in recording.setup.zones if z.node == node]
     managed = sum(zone.managed for zone in zones)
-    first = int(np.searchsorted(seen.t_s, begin, "right")) - 1
-    last = int(np.searchsorted(seen.t_s, end, "left"))
+    first = int(np.searchsorted(seen.t_s, begin, "right")) - 2
+    last = int(np.searchsorted(seen.t_s, end, "left")) + 1
     if first < 0 or last >= len(seen.t_s) or (np.diff(seen.t_s[first : last + 1]) > FAR_S).any():
         return None
     free = seen.free_bytes[first : last + 1, node] / PAGE

@@ -314,7 +314,7 @@ def _perfect(run: RunScores, rng: np.random.Generator, draws: int) -> _Sums:
         known = run.floor * rng.standard_normal(kernel.shape)  # to within its resolution
         difference = kernel + known - seeds.mean(axis=1)
         z = np.divide(difference, scale, out=np.zeros_like(scale), where=scale > 0)
-        parts.append(_sums(z))
+        parts.append(_sums(np.clip(z, -WORST_Z, WORST_Z)))
     squares, beyond, largest = (np.concatenate([p[i] for p in parts])[:draws] for i in range(3))
     return squares, beyond, largest, len(run.z)
 

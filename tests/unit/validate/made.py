@@ -60,8 +60,8 @@ def seen(*kdamonds: KdamondSeen, free: Any = None) -> Observed:
 
 
 def scheme(t_s: Any = (), applied: Any = (), esz: Any = ()) -> SchemeSeen:
-    """A scheme by instants, bytes applied so far, and ``(t_s, bytes)`` of its quota."""
+    """A scheme by instants, bytes tried and applied so far, and ``(t_s, bytes)`` of its quota."""
     counters = np.zeros((len(t_s), 7), np.int64)
-    counters[:, 3] = applied
+    counters[:, 1] = counters[:, 3] = applied
     changes = np.array(esz, float).reshape(-1, 2)
     return SchemeSeen(np.array(t_s, float), counters, changes[:, 0], changes[:, 1])

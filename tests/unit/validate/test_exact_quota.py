@@ -21,7 +21,7 @@ def checks(esz, applied=None, free=None):
     """A scheme applied every 1.1 s to a node of which half is free."""
     told = read(made.DATA / "E1a/r2")
     pages = sum(zone.managed for zone in told.setup.zones if zone.node == 0)
-    t_s = [0.5 + 1.1 * i for i in range(len(esz))]
+    t_s = [2.5 + 1.1 * i for i in range(len(esz))]
     one = made.scheme(t_s, applied or [0] * len(esz), list(zip(t_s, esz, strict=True)))
     watched = made.kdamond(
         made.watch((0.1, [[0, 10, 0, 0]])), schemes=[one], schemes_asked=(ASKED,)
