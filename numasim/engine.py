@@ -196,6 +196,7 @@ class Engine:
                 self._alive,
                 self.scenario.exact_ticks,
                 self.scenario.access_source,
+                self.scenario.source_settings,
             )
             thread = Thread(name, kdamond, context, self._nr_threads, clock)
             self._nr_threads += 1
@@ -241,6 +242,8 @@ class Engine:
                 yield self._sleep(thread.until_ns - self.now_ns, "KDAMOND", thread.rank)
             thread.absorb(self.now_ns)
             yield from self._due(thread)
+            if (seen := self.machine.observing) is not None and seen.tolls.changed(self.now_ns):
+                self._changed()
         context.stop()
         thread.ended = True
         self.machine.load.cores.pop(thread.name, None)

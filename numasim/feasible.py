@@ -27,6 +27,7 @@ def impossible(
     policy: Policy | None,
     events: Sequence[Event] | None,
     duration_ns: int | None,
+    access_source: str = "accessed_bits",
 ) -> list[Problem]:
     """Everything that would stop a run, or make an event void.
 
@@ -39,6 +40,8 @@ def impossible(
     policy : Policy or None
     events : sequence of Event or None
     duration_ns : int or None
+    access_source : str
+        What contexts see with where they do not say so.
     """
     found = [*_too_large(topology, workload), *_unknown_places(topology, workload)]
     found += _too_many(topology, workload)
@@ -52,9 +55,10 @@ def impossible(
         wrong.append(Problem("policy.accessor", f"no accessor {accessor}", hint))
     elif policy is not None:
         kdamonds = policy.kdamonds(topology)
-        wrong += check_runnable(kdamonds, topology, workload, "policy.")
+        wrong += check_runnable(kdamonds, topology, workload, "policy.", access_source)
     for i, event in enumerate(events or ()):
-        wrong += check_runnable(event.kdamonds, topology, workload, f"events[{i}].")
+        where = f"events[{i}]."
+        wrong += check_runnable(event.kdamonds, topology, workload, where, access_source)
     if not wrong and policy is not None and events is not None:
         start = Event(policy.start, "start", kdamonds)
         timed = [("policy.start", start), *((f"events[{i}]", e) for i, e in enumerate(events))]

@@ -30,6 +30,7 @@ T = TypeVar("T")
 KEYS = (
     "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
     "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source", "clocks",
+    "sources", "accessor_truth",
 )  # fmt: skip
 NEED_A_WORKLOAD = {"interleave", "start_process", "stop_process"}
 ANY_MACHINE = cast(
@@ -128,8 +129,9 @@ def load_scenario(
     ----------
     document : mapping
         Keys: topology, workload, policy (or one of policies), events, duration, seed, record,
-        snapshots (``thinned`` or ``all``), hot_ratio, access_source, exact_ticks, clocks (of
-        kdamonds by name, as recorded). Topology and workload by name, path or in place.
+        snapshots (``thinned`` or ``all``), hot_ratio, access_source, sources (parameters of each
+        by its name), accessor_truth, exact_ticks, clocks (of kdamonds by name, as recorded).
+        Topology and workload by name, path or in place.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
         ``scenario.``.
@@ -174,6 +176,8 @@ def load_scenario(
     exact = collect("exact_ticks", lambda: _flag(document.get("exact_ticks", False)))
     eye = str(document.get("access_source", "accessed_bits"))
     collect("access_source", lambda: sources.registry.get(eye))
+    truth = collect("accessor_truth", lambda: _flag(document.get("accessor_truth", False)))
+    settings = collect("sources", lambda: sources.settings_of(document.get("sources", {})))
     clocks = collect("clocks", lambda: _clocks(document.get("clocks", {})))
     chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
@@ -183,7 +187,7 @@ def load_scenario(
     wrong: list[Problem] = []
     events = _events(document, topology, workload, duration, base, wrong)
     if topology is not None and workload is not None:
-        wrong += impossible(topology, workload, made, None if wrong else events, duration)
+        wrong += impossible(topology, workload, made, None if wrong else events, duration, eye)
     problems += wrong if programs is None else [_renumbered(p, numbers) for p in wrong]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), source)
@@ -207,6 +211,8 @@ def load_scenario(
         (*_warnings(given, base), *doubtful(topology, workload)),
         eye,
         clocks or {},
+        bool(truth),
+        settings or {},
         document,
     )
 

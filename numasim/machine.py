@@ -19,6 +19,7 @@ from numasim.cost import LINE_BYTES, Background, CostModel, Demand, Flow, Soluti
 from numasim.load import Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
+from numasim.observing import Observing
 from numasim.pages import CompiledPattern, PageSpace
 from numasim.populate import Populating, Populator
 from numasim.rates import Rates, burst_chances
@@ -46,7 +47,7 @@ class Machine:
         seeds: Seeds,
         before_change: Callable[[], None],
     ) -> None:
-        self.topology, self.workload, self._seeds = topology, workload, seeds
+        self.topology, self.workload, self.seeds = topology, workload, seeds
         self.space = PageSpace(workload, seeds)
         promised = [
             pfn + np.arange(nr) for m in self.space.mappings for _, pfn, nr in m.mapping.frames
@@ -81,6 +82,7 @@ class Machine:
         self.phase_log: list[tuple[int, str, str]] = []
         self.phase_runs: list[PhaseRun] = []
         self._present: dict[int, PhaseRun] = {}
+        self.observing: Observing | None = None  # see `monitors.observing_of`
         self.node_bytes = np.zeros((len(topology.nodes), 2))  # read, written
         self.link_bytes = np.zeros((len(topology.links), 2))  # forward, backward
 
@@ -158,7 +160,7 @@ class Machine:
         actor.entered += 1
         if actor.current.burst:
             column = self.rates.burst_columns[actor.process, actor.number]
-            salt = self._seeds.salt(f"{actor.name}/bursts/{actor.entered}")
+            salt = self.seeds.salt(f"{actor.name}/bursts/{actor.entered}")
             chances = burst_chances(actor.current)
             actor.burst_order = BurstOrder(chances, salt, actor.current.burst)
             actor.burst_first = float(self.law.exposure.at(np.array([now_ns]))[0, column])
@@ -295,6 +297,8 @@ class Machine:
     def settle(self, now_ns: int) -> None:
         """Find the speeds that follow from the present state and let the law run at them."""
         self.advance(now_ns)
+        if self.observing is not None:
+            self.observing.tolls.settled(now_ns)
         driven = [a for a in self.actors if a.state == "running" and a.course is not None]
         running = [a for a in self.actors if a.state == "running" and a.course is None]
         demands = [self._demand(a, self._working_share(a, running)) for a in running]
@@ -326,6 +330,8 @@ class Machine:
         for actor in driven:
             self.rates.gain(gains, actor, self.weights[actor.process, actor.number], counts)
         self.law.exposure.set_rates(now_ns, rates, gains)
+        if self.observing is not None:
+            self.observing.settled(now_ns, self.weights, self.solution.loaded_latency_ns)
 
     def _course_flows(self, actor: ActorState) -> list[Background]:
         """Traffic of an actor whose progress was measured, at its mean speed."""
@@ -342,7 +348,9 @@ class Machine:
     def _working_share(self, actor: ActorState, running: list[ActorState]) -> float:
         threads = sum(a.actor.threads for a in running if a.process == actor.process)
         is_cpu = self.topology.accessors[actor.accessor].kind == "CPU"
-        return self.load.working_share(actor.process, threads, is_cpu)
+        share = self.load.working_share(actor.process, threads, is_cpu)
+        tolls = self.observing.tolls if self.observing is not None else None
+        return share if tolls is None else share * tolls.working_share(actor.index)
 
     def _populate_flow(self, populating: Populating) -> Background:
         speed = self.populator.write_bytes_per_ns(populating)

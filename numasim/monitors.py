@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,11 +16,13 @@ from numasim.damon.paddr import Paddr
 from numasim.damon.spec import Context, Kdamond, Scheme, Target
 from numasim.damon.splitting import Shared
 from numasim.damon.vaddr import ProcessView, Vaddr
-from numasim.errors import Problem
+from numasim.errors import ConfigError, Problem
 from numasim.machine import Machine
 from numasim.memory import Memory
+from numasim.observing import Observing
 from numasim.seeds import Seeds
-from numasim.sources import AccessSource, registry
+from numasim.sources import AccessSource, default_settings, knows_accessors, registry
+from numasim.sources.scene import Scene
 from numasim.topology import Topology
 from numasim.view import View
 from numasim.workload import Workload
@@ -87,9 +89,28 @@ class Metrics:
 
 
 def check_runnable(
-    kdamonds: tuple[Kdamond, ...], topology: Topology, workload: Workload, place: str = ""
+    kdamonds: tuple[Kdamond, ...],
+    topology: Topology,
+    workload: Workload,
+    place: str = "",
+    access_source: str = "accessed_bits",
 ) -> list[Problem]:
-    """What stands in the way of running these kdamonds here; all of it."""
+    """What stands in the way of running these kdamonds here; all of it.
+
+    Parameters
+    ----------
+    kdamonds : tuple of Kdamond
+    topology : Topology
+    workload : Workload
+    place : str
+        Where they were given.
+    access_source : str
+        What contexts see with where their sample control leaves it to the page table.
+
+    Returns
+    -------
+    list of Problem
+    """
     found: list[Problem] = []
     pids = {workload.pid(p): process.name for p, process in enumerate(workload.processes)}
     for k, kdamond in enumerate(kdamonds):
@@ -98,7 +119,7 @@ def check_runnable(
             found.append(Problem(f"{at}.contexts", "expected one, as the kernel does"))
         for c, context in enumerate(kdamond.contexts):
             where = f"{at}.contexts[{c}]"
-            found += _context_problems(context, where, pids)
+            found += _context_problems(context, where, pids, access_source)
             for s, scheme in enumerate(context.schemes):
                 found += _scheme_problems(scheme, f"{where}.schemes[{s}]", topology)
     return found
@@ -134,11 +155,17 @@ def _scheme_problems(scheme: Scheme, where: str, topology: Topology) -> Iterator
             yield Problem(f"{where}.filters", f'"{one.type}" is not simulated yet', hint)
 
 
-def _context_problems(context: Context, at: str, pids: dict[int, str]) -> Iterator[Problem]:
+def _context_problems(
+    context: Context, at: str, pids: dict[int, str], access_source: str
+) -> Iterator[Problem]:
     control = context.sample_control
-    if control.page_fault or control.filters or not control.page_table:
-        message = "sampling by page faults and sample filters are not simulated yet"
-        hint = "leave page_table on and filters empty"
+    name = control.source(access_source)
+    if not (control.page_table or control.page_fault or control.extension):
+        hint = "enable page_table or page_fault"
+        yield Problem(f"{at}.sample_control", "no sampling primitive is enabled", hint)
+    elif control.filters and not knows_accessors(registry.get(name)):
+        hint = "sample by page_fault, or by hardware, or leave the filters out"
+        message = f"{name} do not say who accessed, so sample filters have nothing to go by"
         yield Problem(f"{at}.sample_control", message, hint)
     if context.ops == "paddr":
         return
@@ -157,6 +184,7 @@ def build_context(
     alive: Callable[[int], bool],
     exact_ticks: bool = False,
     access_source: str = "accessed_bits",
+    source_settings: Mapping[str, Any] | None = None,
 ) -> ContextState:
     """A running context on the machine.
 
@@ -174,7 +202,9 @@ def build_context(
     exact_ticks : bool
         Force the twin of the sampling shortcut.
     access_source : str
-        Registered name of what the context sees with.
+        Registered name of what the context sees with where its sample control does not say so.
+    source_settings : mapping, optional
+        Parameters of sources that know accessors, by name.
     """
     space, memory, law = machine.space, machine.memory, machine.law
     costs = machine.topology.costs
@@ -190,15 +220,31 @@ def build_context(
         fixed = spec.ops == "fvaddr"
         ops = Vaddr(folios, processes, memory.frame_of, memory.frame_bytes, fixed)
         check = costs.check_vaddr
-    source = registry.get(access_source)(
+    eye = spec.sample_control.source(access_source)
+    made = registry.get(eye)
+    more: dict[str, Any] = {}
+    if knows_accessors(made):
+        settings = (source_settings or {}).get(eye)
+        more["scene"] = Scene(
+            name=name,
+            observing=observing_of(machine),
+            costs=costs,
+            settings=default_settings(made) if settings is None else settings,
+            filters=spec.sample_control.filters,
+            physical=spec.ops == "paddr",
+            jiffy_ns=1_000_000_000 // machine.topology.kernel.hz,
+            sample_us=lambda: context.sample_us,
+        )
+    source = made(
         views=views,
         law=law,
         rng=seeds.stream(f"{name}/sampling"),
         check_cost_ns=check,
         addr_unit=spec.addr_unit,
         exact_ticks=exact_ticks,
+        **more,
     )
-    return ContextState(
+    context = ContextState(
         spec,
         ops=ops,
         source=source,
@@ -209,6 +255,27 @@ def build_context(
         tick_ns=1_000_000_000 // machine.topology.kernel.hz,
         name=name,
     )
+    return context
+
+
+def observing_of(machine: Machine) -> Observing:
+    """What sources of a run share, kept from the first call on: it costs a little."""
+    if machine.observing is None:
+        machine.observing = Observing(
+            machine.rates,
+            machine.actors,
+            machine.workload,
+            machine.topology,
+            machine.memory,
+            machine.migrator,
+            machine.seeds,
+            machine.now_ns,
+        )
+        latency = machine.topology.idle_latency_ns
+        if machine.solution is not None:
+            latency = machine.solution.loaded_latency_ns
+        machine.observing.settled(machine.now_ns, machine.weights, latency)
+    return machine.observing
 
 
 def commit_context(
@@ -221,6 +288,9 @@ def commit_context(
     ConfigError
         Where the kernel would refuse.
     """
+    if new.sample_control.source("") != context.spec.sample_control.source(""):
+        hint = "stop the kdamond and start it anew"
+        raise ConfigError(Problem("sample_control", "its primitive changed while running", hint))
     smallest = min_region_size(new.ops, new.addr_unit)
     context.commit(new, context.now_ns, min_region_sz=smallest)
     forget_context(machine, context)
@@ -228,6 +298,9 @@ def commit_context(
     source, ops = _source(context), cast(Paddr | Vaddr, context.ops)
     source.views, processes = _watch(machine, new, targets, alive)
     source.addr_unit = new.addr_unit
+    scene: Scene | None = getattr(source, "scene", None)
+    if scene is not None:
+        scene.filters = new.sample_control.filters
     ops.follow(processes, new.addr_unit)
 
 
@@ -235,6 +308,8 @@ def forget_context(machine: Machine, context: ContextState) -> None:
     """Stop feeding a context that ended."""
     views = {id(view) for view in _source(context).views}
     machine.migrator.views = [pair for pair in machine.migrator.views if id(pair[0]) not in views]
+    if machine.observing is not None:
+        machine.observing.door.marks.pop(context.name, None)
 
 
 def _source(context: ContextState) -> AccessSource:

@@ -69,9 +69,13 @@ class Scenario:
     warnings : tuple of str
         What is surprising in the workload's file, or in what it asks of the machine.
     access_source : str
-        Registered name of what DAMON sees with.
+        Registered name of what DAMON sees with, where a context's sample control does not say so.
     clocks : dict of str to ClockRecord
         Kdamonds whose ticks were late as recorded on a real machine, by name.
+    accessor_truth : bool
+        Record the truth of each accessor; it is also recorded when a context's source knows them.
+    source_settings : dict
+        Parameters of access sources, by name, for all contexts.
     document : dict
         The plain data it was built from; running that again gives the same tables.
     """
@@ -90,6 +94,8 @@ class Scenario:
     warnings: tuple[str, ...] = ()
     access_source: str = "accessed_bits"
     clocks: dict[str, ClockRecord] = field(default_factory=dict)
+    accessor_truth: bool = False
+    source_settings: dict[str, Any] = field(default_factory=dict)
     document: dict[str, Any] = field(default_factory=dict, compare=False)
 
 

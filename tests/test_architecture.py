@@ -15,7 +15,7 @@ FLOORS = {
     1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
     "addresses bursts tlb tape reels",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "
-    "rates load blockwise blockwise_jitted",
+    "rates load blockwise blockwise_jitted threads actor_truth tolls observing",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "timed_events feasible loader columns recorder result provenance formats",
     4: "engine running",

@@ -26,6 +26,9 @@ OPS_FILTERS = ("anon", "active", "memcg", "young", "hugepage_size", "unmapped")
 PROBE_HITS_FILTERS = ("probe_hits_wsum",)
 PROBE_FILTERS = ("anon", "memcg", "pgidle_unset", "pgidle_set", "hugepage_size")
 TUNERS = ("consist", "temporal")
+EXTENSIONS = ("pebs", "ibs", "cxl_counter", "gpu_counter", "report")
+"""Sampling primitives beyond the proposed ``page_table`` and ``page_fault``: an extension of ours,
+each the name of an access source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +173,22 @@ class SampleFilter:
 
 @dataclass(frozen=True, slots=True)
 class SampleControl:
-    """Sampling primitives and report filters (an RFC; not in Linux 7.3.4)."""
+    """Sampling primitives and report filters (an RFC; not in Linux 7.3.4).
+
+    `extension` is one of `EXTENSIONS`, a primitive of ours that takes the place of the others.
+    """
 
     page_table: bool = True
     page_fault: bool = False
     filters: tuple[SampleFilter, ...] = ()
+    extension: str = ""
+
+    def source(self, default: str) -> str:
+        """Name of the access source to use: `default` stands for the page table's.
+
+        With page faults enabled the check step reads reports, whatever else is (as in the RFC).
+        """
+        return "page_fault" if self.page_fault else self.extension or default
 
 
 @dataclass(frozen=True, slots=True)

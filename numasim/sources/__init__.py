@@ -6,10 +6,14 @@ found accessed, and what the looking cost. DAMON never sees traffic except throu
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from numasim.checking import Collector, build
+from numasim.errors import ConfigError, Problem
 from numasim.law import Law
 from numasim.registry import Registry
 from numasim.view import View
@@ -34,7 +38,9 @@ class AccessSource(Protocol):
 
     A scenario names it (``access_source``); it is made once per context, with keywords ``views``
     (one `View` per target), ``law``, ``rng``, ``check_cost_ns``, ``addr_unit`` and ``exact_ticks``.
-    `views` and `addr_unit` change when the context is tuned.
+    `views` and `addr_unit` change when the context is tuned. A source that knows accessors has a
+    class attribute ``Settings``, a frozen description of its parameters (``sources`` in a
+    scenario), and is also given a `scene` (see `numasim.sources.scene`).
     """
 
     kind: ClassVar[str]
@@ -74,3 +80,44 @@ class AccessSource(Protocol):
 
 registry: Registry[AccessSource] = Registry("access source", "numasim.sources", "numasim.sources")
 register = registry.register
+
+
+def knows_accessors(source: type[AccessSource]) -> bool:
+    """Whether a source tells who accessed, so that sample filters and settings mean something."""
+    return hasattr(source, "Settings")
+
+
+def default_settings(source: type[AccessSource]) -> Any:
+    """Parameters of a source that knows accessors, as they are when nothing is said."""
+    return source.Settings()  # type: ignore[attr-defined]
+
+
+def settings_of(given: Any) -> dict[str, Any]:
+    """Parameters of sources by name, checked.
+
+    Parameters
+    ----------
+    given : mapping
+        ``{source: {parameter: value}}``.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"got {given!r}, expected names of sources with their parameters")
+    problems: list[Problem] = []
+    collect, found = Collector(problems), {}
+    for name, parameters in given.items():
+        source = collect(str(name), partial(registry.get, str(name)))
+        if source is None:
+            continue
+        if not knows_accessors(source):
+            problems.append(Problem(str(name), "has no parameters"))
+            continue
+        wanted = source.Settings  # type: ignore[attr-defined]
+        found[str(name)] = collect(str(name), partial(build, wanted, parameters))
+    if problems:
+        raise ConfigError(problems)
+    return found

@@ -16,6 +16,7 @@ from numasim.damon.spec import (
     Quota,
     QuotaGoal,
     SampleControl,
+    SampleFilter,
     Scheme,
     Target,
     Watermarks,
@@ -31,6 +32,7 @@ from tests import worlds
 from tests.unit.test_machine import run
 
 MIB = worlds.MIB
+READS = SampleFilter("write", True, False)
 
 
 def machine(page: str = "4 KiB"):
@@ -108,7 +110,14 @@ def one(*contexts: Context) -> tuple[Kdamond, ...]:
         (one(context(goal("some_mem_psi_us"))), "some_mem_psi_us is not simulated yet"),
         (one(context(Scheme(filters=(Filter("active", True, True),)))), '"active" is not'),
         (one(context(), context()), "expected one, as the kernel does"),
-        (one(replace(context(), sample_control=SampleControl(page_fault=True))), "page faults"),
+        (
+            one(replace(context(), sample_control=SampleControl(filters=(READS,)))),
+            "accessed_bits do not say who accessed",
+        ),
+        (
+            one(replace(context(), sample_control=SampleControl(page_table=False))),
+            "no sampling primitive is enabled",
+        ),
         (one(Context("vaddr", (Target(pid=77),))), "no process 77; there are 1000 (a), 1001 (b)"),
     ],
 )  # fmt: skip
@@ -129,6 +138,14 @@ def test_what_can_run_is_not_complained_about():
     assert check_runnable(one(context(*schemes)), made.topology, made.workload) == []
     virtual = Context("vaddr", (Target(pid=1000), Target(pid=1001)))
     assert check_runnable(one(virtual), made.topology, made.workload) == []
+    for control in (
+        SampleControl(page_fault=True, filters=(READS,)),
+        SampleControl(True, True, (READS,)),
+    ):
+        told = replace(context(), sample_control=control)
+        assert check_runnable(one(told), made.topology, made.workload) == []
+    blind = one(replace(context(), sample_control=SampleControl(filters=(READS,))))
+    assert check_runnable(blind, made.topology, made.workload, access_source="page_fault") == []
 
 
 # -- contexts on the machine -----------------------------------------------------------------------

@@ -1,0 +1,187 @@
+"""Access reports, and how DAMON's core turns them into checks: 0 or 1 per region and sample.
+
+Reports come from faults, hardware, devices, or any component (`damon_report_access`). They are
+arrays, never one event per access. Source: "mm/damon: introduce per-CPUs/threads/write/read
+monitoring", RFC v3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+RFC_CAPACITY = 1000
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Accesses that somebody reports, in order of time.
+
+    Parameters
+    ----------
+    time_ns : int64[N]
+    page : int64[N]
+        Page of the workload (a process's, whatever frame it is in).
+    offset : int64[N]
+        Bytes within the page.
+    cpu, tid : int64[N]
+        -1 where that is not known.
+    is_write : bool[N]
+    node : int64[N]
+        Where the data came from; -1 for a cache or where that is not known.
+    latency_ns : float64[N]
+        NaN where that is not known.
+    """
+
+    time_ns: np.ndarray
+    page: np.ndarray
+    offset: np.ndarray
+    cpu: np.ndarray
+    tid: np.ndarray
+    is_write: np.ndarray
+    node: np.ndarray
+    latency_ns: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def at(self, which: np.ndarray | slice) -> Reports:
+        """Some of them."""
+        return Reports(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def of(
+        cls,
+        time_ns: np.ndarray,
+        page: np.ndarray,
+        offset: np.ndarray | None = None,
+        cpu: np.ndarray | None = None,
+        tid: np.ndarray | None = None,
+        is_write: np.ndarray | None = None,
+        node: np.ndarray | None = None,
+        latency_ns: np.ndarray | None = None,
+    ) -> Reports:
+        """Reports in order of time; what is left out is not known (or a read, or at the start)."""
+        nr = len(time_ns)
+        unknown = np.full(nr, -1)
+        order = np.argsort(time_ns, kind="stable")
+        found = cls(
+            np.asarray(time_ns, np.int64),
+            np.asarray(page, np.int64),
+            np.zeros(nr, np.int64) if offset is None else offset,
+            unknown if cpu is None else cpu,
+            unknown if tid is None else tid,
+            np.zeros(nr, bool) if is_write is None else is_write,
+            unknown if node is None else node,
+            np.full(nr, np.nan) if latency_ns is None else latency_ns,
+        )
+        return found.at(order)
+
+    @classmethod
+    def none(cls) -> Reports:
+        """No report."""
+        return cls.of(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @classmethod
+    def joined(cls, parts: list[Reports]) -> Reports:
+        """All reports of some lots, in order of time; at one instant those of the first lot."""
+        if len(parts) <= 1:
+            return parts[0] if parts else cls.none()
+        columns = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)]
+        return cls.of(*columns)
+
+
+def checked_within(
+    time_ns: np.ndarray, starts_ns: np.ndarray, ends_ns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which check counts each report when each sample counts what came since it was prepared.
+
+    Parameters
+    ----------
+    time_ns : int64[N]
+    starts_ns, ends_ns : int64[T]
+        Ascending; a check is at the end.
+
+    Returns
+    -------
+    report, tick : int64[M]
+        Pairs; reports between two samples count nowhere.
+    """
+    tick = np.searchsorted(ends_ns, time_ns, "left")
+    inside = np.flatnonzero(tick < len(ends_ns))
+    inside = inside[starts_ns[tick[inside]] < time_ns[inside]]
+    return inside, tick[inside]
+
+
+def checked_by_rfc(
+    time_ns: np.ndarray,
+    number: np.ndarray,
+    ends_ns: np.ndarray,
+    sample_us: int,
+    jiffy_ns: int,
+    capacity: int = RFC_CAPACITY,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which checks count each report in the RFC's array.
+
+    Parameters
+    ----------
+    time_ns : int64[N]
+        Ascending.
+    number : int64[N]
+        Of each report since the array was made, from 0.
+    ends_ns : int64[T]
+        Instants of checks.
+    sample_us : int
+    jiffy_ns : int
+    capacity : int
+        Entries: with the last one written, all are forgotten.
+
+    Returns
+    -------
+    report, tick : int64[M]
+        Pairs; a report counts in every check that is not more than a sampling interval, in jiffies,
+        after it, unless it was forgotten before.
+
+    Notes
+    -----
+    Reporters try the array's lock and drop their report where it is taken. That is left out: a
+    critical section takes some tens of nanoseconds, so even at 200,000 reports a second about one
+    in a hundred would meet another, and nobody has measured it.
+    """
+    most = -(-sample_us * 1000 // jiffy_ns)
+    first = np.searchsorted(ends_ns, time_ns, "left")
+    last = np.searchsorted(ends_ns // jiffy_ns, time_ns // jiffy_ns + most, "right")
+    times = np.maximum(last - first, 0)
+    report = np.repeat(np.arange(len(time_ns)), times)
+    within = np.arange(len(report)) - np.repeat(np.cumsum(times) - times, times)
+    tick = first[report] + within
+    base = int(number[0]) if len(number) else 0
+    written = base + np.searchsorted(time_ns, ends_ns, "right")  # by each check
+    kept = number[report] // capacity == written[tick] // capacity
+    return report[kept], tick[kept]
+
+
+def region_hits(
+    place: np.ndarray, tick: np.ndarray, low: np.ndarray, high: np.ndarray, nr_ticks: int
+) -> np.ndarray:
+    """Samples in which each region has at least one counted report.
+
+    Parameters
+    ----------
+    place, tick : int64[N]
+        Where each report lies, and the check that counts it.
+    low, high : int64[R]
+        Regions, ascending and disjoint.
+    nr_ticks : int
+
+    Returns
+    -------
+    int64[R]
+    """
+    if not len(low) or not len(place):
+        return np.zeros(len(low), np.int64)
+    region = np.searchsorted(low, place, "right") - 1
+    inside = (region >= 0) & (place < high[region])
+    cells = np.unique(region[inside] * nr_ticks + tick[inside])
+    return np.bincount(cells // nr_ticks, minlength=len(low))

@@ -1,0 +1,322 @@
+"""Page faults: the sampled page is made inaccessible; who touches it first, faults and is known.
+
+Sees CPU, thread, read or write, and the page itself within a huge one; no translation stays cached,
+as installing the protection flushes it. Sees only the *first* access after arming: a page that one
+accessor keeps touching hides what others do to it. Says nothing while NUMA balancing is on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from numasim.actor_truth import Strand
+from numasim.damon.reports import (
+    RFC_CAPACITY,
+    Reports,
+    checked_by_rfc,
+    checked_within,
+    region_hits,
+)
+from numasim.damon.sample_filters import Semantics
+from numasim.law import Law
+from numasim.patterns import STRICT
+from numasim.reels import Reel
+from numasim.sources import Ticking, register
+from numasim.sources.scene import Scene, who
+from numasim.units import DurationNs
+from numasim.view import View
+
+BASE_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PageFaultSettings:
+    """Parameters of sampling by page faults.
+
+    Parameters
+    ----------
+    filters : str
+        ``intent`` (as documented) or ``rfc`` (as the proposed code evaluates them).
+    array : str
+        ``ideal`` keeps every report and counts it in the sample it came in; ``rfc`` is the array of
+        `capacity` entries that forgets all when full and is read by age in jiffies.
+    capacity : int
+    numa_balancing : bool
+        NUMA balancing is on: faults happen, but report nothing.
+    shared_fault : bool
+        Extension of ours: with NUMA balancing on, both learn from one fault.
+    flush : str
+        TLB flushes that arming takes: one for ``each`` page as proposed, one for the ``batch`` of a
+        sample, or ``none`` (counterfactual). Whoever arms waits for them.
+    interrupt : int
+        What one flush takes from every running thread of the page's process, ns.
+
+    Notes
+    -----
+    Assumption: `interrupt`; the sender's wait is the machine's ``tlb_shootdown``.
+    """
+
+    filters: Semantics = "intent"
+    array: Literal["ideal", "rfc"] = "ideal"
+    capacity: Annotated[int, Field(ge=1)] = RFC_CAPACITY
+    numa_balancing: bool = False
+    shared_fault: bool = False
+    flush: Literal["each", "batch", "none"] = "each"
+    interrupt: DurationNs = 500
+
+
+@plain_dataclass
+class First:
+    """First accesses to armed pages: which of them were touched at all, when, by whom, how.
+
+    Parameters
+    ----------
+    armed : int64[N]
+        Index of the armed page.
+    part : float64[N]
+        How much of the span had passed.
+    actor : int64[N]
+    is_write : bool[N]
+    """
+
+    armed: np.ndarray
+    part: np.ndarray
+    actor: np.ndarray
+    is_write: np.ndarray
+
+
+def first_accesses(
+    strands: list[Strand],
+    pages: np.ndarray,
+    classes: np.ndarray,
+    tick: np.ndarray,
+    rng: np.random.Generator,
+) -> First:
+    """Draw who touches pages first after they were armed at the beginning of ticks.
+
+    Parameters
+    ----------
+    strands : list of Strand
+        Of the ticks.
+    pages, classes, tick : int64[N]
+        Armed pages, their rate classes, the tick each is armed in.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    First
+
+    Notes
+    -----
+    Random visits of all strands together are one Poisson process, whose first event comes after a
+    unit exponential of expected visits, by each strand with its share. A sweep comes when it does.
+    """
+    nr = len(pages)
+    random = [s for s in strands if s.front is None]
+    total = np.zeros(nr)
+    if random:
+        table = np.zeros((len(random[0].operations), len(random[0].visits)))
+        for strand in random:
+            table += np.outer(strand.operations, strand.visits)
+        total = table[tick, classes]
+    budget = rng.standard_exponential(nr)
+    part = np.full(nr, np.inf)
+    hit = np.flatnonzero(budget < total)
+    part[hit] = budget[hit] / total[hit]
+    strand_of = np.full(nr, -1)
+    if len(hit):
+        shares = np.stack([s.operations[tick[hit]] * s.visits[classes[hit]] for s in random])
+        u = rng.random(len(hit)) * shares.sum(axis=0)
+        chosen = (np.cumsum(shares, axis=0) <= u).sum(axis=0)
+        strand_of[hit] = np.minimum(chosen, len(random) - 1)
+    fronts = [s for s in strands if s.front is not None]
+    for k, strand in enumerate(fronts, start=len(random)):
+        at = _front_part(strand, pages, tick, rng)
+        sooner = at < part
+        part[sooner], strand_of[sooner] = at[sooner], k
+    armed = np.flatnonzero(strand_of >= 0)
+    every = random + fronts
+    actor = np.array([s.actor for s in every], np.int64)
+    write = np.array([s.write for s in every])
+    chosen = strand_of[armed]
+    is_write = rng.random(len(armed)) < write[chosen] if every else np.zeros(0, bool)
+    whose = actor[chosen] if every else np.zeros(0, np.int64)
+    return First(armed, part[armed], whose, is_write)
+
+
+def _front_part(
+    strand: Strand, pages: np.ndarray, tick: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """float64[N]: part of the tick after which a front comes by; infinite where it does not."""
+    assert strand.front is not None and strand.before is not None and strand.after is not None
+    before, after = strand.before[tick], strand.after[tick]
+    if isinstance(strand.front, Reel):  # within an interval of a recording order is not known
+        seen = strand.front.seen(pages, before, after, rng)
+        found: np.ndarray = np.where(seen, rng.random(len(pages)), np.inf)
+        return found
+    front = strand.front
+    place = pages - front.first
+    inside = (place >= 0) & (place < front.nr)
+    meets = place + front.nr * (np.floor((before - place) / front.nr) + 1)
+    way = np.where(after > before, after - before, 1.0)
+    return np.where(inside & (meets <= after), (meets - before) / way, np.inf)
+
+
+@register("page_fault")
+@plain_dataclass
+class PageFault:
+    """Page faults on the pages under a context's targets.
+
+    Parameters
+    ----------
+    views : list of View
+    law : Law
+    rng : numpy.random.Generator
+    check_cost_ns : int
+        One region, prepared and checked, without the flush.
+    addr_unit : int
+    exact_ticks : bool
+        No matter: every sampled page is drawn.
+    scene : Scene
+
+    Notes
+    -----
+    Assumption: pages that were not touched by the time of their check are made accessible again;
+    what a fault reports is its first access. A page not yet there cannot be armed. Reports of one
+    context's faults count for that context: in the RFC, whose array is global, contexts also see
+    what happens to pages that others armed.
+    """
+
+    views: list[View]
+    law: Law
+    rng: np.random.Generator
+    check_cost_ns: int
+    addr_unit: int
+    exact_ticks: bool
+    scene: Scene
+
+    kind: ClassVar[str]
+    Settings: ClassVar[type] = PageFaultSettings
+
+    def __post_init__(self) -> None:
+        self._written = 0  # reports so far; the RFC's array forgets by their number
+        self._kept = Reports.none()  # that a later check may still count
+
+    def check_ns(self, nr_regions: int) -> int:
+        """CPU time of preparing and checking that many regions once, flushes included."""
+        flushes = {"each": nr_regions, "batch": min(1, nr_regions), "none": 0}
+        return (
+            self.check_cost_ns * nr_regions
+            + flushes[self.scene.settings.flush] * self.scene.costs.tlb_shootdown
+        )
+
+    def hits(
+        self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
+    ) -> np.ndarray:
+        """int64[R]: ticks in which each region got a report that the filters let pass."""
+        starts, ends = window.starts_ns, window.ends_ns
+        bounds = np.stack([start, end]) * self.addr_unit
+        strands = self.scene.observing.truth.strands(starts, ends)
+        found = np.zeros(len(start), np.int64)
+        lots: list[Reports] = []
+        regions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for t, view in enumerate(self.views):
+            own = np.flatnonzero(target == t)
+            low, high = view.addresses.linear(bounds[:, own])
+            regions.append((own, low, high))
+            armed = self._arm(view, low, high, bounds[1, own] - bounds[0, own], len(starts))
+            lots.append(self._touched(*armed, strands, window))
+        reports = Reports.joined([lot for lot in lots if len(lot)])
+        door = self.scene.observing.door
+        more = door.read(self.scene.name, int(starts[0]), int(ends[-1]))
+        reports = Reports.joined([reports, *more]) if more else reports
+        reports, report, tick = self._counted(reports, window)
+        passing = self.scene.passes(reports, self.scene.settings.filters)[report]
+        report, tick = report[passing], tick[passing]
+        self.scene.observing.tally(self.kind, self.scene.name).reports += len(report)
+        places = self.scene.places_of(reports.page[report], reports.offset[report])
+        for own, low, high in regions:
+            found[own] = region_hits(places, tick, low, high, len(ends))
+        return found
+
+    def _counted(self, reports: Reports, window: Ticking) -> tuple[Reports, np.ndarray, np.ndarray]:
+        """Reports that checks may count, and pairs of report and tick where one does."""
+        settings, ends = self.scene.settings, window.ends_ns
+        if settings.array == "ideal":
+            return reports, *checked_within(reports.time_ns, window.starts_ns, ends)
+        every = Reports.joined([self._kept, reports])
+        number = self._written - len(self._kept) + np.arange(len(every))
+        self._written += len(reports)
+        sample_us, jiffy_ns = self.scene.sample_us(), self.scene.jiffy_ns
+        report, tick = checked_by_rfc(
+            every.time_ns, number, ends, sample_us, jiffy_ns, settings.capacity
+        )
+        unheard = len(reports) - len(np.unique(report[report >= len(self._kept)]))
+        self.scene.observing.tally(self.kind, self.scene.name).lost += unheard
+        oldest = int(ends[-1]) - sample_us * 1000 - 2 * jiffy_ns
+        self._kept = every.at(every.time_ns > oldest)
+        return every, report, tick
+
+    def _arm(
+        self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, nr_ticks: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pages sampled in every tick and region that are there: page, offset, tick, int64[N]."""
+        nr = len(size)
+        place = (self.rng.random((nr_ticks, nr)) * size).astype(np.int64)
+        cells = np.flatnonzero(place < high - low)  # what is not mapped is behind what is
+        place = (place + low).reshape(-1)[cells]
+        slots, offset = np.divmod(place, view.addresses.slot_bytes)
+        pages = view.pages_at(slots).astype(np.int64)
+        there = np.flatnonzero(pages >= 0)
+        offset = offset[there] // BASE_BYTES * BASE_BYTES
+        return pages[there], offset, cells[there] // max(nr, 1)
+
+    def _touched(
+        self,
+        pages: np.ndarray,
+        offset: np.ndarray,
+        tick: np.ndarray,
+        strands: list[Strand],
+        window: Ticking,
+    ) -> Reports:
+        """What faults on armed pages report; charges what arming and faulting take."""
+        classes = self.law.space.class_of.take(pages).astype(np.int64)
+        first = first_accesses(strands, pages, classes, tick, self.rng)
+        self._charge(first, classes, tick, window)
+        settings = self.scene.settings
+        if settings.numa_balancing and not settings.shared_fault:
+            return Reports.none()
+        at, starts, ends = tick[first.armed], window.starts_ns, window.ends_ns
+        span = ends[at] - starts[at]
+        time = starts[at] + np.maximum(1, np.ceil(first.part * span)).astype(np.int64)
+        cpu, tid = who(self.scene.observing, first.actor, self.rng)
+        return Reports.of(
+            np.minimum(time, ends[at]), pages[first.armed], offset[first.armed], cpu, tid,
+            first.is_write,
+        )  # fmt: skip
+
+    def _charge(self, first: First, classes: np.ndarray, tick: np.ndarray, window: Ticking) -> None:
+        """Each fault takes time of who faulted, each flush of all threads of the process."""
+        observing, settings = self.scene.observing, self.scene.settings
+        actors = observing.actors
+        faults = np.bincount(first.actor, minlength=len(actors)).astype(float)
+        stall = faults * self.scene.costs.hint_fault
+        if settings.flush != "none" and len(classes):
+            space = self.law.space
+            owner = np.array([m.process for m in space.mappings])
+            process = owner[space.mapping_of_class[classes]]
+            if settings.flush == "batch":
+                process = np.unique(tick * len(owner) + process) % len(owner)
+            flushes = np.bincount(process, minlength=int(owner.max()) + 1)
+            for actor in actors:
+                if actor.state == "running" and observing.threads[actor.index].cpus[0] >= 0:
+                    each = settings.interrupt * actor.actor.threads
+                    stall[actor.index] += float(flushes[actor.process] * each)
+        span = int(window.ends_ns[-1] - window.starts_ns[0])
+        tally = observing.tally(self.kind, self.scene.name)
+        observing.charge(tally, len(first.armed), stall, span)

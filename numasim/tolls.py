@@ -1,0 +1,69 @@
+"""What observers take from applications: faults, interrupts, drained records. Charged once.
+
+A toll is owed when it falls due and paid by threads that do not work for so long. As speeds hold
+between two settlings, what a window of sampling cost is paid over as long a time after it: owed and
+paid differ by about one window, and by nothing in the long run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from numasim.actors import ActorState
+
+MOST = 0.9
+"""Share of an actor's threads that may be paying at once; what is left stays owed."""
+TOLERANCE, LEAST = 0.02, 1e-6
+"""Speeds are found anew when the paying share of threads changes by more than that."""
+
+
+class Tolls:
+    """Thread time owed and paid.
+
+    Parameters
+    ----------
+    actors : sequence of ActorState
+    now_ns : int
+
+    Attributes
+    ----------
+    owed_ns, paid_ns : float64[A]
+        Thread time so far, by actor.
+    paying : float64[A]
+        Threads that pay now instead of working.
+    """
+
+    def __init__(self, actors: Sequence[ActorState], now_ns: int) -> None:
+        self._actors, self._since_ns, self._span_ns = actors, now_ns, 1
+        self.owed_ns, self.paid_ns = np.zeros(len(actors)), np.zeros(len(actors))
+        self.paying = np.zeros(len(actors))
+        self._threads = np.array([float(a.actor.threads) for a in actors])
+
+    def charge(self, thread_ns: np.ndarray, span_ns: int) -> None:
+        """So much thread time (float64[A]) fell due in a window of that length."""
+        self.owed_ns += thread_ns
+        self._span_ns = max(1, span_ns)
+
+    def settled(self, now_ns: int) -> None:
+        """Speeds are found anew: what was paid since the last time, who pays from now on."""
+        running = np.array([a.state == "running" and a.course is None for a in self._actors])
+        self.paid_ns += self.paying * (now_ns - self._since_ns)
+        self._since_ns = now_ns
+        self.paying = np.where(running, self._due(now_ns), 0.0)
+
+    def _due(self, now_ns: int) -> np.ndarray:
+        """float64[A]: threads that should pay."""
+        paid = self.paid_ns + self.paying * (now_ns - self._since_ns)
+        due: np.ndarray = np.clip((self.owed_ns - paid) / self._span_ns, 0.0, MOST * self._threads)
+        return due
+
+    def changed(self, now_ns: int) -> bool:
+        """Whether others should pay than do, by enough to find speeds anew."""
+        gap = np.abs(self._due(now_ns) - self.paying)
+        return bool((gap > np.maximum(TOLERANCE * self.paying, LEAST * self._threads)).any())
+
+    def working_share(self, actor: int) -> float:
+        """Part of an actor's threads that does not pay."""
+        return 1.0 - float(self.paying[actor] / self._threads[actor])
