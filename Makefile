@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo late test test-slow bench lint first-look clean
+.PHONY: demo late test test-slow bench lint kernel clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,7 +23,7 @@ test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not bench'
 
 test-slow: $(VENV)/.ready ## also the statistical and acceptance tests, a few minutes
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not bench'
 
 bench: $(VENV)/.ready ## all benchmarks, about half an hour on a quiet machine; benchmarks/results.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
@@ -32,8 +32,8 @@ bench: $(VENV)/.ready ## all benchmarks, about half an hour on a quiet machine; 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-first-look: $(VENV)/.ready ## E3, E3d and E3e beside the kernel's own recordings
-	$(BIN)/python benchmarks/first_look.py --out results/first_look
+kernel: $(VENV)/.ready ## bundled recordings of a real kernel beside the same runs, simulated: a verdict and pictures
+	$(BIN)/numasim validate tests/data/ground_truth --out results/kernel
 
 clean:
 	rm -rf $(VENV) demo results build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
