@@ -1,180 +1,179 @@
-"""Chances of whole regions from counts of pages by class and block, step by step.
+"""Chances of whole regions from counts of pages by class.
 
-What `AccessedBits` needs between its draws, in numpy; `blockwise_jitted` is the same compiled, to
-the last bit: weights of counts never round (`traffic.exact_parts`).
+`Bounds` remembers the counts before each bound of a region: most bounds of one window are bounds of
+the next. In numpy; `blockwise_jitted` is the same compiled, to the last bit: weights of counts
+never round (`counts.exact_parts`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from numasim.counts import BlockCounts
 from numasim.damon.compiled import KERNELS
-from numasim.traffic import GROUP_BLOCKS
+from numasim.law import Ticks
 
-Weighed = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
+MOST_GROUPS = 2  # of ticks whose extremes are worth finding
+MOST_DOUBT = 0.3  # share of looks that extremes must leave undecided to be worth finding
 
-ALMOST_ONE = 1 - 2.0**-53
+Places = np.ndarray | slice
+"""Which bounds regions begin or end at."""
 
 
-def weigh(
-    line: np.ndarray,
-    size: np.ndarray,
-    tables: tuple[np.ndarray, np.ndarray],
-    parts: np.ndarray,
-    block_bytes: int,
-    slot_bytes: int,
-) -> Weighed:
-    """How likely a sample of each region is found accessed in whole blocks, and how much is left.
+class Bounds:
+    """Pages of each class before bounds of regions, kept from one window to the next.
 
     Parameters
     ----------
-    line : int64[2, R]
-        Bounds of regions on the line of slots, bytes.
-    size : int64[R]
-        Bytes, holes included.
-    tables : uint16[B, C], float64[B / GROUP_BLOCKS, C]
-        Pages of each class before a block within its group, and before a group.
-    parts : float64[C, 2G]
-        Chances of the classes, from `exact_parts`.
-    block_bytes, slot_bytes : int
-        Powers of two.
-
-    Returns
-    -------
-    left : int64[R]
-        Bytes before the first whole block.
-    inner, outer : int64[R]
-        Bytes in whole blocks, and mapped ones outside.
-    chance : float64[G, R]
-        That a sample which is not outside is found accessed.
-    nr_outer : int
-        Regions that lie mostly outside whole blocks.
-    """
-    shift = block_bytes.bit_length() - 1
-    low, high = line
-    first = (low + (block_bytes - 1)) >> shift
-    last = high >> shift
-    np.maximum(last, first, out=last)
-    inner = (last - first) << shift
-    outer = high - low
-    outer -= inner
-    left = np.where(inner > 0, (first << shift) - low, outer)
-    nr_outer = int(np.count_nonzero(outer + outer > size))
-    half = parts.shape[1] // 2
-    between = _between(first, last, tables, parts)
-    warm = between[:, :half] + between[:, half:]
-    chance = warm.T * (slot_bytes / np.maximum(size - outer, 1))
-    np.minimum(chance, 1.0, out=chance)
-    return left, inner, outer, chance, nr_outer
-
-
-def _between(
-    first: np.ndarray, last: np.ndarray, tables: tuple[np.ndarray, np.ndarray], parts: np.ndarray
-) -> np.ndarray:
-    """float64[R, 2G]: weight of all pages in blocks ``[first, last)``."""
-    inner, outer = tables
-    above, below = last // GROUP_BLOCKS, first // GROUP_BLOCKS
-    before = outer.take(below, axis=0) @ parts
-    # a region mostly ends in the group of blocks in which the next one begins
-    after: np.ndarray = np.empty_like(before)
-    after[:-1], after[-1] = before[1:], outer[above[-1]] @ parts
-    others = (above[:-1] != below[1:]).nonzero()[0]
-    if len(others):
-        after[others] = outer.take(above[others], axis=0) @ parts
-    after -= before
-    more = np.subtract(inner.take(last, axis=0), inner.take(first, axis=0), dtype=np.float64)
-    after += more @ parts
-    return after
-
-
-def undecided(
-    rng: np.random.Generator, share: np.ndarray, nr: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ticks that fall outside whole blocks: binomials, drawn by the places of first successes.
-
-    Those are geometric, most regions have none, and few have a second one.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    share : float64[R]
-        Chance of a tick to fall outside.
-    nr : int64[G]
-        Ticks of each group.
-
-    Returns
-    -------
-    cells : int64[K]
-        Places in [G, R] with at least one such tick, ascending.
-    times : int64[K]
-        How many.
-    """
-    u = rng.random((len(nr), len(share)))
-    cells = (u < share * nr[:, None]).reshape(-1).nonzero()[0]  # 1 - (1 - f)^n <= n f
-    many = len(nr) > 1
-    chance = share.take(cells % len(share) if many else cells)
-    ticks = nr.take(cells // len(share)) if many else nr
-    found, rest = _after_first(u.reshape(-1).take(cells), chance, ticks)
-    cells, chance = cells.take(found), chance.take(found)
-    times = np.ones(len(cells), np.int64)
-    u = rng.random(len(cells))
-    again = (u < chance * rest).nonzero()[0]
-    if len(again):
-        found, rest = _after_first(u.take(again), chance.take(again), rest.take(again))
-        again = again.take(found)
-        times[again] += 1 + rng.binomial(rest, chance.take(again))
-    return cells, times
-
-
-def _after_first(
-    u: np.ndarray, chance: np.ndarray, nr: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Who has a success in `nr` trials, int64[K], and how many trials are left after it."""
-    first = np.log1p(-u) / np.log1p(-np.minimum(chance, ALMOST_ONE))
-    rest = nr - 1 - first.astype(np.int64)
-    found = (rest >= 0).nonzero()[0]
-    return found, rest.take(found)
-
-
-def slots_of(
-    u: np.ndarray,
-    region: np.ndarray,
-    low: np.ndarray,
-    left: np.ndarray,
-    inner: np.ndarray,
-    outer: np.ndarray,
-    slot_bytes: int,
-) -> np.ndarray:
-    """int64[N]: slots where ticks outside whole blocks look, uniform over what lies there.
-
-    Parameters
-    ----------
-    u : float64[N]
-        Uniform in [0, 1).
-    region : int64[N]
-        Region of each tick.
-    low, left, inner, outer : int64[R]
-        Begin of each region on the line of slots and what `weigh` found, bytes.
+    counts : BlockCounts
     slot_bytes : int
+        Bytes of a slot, a power of two.
+
+    Attributes
+    ----------
+    slots : int64[N]
+        Bounds of the last window, ascending.
+    used : int64[K]
+        Classes that had pages between the first and the last of them.
+    rows : float64[N, K], whole
+        Pages of those classes before each bound.
     """
-    offset = (u * outer.take(region)).astype(np.int64)
-    offset += low.take(region) + inner.take(region) * (offset >= left.take(region))
-    slots: np.ndarray = offset // slot_bytes
-    return slots
+
+    def __init__(self, counts: BlockCounts, slot_bytes: int) -> None:
+        self._counts, self._slot_bytes, self._version = counts, slot_bytes, -1
+        self.slots = self.used = np.empty(0, np.int64)
+        self.rows = np.empty((0, 0))
+        self._mixed: tuple[int, int] | None = None  # a state in which extremes are of no use
+
+    def chances(self, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
+        """float64[G, R]: how likely a sample of each region is found accessed.
+
+        Parameters
+        ----------
+        line : int64[2, R]
+            Bounds of regions on the line of slots, bytes.
+        size : int64[R]
+            Bytes, holes included.
+        ticks : Ticks
+            Without fronts.
+        """
+        if KERNELS.ready is not None and self._follow_compiled(line):
+            return self._chances_compiled(line, size, ticks)
+        edges, low, high = _edges(line)
+        slots = edges // self._slot_bytes
+        self._follow(slots)
+        heat = self.rows @ ticks.parts.take(self.used, axis=0)
+        between = heat[high] - heat[low]
+        half = between.shape[1] // 2
+        warm = between[:, :half] + between[:, half:]
+        inside = edges - slots * self._slot_bytes
+        if np.count_nonzero(inside):  # a bound within a page
+            part = self._within(slots, inside, ticks)
+            warm += part[high] - part[low]
+        chance: np.ndarray = warm.T * (self._slot_bytes / size)
+        np.minimum(chance, 1.0, out=chance)
+        return chance
+
+    def extremes(self, line: np.ndarray, ticks: Ticks) -> np.ndarray | None:
+        """float64[2, G, R]: lowest and highest chance of all pages in each region.
+
+        None where bounds cut pages, or where that would save few looks at pages: ticks differ too
+        much, or most regions hold pages of any kind. Parameters as of `chances`.
+        """
+        state = (self._counts.version, len(ticks.nr))
+        edges, low, high = _edges(line)
+        slots = edges // self._slot_bytes
+        if (
+            state == self._mixed
+            or len(ticks.nr) > MOST_GROUPS
+            or np.count_nonzero(edges - slots * self._slot_bytes)
+        ):
+            return None
+        self._follow(slots)
+        found = np.zeros((2, len(ticks.nr), line.shape[1]))
+        if len(self.used):
+            present = self.rows[high] != self.rows[low]
+            for g, chance in enumerate(ticks.probability.take(self.used, axis=1)):
+                order = chance.argsort()
+                rising, there = chance.take(order), present.take(order, axis=1)
+                found[0, g] = rising.take(there.argmax(axis=1))
+                found[1, g] = rising.take(-1 - there[:, ::-1].argmax(axis=1))
+            if float((found[1] - found[0]).mean()) > MOST_DOUBT:
+                self._mixed = state
+                return None
+        return found
+
+    def _follow(self, slots: np.ndarray) -> None:
+        """Turn to other bounds (int64[N], ascending)."""
+        known, counts = self.slots, self._counts
+        alike = self._version == counts.version and len(known) > 0
+        if alike and slots[0] == known[0] and slots[-1] == known[-1]:
+            at = known.searchsorted(slots)
+            rows = self.rows.take(at, axis=0)
+            new = (known.take(at) != slots).nonzero()[0]
+            if len(new):
+                rows[new] = counts.before_slots(slots.take(new)).take(self.used, axis=1)
+        else:
+            rows = counts.before_slots(slots)
+            self.used = (rows[-1] != rows[0]).nonzero()[0]
+            rows = rows.take(self.used, axis=1)
+            self._version = counts.version
+        self.slots, self.rows = slots, rows
+
+    def _follow_compiled(self, line: np.ndarray) -> bool:
+        """Turn to the bounds of regions, if that goes by the compiled kernel."""
+        counts, nr = self._counts, line.shape[1]
+        if self._version != counts.version:
+            return False
+        slots, rows = np.empty(nr + 1, np.int64), np.empty((nr + 1, len(self.used)))
+        known = (self.slots, self.rows, self.used)
+        done: bool = _jitted().follow(
+            line, self._slot_bytes, counts.block_slots // 2, *known, *counts.tables(), slots, rows
+        )
+        if done:
+            self.slots, self.rows = slots, rows
+        return done
+
+    def _chances_compiled(self, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
+        """See `chances`; bounds are those of the regions."""
+        known = (self.slots, self.rows, self.used)
+        chance: np.ndarray = _jitted().chances(
+            line,
+            size,
+            self._slot_bytes,
+            *known,
+            ticks.parts,
+            ticks.probability,
+            self._counts.tables()[2],
+        )
+        return chance
+
+    def _within(self, slots: np.ndarray, inside: np.ndarray, ticks: Ticks) -> np.ndarray:
+        """float64[N, G]: chance of the pages that bounds cut, times the share before the bound."""
+        of_slot = self._counts.tables()[2].take(slots)
+        chance = np.zeros((ticks.probability.shape[1] + 1, len(ticks.nr)))
+        chance[1:] = ticks.probability.T
+        part: np.ndarray = chance[of_slot] * (inside / self._slot_bytes)[:, None]
+        return part
 
 
-class _Numpy:
-    """The functions above, as a module of compiled ones holds them."""
+def _edges(line: np.ndarray) -> tuple[np.ndarray, Places, Places]:
+    """Bounds of regions in order, int64[N], and which of them are lower and upper ones."""
+    nr = line.shape[1]
+    if (line[0, 1:] == line[1, :-1]).all():
+        edges = np.empty(nr + 1, np.int64)
+        edges[:-1], edges[-1] = line[0], line[1, -1]
+        return edges, slice(0, nr), slice(1, nr + 1)
+    edges, at = np.unique(line, return_inverse=True)
+    low, high = at.reshape(2, nr)
+    return edges, low, high
 
-    weigh = staticmethod(weigh)
-    slots_of = staticmethod(slots_of)
 
-
-def steps() -> Any:
-    """What holds `weigh` and `slots_of`: compiled where that is in use."""
-    if KERNELS.ready is None:
-        return _Numpy
+@cache
+def _jitted() -> Any:
+    """The compiled kernels; asked for only where they are in use."""
     return import_module("numasim.blockwise_jitted")

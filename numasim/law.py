@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from numasim.bursts import Burst
+from numasim.counts import exact_parts
 from numasim.pages import PageSpace
 from numasim.reels import Reel
 from numasim.tlb import seen_chance
-from numasim.traffic import Course, Exposure, Front, exact_parts
+from numasim.traffic import Course, Exposure, Front
 
 STAMP_NS = 100_000  # resolution of `cleared_at`; 32 bits of it last five days
 KNOWN_YOUNG = 0
@@ -47,8 +48,23 @@ class Ticks:
 
     @cached_property
     def parts(self) -> np.ndarray:
-        """float64[C, 2G]: the probabilities for `blockwise.weigh`, two columns a group."""
+        """float64[C, 2G]: the probabilities for sums over counts, two columns a group."""
         return exact_parts(self.probability.T)
+
+    def chance_of(self, classes: np.ndarray, tick: np.ndarray | slice) -> np.ndarray:
+        """float64[N, R]: that pages of classes were touched in ticks.
+
+        Parameters
+        ----------
+        classes : int64[N, R]
+        tick : int64[N] or slice
+            The tick of each row.
+        """
+        if len(self.probability) == 1:
+            chance: np.ndarray = self.probability[0].take(classes)
+            return chance
+        chance = self.probability[self.group[tick][:, None], classes]
+        return chance
 
 
 class Law:
@@ -109,7 +125,7 @@ class Law:
         Needed by whoever reads a bit that was not cleared a tick before: the young filter, reclaim.
         """
         if self.cleared_at is None:
-            self.cleared_at = np.zeros(self.space.nr_pages, np.uint32)
+            self.cleared_at = np.zeros(self.space.nr_pages + 1, np.uint32)  # the last is no page's
 
     # -- what observers ask ------------------------------------------------------------------------
 
@@ -209,45 +225,57 @@ class Law:
         return found
 
     def touched(
-        self, pages: np.ndarray, tick: np.ndarray, ticks: Ticks, rng: np.random.Generator
+        self,
+        pages: np.ndarray,
+        ticks: Ticks,
+        rng: np.random.Generator,
+        known: np.ndarray | None = None,
     ) -> np.ndarray:
-        """bool[N]: whether each page (of a present folio) was touched in a tick, drawn.
+        """bool[T, R]: whether each page was touched in a tick, drawn.
 
         Parameters
         ----------
-        pages, tick : int64[N]
-            Pairs.
+        pages : int64[T, R]
+            Pages looked at in each tick, of present folios; negative where there is none.
         ticks : Ticks
         rng : numpy.random.Generator
+        known : float64[2, G, R], optional
+            Chances of which one is at most, one at least that of every page in a column. What is
+            drawn below the one or above the other needs no look at the page.
         """
-        classes = self.space.class_of.take(pages)
-        if len(ticks.probability) == 1:
-            chance = ticks.probability[0].take(classes)
+        u = rng.random(pages.shape)
+        hit: np.ndarray
+        if known is None:
+            hit = u < ticks.chance_of(self.space.class_of.take(pages), slice(None))
         else:
-            chance = ticks.probability[ticks.group[tick], classes]
-        hit: np.ndarray = rng.random(len(pages)) < chance
-        for front, before, after in ticks.fronts:
-            hit |= front.seen(pages, before[tick], after[tick], rng)
+            least, most = known if len(ticks.nr) == 1 else known.take(ticks.group, axis=1)
+            hit = u < least
+            doubt, region = ((u < most) != hit).nonzero()
+            classes = self.space.class_of.take(pages[doubt, region])
+            hit[doubt, region] = u[doubt, region] < ticks.chance_of(classes[:, None], doubt)[:, 0]
+        hit &= pages >= 0
+        if ticks.fronts:
+            tick, region = (pages >= 0).nonzero()
+            there = pages[tick, region]
+            for front, before, after in ticks.fronts:
+                hit[tick, region] |= front.seen(there, before[tick], after[tick], rng)
         return hit
 
-    def note_checked(
-        self, heads: np.ndarray, times_ns: np.ndarray, tick: np.ndarray, hit: np.ndarray
-    ) -> None:
+    def note_checked(self, heads: np.ndarray, times_ns: np.ndarray, hit: np.ndarray) -> None:
         """Checks left these bits known: set where hit, else clear; of one folio's the last wins.
 
         Parameters
         ----------
-        heads : int64[N]
-            In the order of checks.
-        times_ns : int64[T]
-        tick : int64[N]
-            Index of each check's time.
-        hit : bool[N]
+        heads : int64[T, R] or [N]
+            In the order of checks; -1 for none.
+        times_ns : int64, alike or as broadcast
+            When each was checked.
+        hit : bool[T, R] or [N]
         """
         assert self.cleared_at is not None
-        stamps = np.maximum(times_ns // STAMP_NS, 1).astype(np.uint32)[tick]
-        stamps[hit] = KNOWN_YOUNG
-        self.cleared_at[heads] = stamps  # of equal indices the last is kept
+        stamps = np.maximum(times_ns // STAMP_NS, 1).astype(np.uint32)
+        known = (stamps * ~hit).reshape(-1)  # `KNOWN_YOUNG` where hit
+        self.cleared_at[heads.reshape(-1)] = known  # of equal indices the last is kept
 
     def note_first_touch(self, first: np.ndarray) -> None:
         """Pages that were just faulted in are young."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from numasim.counts import BlockCounts
 from numasim.errors import SimulationError
 from numasim.law import Law
 from numasim.memory import ABSENT, Memory
 from numasim.pages import MappingPages, PageSpace
-from numasim.traffic import BlockCounts
 from numasim.view import Arrivals, View
 from numasim.workload import Mempolicy
 

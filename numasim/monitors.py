@@ -338,7 +338,7 @@ def _watch(
     processes: list[ProcessView] = []
     if spec.ops == "paddr":
         physical = physical_addresses(memory)
-        pages_at, counts = memory.page_of.__getitem__, migrator.frame_counts
+        pages_at, counts = memory.page_of.take, migrator.frame_counts
         views = [View(physical, pages_at, counts, law) for _ in targets]
     else:
         counts, frame_of = migrator.watch_pages(), memory.frame_of

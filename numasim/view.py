@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from numasim.addresses import AddressSpace
+from numasim.blockwise import Bounds
+from numasim.counts import BlockCounts
 from numasim.law import Law
-from numasim.traffic import BlockCounts
 
 
 @dataclass
@@ -42,3 +44,8 @@ class View:
     counts: BlockCounts
     law: Law
     arrivals: list[Arrivals] = field(default_factory=list)
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What is remembered of the counts, from window to window."""
+        return Bounds(self.counts, self.addresses.slot_bytes)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "numasim"
 FLOORS = {
     0: "errors registry seeds units watermarks checking wholes timer",
     1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
-    "addresses bursts tlb tape reels",
+    "counts addresses bursts tlb tape reels",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "
     "rates load blockwise blockwise_jitted threads actor_truth tolls observing",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from numasim.blockwise import steps, undecided
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
@@ -42,9 +41,8 @@ class AccessedBits:
     -----
     Within a window regions and placement are constant and every tick draws a fresh uniform page,
     so for random patterns the number of hits of a region is exactly Binomial(ticks, mean over its
-    pages of 1 - exp(-visits in a tick)). Whole blocks are summed by class; ticks that fall into the
-    two partial blocks at a region's ends draw their page. Sweeps and remembered bits need the page
-    of every tick, drawn in one array.
+    pages of 1 - exp(-visits in a tick)), a sum over classes. Sweeps and remembered bits need the
+    page of every tick, drawn in one array.
     """
 
     views: list[View]
@@ -85,9 +83,9 @@ class AccessedBits:
         low, high = line = view.addresses.linear(bounds)
         few = len(size) * len(ticks.group) <= FEW
         if few or self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
-            hits = self._by_page(view, low, high, size, ticks, window)
+            hits = self._by_page(view, line, size, ticks, window)
         else:
-            hits = self._by_class(view, line, size, ticks, window)
+            hits = self._draw(ticks.nr, view.bounds.chances(line, size, ticks))
         if not view.arrivals:
             return hits
         hits = hits + self._arrived(view, low, high, size, window)
@@ -96,98 +94,48 @@ class AccessedBits:
 
     # -- shortcut: class counts --------------------------------------------------------------------
 
-    def _by_class(
-        self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks, window: Ticking
-    ) -> np.ndarray:
-        """Hits summed by class; only ticks that fall into partial blocks draw their page.
-
-        A tick is undecided with the share of the partial blocks; else its page is touched with the
-        mean chance of the whole blocks (and is none in a hole). Ticks are independent, so first
-        comes the number of undecided ones, then a binomial for the others. Where most regions are
-        small, drawing every page is less work.
-        """
-        step, counts, slot_bytes = steps(), view.counts, view.addresses.slot_bytes
-        left, inner, outer, chance, nr_outer = step.weigh(
-            line, size, counts.tables(), ticks.parts, counts.block_slots * slot_bytes, slot_bytes
-        )
-        nr = len(size)
-        if 2 * nr_outer > nr:
-            return self._by_page(view, line[0], line[1], size, ticks, window)
-        cells, times = undecided(self.rng, outer / size, ticks.nr)
-        decided = ticks.nr[:, None].repeat(nr, axis=1)
-        if not len(cells):
-            return self._draw(decided, chance)
-        decided.reshape(-1)[cells] -= times
-        hits = self._draw(decided, chance)
-        cells = cells.repeat(times)
-        group, region = np.divmod(cells, nr) if len(chance) > 1 else (0, cells)
-        u = self.rng.random(len(cells))
-        slots = step.slots_of(u, region, line[0], left, inner, outer, slot_bytes)
-        hits += self._outer_hits(view, slots, group, region, nr, ticks)
-        return hits
-
     def _draw(self, nr: np.ndarray, chance: np.ndarray) -> np.ndarray:
-        """int64[R]: successes of binomials, summed over groups (int64[G, R], float64[G, R])."""
-        if len(chance) > 2 and (nr <= 1).all():
-            hits: np.ndarray = (self.rng.random(chance.shape) < chance * nr).sum(axis=0)
+        """int64[R]: successes of binomials, summed over groups (int64[G], float64[G, R])."""
+        hits: np.ndarray
+        if len(nr) > 2 and nr.max() == 1:
+            hits = (self.rng.random(chance.shape) < chance).sum(axis=0)
             return hits
         hits = self.rng.binomial(nr[-1], chance[-1])
-        for own, p in zip(nr[:-1], chance[:-1], strict=True):
+        for own, p in zip(nr[:-1].tolist(), chance[:-1], strict=True):
             # the first tick after a pause is alone where a timer wheel sets the pace
-            alone = own.max() <= 1
-            hits += self.rng.random(len(p)) < own * p if alone else self.rng.binomial(own, p)
+            hits += self.rng.random(len(p)) < p if own == 1 else self.rng.binomial(own, p)
         return hits
-
-    def _outer_hits(
-        self,
-        view: View,
-        slots: np.ndarray,
-        group: np.ndarray | int,
-        region: np.ndarray,
-        nr: int,
-        ticks: Ticks,
-    ) -> np.ndarray:
-        """int64[R]: hits of ticks whose slots were drawn (int64[N]; each its group and region)."""
-        pages = view.pages_at(slots)
-        chance = ticks.probability[group, self.law.space.class_of.take(pages)]
-        hit = self.rng.random(len(slots)) < chance
-        hit &= pages >= 0
-        return np.bincount(region[hit], minlength=nr)
 
     # -- twin: every tick's page -------------------------------------------------------------------
 
     def _by_page(
-        self,
-        view: View,
-        low: np.ndarray,
-        high: np.ndarray,
-        size: np.ndarray,
-        ticks: Ticks,
-        window: Ticking,
+        self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks, window: Ticking
     ) -> np.ndarray:
         """Hits of pages drawn for every tick and region, in one array."""
+        low, high = line
         nr_ticks, nr = len(ticks.group), len(size)
         offset = (self.rng.random((nr_ticks, nr)) * size).astype(np.int64)
         length = high - low
-        cells = None  # places in [T, R] of what is looked at; None: all
-        if (length < size).any():  # what is not mapped is as if behind what is
-            cells = (offset < length).reshape(-1).nonzero()[0]
+        holes = bool((length < size).any())
+        mapped = (offset < length).nonzero() if holes else ()  # holes are as if behind the rest
         offset += low
-        slots = offset.reshape(-1) if cells is None else offset.reshape(-1)[cells]
-        pages = view.pages_at(slots // view.addresses.slot_bytes)
-        if len(pages) and pages.min() < 0:
-            present = (pages >= 0).nonzero()[0]
-            cells = present if cells is None else cells[present]
-            pages = pages[present]
-        if cells is None:
-            cells = np.arange(nr_ticks * nr)
-        tick = cells // nr
-        hit = self.law.touched(pages, tick, ticks, self.rng)
+        offset >>= view.addresses.slot_bytes.bit_length() - 1
+        if holes:
+            pages = np.full((nr_ticks, nr), -1)
+            pages[mapped] = view.pages_at(offset[mapped])
+        else:
+            pages = view.pages_at(offset)
+        known = None
+        if offset.size > FEW and not self.exact_ticks and not ticks.fronts:
+            known = view.bounds.extremes(line, ticks)
+        hit = self.law.touched(pages, ticks, self.rng, known)
         if self.law.cleared_at is not None:
             space = self.law.space
-            heads = space.folio_heads(pages) if (space.pages_per_bit > 1).any() else pages
-            self.law.note_checked(heads, window.ends_ns, tick, hit)
-        return np.bincount((cells - tick * nr)[hit], minlength=nr)
+            if (space.pages_per_bit > 1).any():
+                pages = np.where(pages < 0, -1, space.folio_heads(pages))
+            self.law.note_checked(pages, window.ends_ns[:, None], hit)
+        hits: np.ndarray = hit.sum(axis=0)
+        return hits
 
     # -- first touches within a tick ---------------------------------------------------------------
 

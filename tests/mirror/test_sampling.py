@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -10,15 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numasim.addresses import AddressSpace
-from numasim.blockwise import _between, _Numpy, steps
+from numasim.blockwise import Bounds
+from numasim.counts import BlockCounts, exact_parts
+from numasim.damon.compiled import KERNELS, SWITCH
 from numasim.damon.ops import Window
 from numasim.kdamond import Clock
-from numasim.law import KNOWN_YOUNG, STAMP_NS, Law
+from numasim.law import KNOWN_YOUNG, STAMP_NS, Law, Ticks
 from numasim.sources.accessed_bits import AccessedBits
 from numasim.timer import wake_ns
-from numasim.traffic import BlockCounts, Exposure, Front, exact_parts
+from numasim.traffic import Exposure, Front
 from numasim.view import View
 from tests import worlds
+from tests.mirror.conftest import without_numba
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -56,64 +60,106 @@ def test_block_counts_are_sums(moves, bounds):
     assert counts.totals().tolist() == [int((truth == c).sum()) for c in range(3)]
 
 
-@quick
-@given(
-    st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=3),
-    st.integers(0, 2**32),
-    BOUNDS,
-)
-def test_weights_of_counts_are_sums_that_never_round(groups, seed, bounds):
-    nr, counts = 100_000, BlockCounts(100_000, 3)
-    truth = np.random.default_rng(seed).integers(-1, 3, nr)
+GROUPS = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=3)
+
+
+def ticks_of(groups, nr=None):
+    """Ticks of so many groups, one each or `nr`, with those chances."""
+    nr = np.ones(len(groups), int) if nr is None else nr
+    return Ticks(np.arange(len(groups)), nr, np.array(groups))
+
+
+def filled(seed, nr=100_000, nr_classes=3):
+    """Counts of random pages, some absent, and what is in each slot (-1: nothing)."""
+    counts = BlockCounts(nr, nr_classes)
+    truth = np.random.default_rng(seed).integers(-1, nr_classes, nr)
     present = np.flatnonzero(truth >= 0)
     counts.add(present, truth[present])
+    return counts, truth
+
+
+@quick
+@given(GROUPS, st.integers(0, 2**32), st.lists(st.integers(0, 100_000), min_size=2, max_size=20))
+def test_weights_of_counts_are_sums_that_never_round(groups, seed, places):
+    counts, truth = filled(seed)
     weights = np.array(groups).T
     parts = exact_parts(weights)
     np.testing.assert_allclose(parts.reshape(3, 2, -1).sum(axis=1), weights, atol=2**-45)
-    last = np.array(bounds)
-    first = np.minimum(last, last[::-1])
-    found = _between(first, last, counts.tables(), parts)
-    for low, high, row in zip(first.tolist(), bounds, found, strict=True):
-        here = truth[low * counts.block_slots : high * counts.block_slots]
+    before = counts.before_slots(np.array(places))
+    for place, rows, found in zip(places, before, before @ parts, strict=True):
+        here = truth[:place]
         pages = np.bincount(here[here >= 0], minlength=3).tolist()
-        for column, got in zip(parts.T, row, strict=True):
+        assert rows.tolist() == pages
+        for column, got in zip(parts.T, found, strict=True):
             assert Fraction(got) == sum(n * Fraction(w) for n, w in zip(pages, column, strict=True))
-    heat = counts.heat(np.minimum(last * counts.block_slots, nr), weights)
-    heat -= counts.heat(np.minimum(first * counts.block_slots, nr), weights)
-    want = found[:, : len(groups)] + found[:, len(groups) :]
+    blocks = np.arange(0, counts.nr_blocks, 100)
+    heat = counts.heat(blocks * counts.block_slots, weights)
+    want = counts.before_slots(blocks * counts.block_slots) @ weights
     np.testing.assert_allclose(heat, want, rtol=1e-9, atol=1e-7)
 
 
-REGION_CUTS = st.lists(st.integers(1, 90_000), min_size=2, max_size=40, unique=True)
+CUTS = st.lists(st.integers(1, 99_999), min_size=1, max_size=40, unique=True)
+SHIFTS = st.sampled_from([0, 0, 1024])
 
 
 @quick
-@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=3), st.integers(0, 2**32),
-       REGION_CUTS)  # fmt: skip
-def test_steps_are_the_same_compiled(arithmetic, groups, seed, cuts):
-    """To the last bit; and ticks outside whole blocks look outside them."""
-    rng, counts = np.random.default_rng(seed), BlockCounts(100_000, 3)
-    slots = np.arange(100_000)
-    counts.add(slots, rng.integers(0, 3, 100_000))
-    bounds = np.sort(np.array(cuts)) * 4096
-    line = np.array([bounds[:-1], bounds[1:]])
-    size = line[1] - line[0] + rng.integers(0, 3, len(cuts) - 1) * 4096  # with holes
-    parts = exact_parts(np.array(groups).T)
-    given = (line, size, counts.tables(), parts, counts.block_slots * 4096, 4096)
-    step = steps()
-    for one, other in zip(step.weigh(*given), _Numpy.weigh(*given), strict=True):
-        assert np.array_equal(one, other)
-    left, inner, outer, _, _ = step.weigh(*given)
-    region = rng.integers(0, len(size), 50)
-    region = region[outer[region] > 0]
-    where = (rng.random(len(region)), region, line[0], left, inner, outer, 4096)
-    looked = step.slots_of(*where)
-    assert np.array_equal(looked, _Numpy.slots_of(*where))
-    block = counts.block_slots
-    for slot, r in zip(looked.tolist(), region.tolist(), strict=True):
-        assert line[0, r] <= slot * 4096 < line[1, r]
-        whole = slot // block * block * 4096 >= line[0, r]
-        assert not (whole and (slot // block + 1) * block * 4096 <= line[1, r])
+@given(GROUPS, st.integers(0, 2**32), st.lists(st.tuples(CUTS, SHIFTS, st.booleans()), min_size=1,
+       max_size=4))  # fmt: skip
+def test_chances_of_regions_are_means_over_their_pages(arithmetic, groups, seed, windows):
+    """Window after window, some bounds inside pages, gaps between regions, pages that move."""
+    counts, truth = filled(seed)
+    plain = np.vstack([np.array(groups).T, np.zeros(len(groups))])  # the last: no page
+    bounds = Bounds(counts, 4096)
+    for cuts, shift, gaps in windows:
+        edges = np.r_[0, np.sort(cuts) * 4096 + shift, 100_000 * 4096]
+        line = np.array([edges[:-1], edges[1:]])[:, :: 2 if gaps else 1]
+        size = line[1] - line[0] + 4096 * (np.arange(line.shape[1]) % 2)  # some with holes
+        chance = bounds.chances(line, size, ticks_of(groups))
+        before = np.vstack([np.zeros(len(groups)), np.cumsum(plain[truth], axis=0)])
+        at = line // 4096
+        heat = before[at] + (line % 4096 / 4096)[..., None] * plain[np.r_[truth, -1]][at]
+        want = (heat[1] - heat[0]).T * 4096 / size
+        np.testing.assert_allclose(chance, want, rtol=1e-9, atol=1e-9)
+        gone = np.flatnonzero(truth >= 0)[:7]
+        counts.remove(gone, truth[gone])
+        truth[gone] = -1
+
+
+@quick
+@given(GROUPS, st.integers(0, 2**32), st.lists(st.tuples(CUTS, SHIFTS), min_size=2, max_size=4))
+@without_numba
+def test_chances_are_the_same_compiled(groups, seed, windows):
+    """To the last bit, from whatever window before."""
+    counts, _ = filled(seed)
+    ours = {switch: Bounds(counts, 4096) for switch in "01"}
+    for cuts, shift in windows:
+        edges = np.r_[0, np.sort(cuts) * 4096 + shift, 100_000 * 4096]
+        line = np.array([edges[:-1], edges[1:]])
+        found = []
+        for switch, bounds in ours.items():
+            KERNELS.decide(switch)
+            found.append(bounds.chances(line, line[1] - line[0], ticks_of(groups)))
+        KERNELS.decide(os.environ.get(SWITCH))
+        assert np.array_equal(*found)
+        assert np.array_equal(ours["0"].rows, ours["1"].rows)
+
+
+@quick
+@given(GROUPS, st.integers(0, 2**32), CUTS)
+def test_extremes_are_those_of_the_pages_in_each_region(groups, seed, cuts):
+    counts, truth = filled(seed)
+    edges = np.r_[0, np.sort(cuts), 100_000]
+    line = np.array([edges[:-1], edges[1:]]) * 4096
+    found = Bounds(counts, 4096).extremes(line, ticks_of(groups))
+    if len(groups) > 2 or (np.ptp(groups, axis=1) > 0.3).any():
+        return  # not worth finding, or perhaps not
+    assert found is not None
+    for r, (low, high) in enumerate(line.T.tolist()):
+        here = np.unique(truth[low // 4096 : high // 4096])
+        for g, chances in enumerate(np.array(groups)):
+            own = chances[here[here >= 0]]
+            if len(own):
+                assert found[:, g, r].tolist() == [own.min(), own.max()]
 
 
 # -- exposure --------------------------------------------------------------------------------------
@@ -258,14 +304,16 @@ def test_the_page_of_every_tick_is_looked_at_as_drawn(seed, nr_regions, nr_ticks
             # holes are behind what is mapped: only how much there is of either matters
             mapped = [a for a in range(start[r], end[r], 4096) if a < 32 * 4096 or a >= 40 * 4096]
             place = int(where[k, r] * (end[r] - start[r])) // 4096
+            page = -1
             if place < len(mapped):
                 address = mapped[place]
                 page = pages_at[address // 4096 - (8 if address >= 40 * 4096 else 0)]
-                if page >= 0:
-                    looks.append((k, r, page))
+            looks.append((k, r, page))
     touched = rng.random(len(looks))
     want = np.zeros(nr_regions, int)
     for (k, r, page), u in zip(looks, touched, strict=True):
+        if page < 0:
+            continue
         visits = law.exposure.rates[law.space.class_of[page]] * 3_000_000
         before, after = (3e-6 * (t) for t in (starts[k], starts[k] + 3_000_000))
         swept = any(8 + step % 32 == page for step in range(int(before) + 1, int(after) + 1))
@@ -315,7 +363,7 @@ def test_young_is_what_came_since_the_bit_was_cleared(stamps, now, speeds):
     law.track_bits()
     heads = np.arange(len(stamps))
     cleared = np.array([max(s, 1) for s in stamps]) * STAMP_NS
-    law.note_checked(heads, cleared, np.arange(len(heads)), np.array(stamps) < 0)
+    law.note_checked(heads, cleared, np.array(stamps) < 0)
     chance = law.young_chance(heads, now * STAMP_NS)
     for page, stamp in enumerate(stamps):
         if stamp < 0:

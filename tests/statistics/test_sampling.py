@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from numasim import blockwise
 from numasim.addresses import AddressSpace
-from numasim.blockwise import undecided
+from numasim.counts import BlockCounts
 from numasim.damon.ops import Window
 from numasim.law import Law
 from numasim.seeds import Seeds
+from numasim.sources import accessed_bits
 from numasim.sources.accessed_bits import AccessedBits
 from numasim.traffic import Front
 from numasim.view import Arrivals, View
@@ -247,19 +249,6 @@ def test_speed_may_change_inside_a_window_and_inside_a_tick(exact):
         assert fits(counts, law) > LEVEL
 
 
-def test_undecided_ticks_are_binomial():
-    rng, shares = np.random.default_rng(21), np.array([0.0, 1e-3, 0.04, 0.3, 0.7, 1.0])
-    nr, copies = np.array([1, 20, 3]), 20_000
-    cells, times = undecided(rng, np.repeat(shares, copies), nr)
-    drawn = np.zeros(len(nr) * len(shares) * copies, int)
-    drawn[cells] = times
-    for ticks, row in zip(nr, drawn.reshape(len(nr), len(shares), copies), strict=True):
-        for share, found in zip(shares, row, strict=True):
-            counts = np.bincount(found, minlength=ticks + 1)
-            assert fits(counts, binomial(ticks, share)) > LEVEL, (ticks, share)
-            assert share not in (0.0, 1.0) or counts[int(share * ticks)] == copies
-
-
 @pytest.mark.parametrize("exact", [False, True], ids=["shortcut", "twin"])
 def test_the_first_tick_may_be_longer_than_the_others(exact):
     """So it is on the timer wheel, where the others wait for the same place of it."""
@@ -455,9 +444,14 @@ MOVED = np.array([9, 10, 11, 3, 4, 5, 6, 7, 8, 0, 1, 2])
 FILTERED = slice(0, 6)  # frames whose pages the filter looks at
 
 
+@pytest.mark.parametrize("looks", ["all", "doubtful"])
 @pytest.mark.parametrize(("spread", "per_tick", "rounds"), TWO_PASSES)
-def test_bits_are_remembered_while_regions_change_and_pages_move(spread, per_tick, rounds):
+def test_bits_are_remembered_while_regions_change_and_pages_move(
+    spread, per_tick, rounds, looks, monkeypatch
+):
     """Two windows over twelve frames, the filter after each: hits and young pages, jointly.
+
+    Pages are looked at in all ticks, or where the extremes of their region leave a doubt.
 
     Between the windows one region is cut and the first pages change places with the last. The
     plain simulation keeps the touches of every page and never aggregates anything.
@@ -492,13 +486,20 @@ def test_bits_are_remembered_while_regions_change_and_pages_move(spread, per_tic
     eye.law.exposure.set_rates(0, kinds)
     eye.law.track_bits()
     place = np.arange(12)
-    eye.view.pages_at = lambda slots: place[slots]
+    addresses, counts = eye.addresses, BlockCounts(12, len(kinds))
+    counts.add(place, classes)
+    eye.view = View(addresses, lambda slots: place[slots], counts, eye.law)
+    if looks == "doubtful":
+        monkeypatch.setattr(accessed_bits, "FEW", 0)
+        monkeypatch.setattr(blockwise, "MOST_DOUBT", 1.0)
     source, rng = eye.source(False, 18), Seeds(19).stream("young")
     for _ in range(rounds):
         eye.law.note_first_touch(np.arange(12))
         seen = []
         for number, (page_in, regions) in enumerate(windows):
+            counts.remove(np.arange(12), classes[place])
             place[:] = page_in
+            counts.add(np.arange(12), classes[place])
             start, end = BASE + 4096 * np.array(regions).T
             ticks = window(nr_ticks, number * nr_ticks * TICK)
             seen += source.hits(start, end, np.zeros(len(regions), int), ticks).tolist()
@@ -513,11 +514,11 @@ def test_a_page_that_monitoring_saw_cleared_is_young_by_what_came_since():
     eye.set_rates(0, eye.spread_rates(1024 / TICK))
     eye.law.track_bits()
     heads = np.arange(1024)
-    eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, int), np.zeros(1024, bool))
+    eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, bool))
     rng, rounds = Seeds(16).stream("young"), 200
     young = 0
     for _ in range(rounds):
-        eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, int), np.zeros(1024, bool))
+        eye.law.note_checked(heads, np.array([4 * TICK]), np.zeros(1024, bool))
         young += int(eye.law.test_and_clear_young(heads, 6 * TICK, rng).sum())
     chance = 1 - np.exp(-2)
     assert (

@@ -71,11 +71,8 @@ def ticks_from(start, nr, every=TICK_NS):
 def seen(made, starts, ends, seed=1):
     """bool[T, pages]: what an observer of all pages sees in each tick."""
     ticks = made.law.ticks(starts, ends)
-    pages = np.arange(made.space.nr_pages)
-    rng = np.random.default_rng(seed)
-    return np.stack(
-        [made.law.touched(pages, np.full(len(pages), t), ticks, rng) for t in range(len(starts))]
-    )
+    pages = np.tile(np.arange(made.space.nr_pages), (len(starts), 1))
+    return made.law.touched(pages, ticks, np.random.default_rng(seed))
 
 
 # -- order ---------------------------------------------------------------------------------------

@@ -68,13 +68,9 @@ def test_the_last_look_at_a_page_counts():
     law = law_of()
     law.track_bits()
     heads = np.array([3, 3, 3])
-    law.note_checked(
-        heads, np.array([5, 10, 15]) * MS, np.arange(3), np.array([False, True, False])
-    )
+    law.note_checked(heads, np.array([5, 10, 15]) * MS, np.array([False, True, False]))
     assert law.cleared_at[3] == 15 * MS // STAMP_NS
-    law.note_checked(
-        heads, np.array([5, 10, 15]) * MS, np.arange(3), np.array([False, False, True])
-    )
+    law.note_checked(heads, np.array([5, 10, 15]) * MS, np.array([False, False, True]))
     assert law.cleared_at[3] == KNOWN_YOUNG
 
 
@@ -82,7 +78,7 @@ def test_what_nobody_cleared_is_young():
     law = law_of()
     law.track_bits()
     assert law.young_chance(np.arange(16), 10**9).tolist() == [1.0] * 16
-    law.note_checked(np.arange(16), np.array([10**9]), np.zeros(16, int), np.zeros(16, bool))
+    law.note_checked(np.arange(16), np.array([10**9]), np.zeros(16, bool))
     law.note_first_touch(np.array([4]))
     law.track_bits()
     assert law.young_chance(np.arange(16), 10**9).tolist() == [0.0] * 4 + [1.0] + [0.0] * 11
@@ -91,7 +87,7 @@ def test_what_nobody_cleared_is_young():
 def test_a_clear_at_the_very_beginning_is_remembered():
     law = law_of()
     law.track_bits()
-    law.note_checked(np.array([0]), np.array([0]), np.array([0]), np.array([False]))
+    law.note_checked(np.array([0]), np.array([0]), np.array([False]))
     assert law.young_chance(np.array([0]), STAMP_NS)[0] == 0.0
 
 
@@ -107,7 +103,7 @@ def test_a_front_makes_young_what_it_passed_since():
     law = law_of(fronts=1)
     law.track_bits()
     law.exposure.set_rates(0, np.array([0.0, 0.0, 1e-6]))  # a page a millisecond
-    law.note_checked(np.arange(16), np.array([2 * MS]), np.zeros(16, int), np.zeros(16, bool))
+    law.note_checked(np.arange(16), np.array([2 * MS]), np.zeros(16, bool))
     assert np.flatnonzero(law.young_chance(np.arange(16), 5 * MS)).tolist() == [3, 4, 5]
     assert law.young_chance(np.arange(16), 18 * MS).tolist() == [1.0] * 16
 
@@ -130,7 +126,7 @@ def test_mean_chances_are_those_of_ticks(span_ms):
     window = law.ticks(starts, starts + span_ms * MS)
     expected = law.tick_chance(span_ms * MS, 0, int(starts[-1]) + span_ms * MS)
     for page in (5, 60):
-        hits = law.touched(np.full(nr, page), np.arange(nr), window, np.random.default_rng(2))
+        hits = law.touched(np.full((nr, 1), page), window, np.random.default_rng(2))
         assert hits.mean() == pytest.approx(expected[law.space.class_of[page]], abs=0.04)
 
 

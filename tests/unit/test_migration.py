@@ -302,5 +302,5 @@ def test_first_touched_pages_are_young():
     hand, _ = mover()
     hand.law.track_bits()
     worlds.touch_all(hand)
-    hand.law.note_checked(np.arange(10), np.array([10**9]), np.zeros(10, int), np.zeros(10, bool))
+    hand.law.note_checked(np.arange(10), np.array([10**9]), np.zeros(10, bool))
     assert hand.law.young_chance(np.array([3, 30]), 10**9).tolist() == [0.0, 1.0]

@@ -119,7 +119,7 @@ def test_the_young_filter_sees_the_recording():
     (pages,) = machine.space.mappings
     heads, begin = np.arange(pages.first, pages.last), machine.now_ns // 100_000 * 100_000
     none = np.zeros(PAGES, int)
-    machine.law.note_checked(heads, np.array([begin]), none, none.astype(bool))
+    machine.law.note_checked(heads, np.array([begin]), none.astype(bool))
     # what was cleared a moment after the beginning: that moment lies within the first interval
     position = machine.law.exposure.of(np.array([machine.rates.law.fronts[0].column]),
                                        np.array([begin + 20 * INTERVAL_NS]))[0]  # fmt: skip

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numasim.traffic import GROUP_BLOCKS, BlockCounts, Exposure, Front
+from numasim.counts import GROUP_BLOCKS, BlockCounts
+from numasim.traffic import Exposure, Front
 
 # -- counts ----------------------------------------------------------------------------------------
 
