@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,37 +44,61 @@ def clock_of(
     A window between two snapshots lasts as long as its samples: what the timers, the checks and the
     standstills do not explain is lateness, shared evenly; where the program lost more time than the
     window took, the thread stood still for that part of it only. Windows in which schemes worked
-    long tell nothing; there the lateness of the other windows (their median) holds.
+    long tell nothing; there the other windows' lateness (their median) and share of standstills
+    hold. Not all lost time is a standstill of the machine: a program whose pages migrate waits.
     """
     nr_samples = max(1, attrs.aggr_us // max(1, attrs.sample_us))
-    found: list[tuple[float, float | None]] = []
-    still: list[tuple[float, float]] = []
-    for before, after in _windows(kdamond):
-        span_ns = (after.t_s - before.t_s) * 1e9 / max(1, after.index - before.index)
-        sample_us = _sample_us(kdamond, after.t_s, attrs.sample_us)
-        work = CHECK_NS * _after_split(len(before.regions), attrs.max_nr_regions)
-        period = _period_ns(sample_us, work, hz)
-        lost = sum(
-            _stretch(end - begin, period / 1e9)
-            for begin, end in still_s
-            if before.t_s <= begin < after.t_s
-        ) / max(1, after.index - before.index)
-        busy = _tried(kdamond, before.t_s, after.t_s) * PAGE_NS
-        excess = span_ns / 1e9 - nr_samples * period / 1e9
-        held = min(1.0, max(0.0, excess) / lost) if lost > 0 else 1.0
-        still += [
-            (begin, begin + held * (end - begin))
-            for begin, end in still_s
-            if before.t_s <= begin < after.t_s and held > 0
-        ]
-        late = (span_ns - held * lost * 1e9) / nr_samples - period
-        found.append((before.t_s, late if busy < BUSY_RATIO * span_ns else None))
-    known = [late for _, late in found if late is not None]
-    usual = float(np.median(known)) if known else 0.0
+    gaps = [_gap(kdamond, *pair, attrs, hz, still_s) for pair in _windows(kdamond)]
+    telling = [gap for gap in gaps if not gap.busy]
+    lost = sum(gap.lost_s for gap in telling)
+    share = sum(gap.held(nr_samples) * gap.lost_s for gap in telling) / lost if lost > 0 else 1.0
+    lateness = [gap.late_ns(nr_samples) for gap in telling]
+    usual = float(np.median(lateness)) if lateness else 0.0
+    late, still = [], []
+    for gap in gaps:
+        held = share if gap.busy else gap.held(nr_samples)
+        late.append((gap.begin_s, usual if gap.busy else gap.late_ns(nr_samples)))
+        still += [(a, a + held * (b - a)) for a, b in gap.still_s]
     return {
-        "late": [[_at(t, zero_s), round(usual if x is None else x)] for t, x in found],
+        "late": [[_at(t, zero_s), round(ns)] for t, ns in late],
         "still": [[_at(a, zero_s), _at(b, zero_s)] for a, b in still if b - a > 1e-6],
     }
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """Between two snapshots: `lost_s` is what standstills explain of each aggregation interval."""
+
+    begin_s: float
+    span_s: float
+    period_ns: float
+    still_s: list[tuple[float, float]]
+    lost_s: float
+    busy: bool
+
+    def held(self, nr_samples: int) -> float:
+        """Share of the program's standstills for which the thread stood still, too."""
+        excess_s = self.span_s - nr_samples * self.period_ns / 1e9
+        return min(1.0, max(0.0, excess_s) / self.lost_s) if self.lost_s > 0 else 1.0
+
+    def late_ns(self, nr_samples: int) -> float:
+        """How late each sample was beside that."""
+        moving_s = self.span_s - self.held(nr_samples) * self.lost_s
+        return moving_s * 1e9 / nr_samples - self.period_ns
+
+
+def _gap(
+    kdamond: KdamondRecord, before: Snapshot, after: Snapshot, attrs: Attrs, hz: int,
+    still_s: list[tuple[float, float]],
+) -> _Gap:  # fmt: skip
+    nr = max(1, after.index - before.index)
+    work = CHECK_NS * _after_split(len(before.regions), attrs.max_nr_regions)
+    period = _period_ns(_sample_us(kdamond, after.t_s, attrs.sample_us), work, hz)
+    own = [(a, b) for a, b in still_s if before.t_s <= a < after.t_s]
+    lost = sum(_stretch(b - a, period / 1e9) for a, b in own) / nr
+    span = (after.t_s - before.t_s) / nr
+    busy = _tried(kdamond, before.t_s, after.t_s) * PAGE_NS > BUSY_RATIO * span * nr * 1e9
+    return _Gap(before.t_s, span, period, own, lost, busy)
 
 
 def _at(t_s: float, zero_s: float) -> str:

@@ -39,6 +39,7 @@ def room_left(recording: Recording, began_s: float) -> Iterator[tuple[float, str
             # closing: dips shorter than the window are filled, steps stay where they are
             upper = room.rolling(DIP_ROWS, center=True, min_periods=1).max()
             envelope = upper.rolling(DIP_ROWS, center=True, min_periods=1).min()
+            envelope = envelope.where(_migrating(recording.timeline).reindex(room.index), room)
             for t, size in zip(envelope.index.to_numpy(float), envelope.to_numpy(), strict=True):
                 yield float(t), f"node{nid}", int(size)
 
@@ -59,6 +60,15 @@ def _room(table: pd.DataFrame, nid: int, began_s: float) -> pd.Series | None:
         used = pages.where(pages.index >= began_s, 0.0)
     room: pd.Series = (table[free] * 1024 + used).dropna()
     return room
+
+
+def _migrating(table: pd.DataFrame) -> pd.Series:
+    """Whether pages migrated within a few rows of each row."""
+    if "vm.pgmigrate_success" not in table:
+        return pd.Series(False, table.index)
+    moved = table["vm.pgmigrate_success"].diff().fillna(0) > 0
+    near: pd.Series = moved.rolling(DIP_ROWS, center=True, min_periods=1).max() > 0
+    return near
 
 
 def atomic_reserve(recording: Recording, nid: int) -> int:
