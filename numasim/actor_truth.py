@@ -62,7 +62,7 @@ class Mix:
     ----------
     since_ns : int
     patterns : list of CompiledPattern
-    visits : float64[K, C]
+    visits : list of float64[C]
         Of each pattern per operation (of its own bursts), to one page of a class.
     fronts : list of (Front or Reel or None, float)
         Of each pattern, with the positions it turns per operation of its own bursts.
@@ -75,7 +75,7 @@ class Mix:
 
     since_ns: int
     patterns: list[CompiledPattern]
-    visits: np.ndarray
+    visits: list[np.ndarray]
     fronts: list[tuple[Front | Reel | None, float]]
     order: BurstOrder | None
     first: float
@@ -147,7 +147,7 @@ class ActorTruth:
                 visits[k] = one.pattern.visits * w / chances[k]
             fronts.append((front, turns))
         order = actor.burst_order if burst else None
-        return Mix(now_ns, compiled, visits, fronts, order, actor.burst_first, weights)
+        return Mix(now_ns, compiled, list(visits), fronts, order, actor.burst_first, weights)
 
     # -- what observers ask ------------------------------------------------------------------------
 

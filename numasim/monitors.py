@@ -167,6 +167,8 @@ def _context_problems(
         hint = "sample by page_fault, or by hardware, or leave the filters out"
         message = f"{name} do not say who accessed, so sample filters have nothing to go by"
         yield Problem(f"{at}.sample_control", message, hint)
+    if getattr(registry.get(name), "physical_only", False) and context.ops != "paddr":
+        yield Problem(f"{at}.ops", f"{name} knows physical addresses only", "monitor paddr")
     if context.ops == "paddr":
         return
     for t, target in enumerate(context.targets):
@@ -309,7 +311,7 @@ def forget_context(machine: Machine, context: ContextState) -> None:
     views = {id(view) for view in _source(context).views}
     machine.migrator.views = [pair for pair in machine.migrator.views if id(pair[0]) not in views]
     if machine.observing is not None:
-        machine.observing.door.marks.pop(context.name, None)
+        machine.observing.forget(context.name)
 
 
 def _source(context: ContextState) -> AccessSource:

@@ -7,14 +7,14 @@ read, and the open door `report_access`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from numasim.actor_truth import ActorTruth
 from numasim.actors import ActorState
-from numasim.damon.reports import Reports
+from numasim.damon.reports import Log, Reports, Stream
 from numasim.memory import Memory
 from numasim.migration import Migrator
 from numasim.rates import Rates
@@ -49,36 +49,6 @@ class Tally:
     stall_ns: float = 0.0
 
 
-@dataclass
-class Door:
-    """`damon_report_access()`: what components have reported, kept until every context has read it.
-
-    Parameters
-    ----------
-    lots : list of Reports
-    marks : dict of str to int
-        Context → instant up to which it has read.
-    """
-
-    lots: list[Reports] = field(default_factory=list)
-    marks: dict[str, int] = field(default_factory=dict)
-
-    def read(self, name: str, from_ns: int, to_ns: int) -> list[Reports]:
-        """Reports of ``(from, to]``, for a context that reads on from there next time."""
-        if not self.lots:
-            self.marks[name] = to_ns
-            return []
-        found = []
-        for lot in self.lots:
-            first, last = np.searchsorted(lot.time_ns, (from_ns, to_ns), "right").tolist()
-            if first < last:
-                found.append(lot.at(slice(first, last)))
-        self.marks[name] = to_ns
-        read = min(self.marks.values())
-        self.lots = [lot for lot in self.lots if int(lot.time_ns[-1]) > read]
-        return found
-
-
 class Observing:
     """Shared state of the sources of a run.
 
@@ -101,7 +71,8 @@ class Observing:
     tolls : Tolls
     tallies : dict
         ``(source, kdamond)``, the latter empty for hardware that all share → `Tally`.
-    door : Door
+    door : Log
+        `damon_report_access()`: what components have reported.
     latency_ns : float64[accessor, node]
         Loaded latencies now.
     """
@@ -123,7 +94,7 @@ class Observing:
         self.threads: list[Threads] = threads_of(workload, topology)
         self.tolls = Tolls(actors, now_ns)
         self.tallies: dict[tuple[str, str], Tally] = {}
-        self.door = Door()
+        self.door = Log()
         self.latency_ns = topology.idle_latency_ns
         self.started_ns = now_ns
         self._shared: dict[Any, Any] = {}
@@ -141,6 +112,13 @@ class Observing:
             self._shared[key] = make()
         found: S = self._shared[key]
         return found
+
+    def forget(self, name: str) -> None:
+        """A context ended: nothing is kept for it any more."""
+        self.door.marks.pop(name, None)
+        for thing in self._shared.values():
+            if isinstance(thing, Stream):
+                thing.forget(name)
 
     def tally(self, source: str, kdamond: str = "") -> Tally:
         """The counters of a source."""

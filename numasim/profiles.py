@@ -21,13 +21,17 @@ from numasim.view import View
 PARTS = 512  # of the monitored length, at whose ends the truth is read
 
 
-def truth_profile(machine: Machine, node: int, bins: int, from_ns: int) -> np.ndarray:
+def truth_profile(
+    machine: Machine, node: int, bins: int, from_ns: int, rates: np.ndarray | None = None
+) -> np.ndarray:
     """float64[bins]: visits per second (to accessed bits) in equal parts of a node's frames.
 
-    On average from `from_ns` to now, at the present placement.
+    On average from `from_ns` to now, at the present placement; or at given rates per ns to a bit of
+    each class (float64[C]).
     """
     counts = machine.migrator.frame_counts
-    rates = machine.law.mean_visit_rates_per_ns(from_ns, machine.now_ns)
+    if rates is None:
+        rates = machine.law.mean_visit_rates_per_ns(from_ns, machine.now_ns)
     per_frame = rates * 1e9 / machine.space.pages_per_bit
     first, last = np.array(machine.memory.node_runs(node)).T
     before = np.concatenate([[0], np.cumsum(last - first)])
@@ -48,6 +52,7 @@ def monitoring_error(
     hot_ratio: float,
     from_ns: int,
     to_ns: int,
+    chance: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Monitoring error of one snapshot against the truth, over all targets of a context.
 
@@ -62,6 +67,8 @@ def monitoring_error(
         Share of samples from which a page is hot.
     from_ns, to_ns : int
         The truth is the mean between these instants.
+    chance : float64[C], optional
+        Another truth than everybody's: chance of a page of each class to be accessed in a sample.
 
     Returns
     -------
@@ -82,7 +89,8 @@ def monitoring_error(
     for view, found in zip(views, regions, strict=True):
         if not len(found):
             continue
-        chance = view.law.tick_chance(span_ns, from_ns, to_ns)
+        if chance is None:
+            chance = view.law.tick_chance(span_ns, from_ns, to_ns)
         unit = getattr(context.source, "addr_unit", 1)
         low, high = (view.addresses.linear(a * unit) for a in (found.start, found.end))
         at, heat = _cumulated(view, low, high, np.stack([chance, chance >= hot_ratio], axis=1))

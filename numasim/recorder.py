@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numasim.accessor_record import AccessorRecord
 from numasim.actors import ActorState
 from numasim.columns import Columns
 from numasim.damon.context import ContextState
@@ -57,6 +58,7 @@ class Recorder:
         self._tried: dict[tuple[str, int], list[tuple[int, ...]]] = {}
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
         self._tune_at: dict[str, int] = {}
+        self._accessors = AccessorRecord(scenario, machine, self._columns)
 
     @property
     def tables(self) -> dict[str, dict[str, list[Any]]]:
@@ -146,6 +148,7 @@ class Recorder:
             if not thread.ended:
                 self._kdamond(t, thread)
         self._tried_regions(t)
+        self._accessors.sample(now_ns)
         if now_ns >= self._next_snapshot_ns:
             self._next_snapshot_ns += self._snapshot_ns
             self._snapshots(now_ns)
@@ -331,6 +334,7 @@ class Recorder:
     def _snapshots(self, now_ns: int) -> None:
         t, from_ns = now_ns / 1e9, max(0, now_ns - self.scenario.record_ns)
         machine = self.machine
+        self._accessors.truth(now_ns)
         # while speeds stay and nothing moves, the truth is what it was
         steady = machine.law.steady_since(from_ns)
         state = (machine.migrator.frame_counts.version, machine.law.exposure.version)
@@ -349,12 +353,18 @@ class Recorder:
                 continue  # tuned since: what was seen is of other targets
             if not self.scenario.all_snapshots:
                 self._regions(t, thread.name, seen_ns, max_nr, regions)
-            look = partial(
-                monitoring_error, context, regions, max_nr, self.scenario.hot_ratio, from_ns, now_ns
-            )
+            look = partial(self._error, context, regions, max_nr, from_ns, now_ns)
             sight = (*state, seen_ns, context.attrs.sample_us)
             error = self._known(("error", thread.name), sight, look) if steady else look()
             self.append("monitoring", t_s=t, kdamond=thread.name, **error)
+
+    def _error(
+        self, context: ContextState, regions: list[Regions], max_nr: int, from_ns: int, now_ns: int
+    ) -> dict[str, float]:
+        """Monitoring error against the truth that the context is for, and every accessor's."""
+        seen = (context, regions, max_nr, self.scenario.hot_ratio, from_ns, now_ns)
+        chance = self._accessors.errors(*seen)
+        return monitoring_error(*seen, chance)
 
     def _regions(
         self, t: float, name: str, seen_ns: int, max_nr: int, regions: list[Regions]

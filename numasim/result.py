@@ -37,14 +37,22 @@ COLUMNS: dict[str, str] = {
     "acts": "t_s kdamond scheme target start end nr_accesses age",
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
+    "sources": "t_s source kdamond events reports lost stall_ns",
+    "tolls": "t_s actor owed_ns paid_ns",
+    "accessor_truth": "t_s accessor node bin visits_per_s",
+    "accessor_errors": "t_s kdamond source accessor own emd f1 heat_bytes hot_bytes seen_hot_bytes "
+    "both_bytes",
     "events": "t_s who what detail",
 }
 """Tables and their columns. Bytes and counts are cumulative where the name is a total of traffic
 (read_bytes, lines, operations, cpu_ns, nr_tried …); `moves.bytes` is what moved since the last row;
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
-``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts` (on
-which regions) are kept only then."""
+``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts`
+(on which regions) are kept only then. `sources` (what each source did and took; without a kdamond:
+hardware that all share), `tolls` (thread time that observing took from actors), `accessor_truth`
+and `accessor_errors` (of each kdamond against the truth of each accessor, `own` where its filters
+let it pass) are kept when a source knows accessors, or with ``accessor_truth: true``."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""

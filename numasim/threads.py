@@ -5,6 +5,7 @@ Source: Linux numbers threads and processes from one counter; a process's first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numasim.actors import accessor_of
 from numasim.topology import Topology
 from numasim.workload import Workload
 
-NOBODY = -1  # CPU and thread of whoever has none, such as a GPU or a device
+NOBODY = -1  # CPU and thread of whoever has none, or is not known
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,39 @@ class Threads:
     tids : int64[N]
         Thread ids, ascending; one `NOBODY` for an actor that runs on no CPU.
     cpus : int64[N]
-        Kernel CPU number that each runs on.
+        Kernel CPU number that each runs on; see `device_cpus` for a GPU or another device.
     accessor : int
+    is_cpu : bool
     """
 
     tids: np.ndarray
     cpus: np.ndarray
     accessor: int
+    is_cpu: bool
+
+
+def device_cpus(topology: Topology) -> list[int]:
+    """A number to name each accessor by in a list of CPUs; -1 for accessors that have CPUs.
+
+    Parameters
+    ----------
+    topology : Topology
+
+    Returns
+    -------
+    list of int
+
+    Notes
+    -----
+    Extension of ours: devices are numbered on from the machine's last CPU, in the topology's order,
+    so that sample filters can tell them apart. Linux has no such numbers.
+    """
+    free = max((cpu for a in topology.accessors for cpu in a.cpus), default=-1) + 1
+    found = []
+    for accessor in topology.accessors:
+        found.append(NOBODY if accessor.cpus else free)
+        free += not accessor.cpus
+    return found
 
 
 def threads_of(workload: Workload, topology: Topology) -> list[Threads]:
@@ -54,6 +81,7 @@ def threads_of(workload: Workload, topology: Topology) -> list[Threads]:
     """
     pids = [workload.pid(p) for p in range(len(workload.processes))]
     taken = set(pids)
+    devices = device_cpus(topology)
     turn = [0] * len(topology.accessors)
     found: list[Threads] = []
     for pid, process in zip(pids, workload.processes, strict=True):
@@ -62,8 +90,8 @@ def threads_of(workload: Workload, topology: Topology) -> list[Threads]:
             number = accessor_of(topology, actor.on)
             cpus = topology.accessors[number].cpus
             if not cpus:
-                nobody = np.array([NOBODY])
-                found.append(Threads(nobody, nobody, number))
+                place = np.array([devices[number]])
+                found.append(Threads(np.array([NOBODY]), place, number, False))
                 continue
             tids = []
             for _ in range(actor.threads):
@@ -77,5 +105,31 @@ def threads_of(workload: Workload, topology: Topology) -> list[Threads]:
                 tids.append(free)
             places = (turn[number] + np.arange(actor.threads)) % len(cpus)
             turn[number] += actor.threads
-            found.append(Threads(np.array(tids, np.int64), np.array(cpus)[places], number))
+            found.append(Threads(np.array(tids, np.int64), np.array(cpus)[places], number, True))
     return found
+
+
+def who(
+    threads: Sequence[Threads], actors: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """CPU and thread of accesses of given actors, drawn: threads of an actor do the same.
+
+    Parameters
+    ----------
+    threads : sequence of Threads
+        Of every actor.
+    actors : int64[N]
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    cpu, tid : int64[N]
+    """
+    cpu, tid = np.full(len(actors), NOBODY), np.full(len(actors), NOBODY)
+    u = rng.random(len(actors))
+    for a, own_threads in enumerate(threads):
+        own = np.flatnonzero(actors == a)
+        if len(own):
+            thread = (u[own] * len(own_threads.tids)).astype(np.int64)
+            cpu[own], tid[own] = own_threads.cpus[thread], own_threads.tids[thread]
+    return cpu, tid

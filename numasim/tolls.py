@@ -1,8 +1,8 @@
 """What observers take from applications: faults, interrupts, drained records. Charged once.
 
 A toll is owed when it falls due and paid by threads that do not work for so long. As speeds hold
-between two settlings, what a window of sampling cost is paid over as long a time after it: owed and
-paid differ by about one window, and by nothing in the long run.
+between two settlings, what a window of sampling cost is paid over as long a time after it (a tenth
+of a second at least): owed and paid differ by about one window, and by nothing in the long run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numasim.actors import ActorState
 
 MOST = 0.9
 """Share of an actor's threads that may be paying at once; what is left stays owed."""
+PAY_OVER_NS = 100_000_000
+"""Time over which a toll is paid, at least."""
 TOLERANCE, LEAST = 0.02, 1e-6
 """Speeds are found anew when the paying share of threads changes by more than that."""
 
@@ -30,13 +32,13 @@ class Tolls:
     Attributes
     ----------
     owed_ns, paid_ns : float64[A]
-        Thread time so far, by actor.
+        Thread time owed so far, and paid when speeds were last found, by actor.
     paying : float64[A]
         Threads that pay now instead of working.
     """
 
     def __init__(self, actors: Sequence[ActorState], now_ns: int) -> None:
-        self._actors, self._since_ns, self._span_ns = actors, now_ns, 1
+        self._actors, self._since_ns, self._span_ns = actors, now_ns, PAY_OVER_NS
         self.owed_ns, self.paid_ns = np.zeros(len(actors)), np.zeros(len(actors))
         self.paying = np.zeros(len(actors))
         self._threads = np.array([float(a.actor.threads) for a in actors])
@@ -44,18 +46,23 @@ class Tolls:
     def charge(self, thread_ns: np.ndarray, span_ns: int) -> None:
         """So much thread time (float64[A]) fell due in a window of that length."""
         self.owed_ns += thread_ns
-        self._span_ns = max(1, span_ns)
+        self._span_ns = max(PAY_OVER_NS, span_ns)
 
     def settled(self, now_ns: int) -> None:
         """Speeds are found anew: what was paid since the last time, who pays from now on."""
         running = np.array([a.state == "running" and a.course is None for a in self._actors])
-        self.paid_ns += self.paying * (now_ns - self._since_ns)
+        self.paid_ns = self.paid_by(now_ns)
         self._since_ns = now_ns
         self.paying = np.where(running, self._due(now_ns), 0.0)
 
+    def paid_by(self, now_ns: int) -> np.ndarray:
+        """float64[A]: thread time paid by now."""
+        paid: np.ndarray = self.paid_ns + self.paying * (now_ns - self._since_ns)
+        return paid
+
     def _due(self, now_ns: int) -> np.ndarray:
         """float64[A]: threads that should pay."""
-        paid = self.paid_ns + self.paying * (now_ns - self._since_ns)
+        paid = self.paid_by(now_ns)
         due: np.ndarray = np.clip((self.owed_ns - paid) / self._span_ns, 0.0, MOST * self._threads)
         return due
 

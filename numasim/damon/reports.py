@@ -7,7 +7,8 @@ monitoring", RFC v3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -92,6 +93,65 @@ class Reports:
         return cls.of(*columns)
 
 
+@dataclass
+class Log:
+    """Reports for several readers, kept until each of them has read on.
+
+    Parameters
+    ----------
+    lots : list of Reports
+        None of them empty.
+    marks : dict of str to int
+        Reader → instant up to which it has read.
+    """
+
+    lots: list[Reports] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def read(self, name: str, from_ns: int, to_ns: int) -> list[Reports]:
+        """Reports of ``(from, to]``, for a reader that reads on from there next time."""
+        self.marks[name] = to_ns
+        found = []
+        for lot in self.lots:
+            first, last = np.searchsorted(lot.time_ns, (from_ns, to_ns), "right").tolist()
+            if first < last:
+                found.append(lot.at(slice(first, last)))
+        if self.lots:
+            read = min(self.marks.values())
+            self.lots = [lot for lot in self.lots if int(lot.time_ns[-1]) > read]
+        return found
+
+
+class Stream:
+    """Reports that hardware makes whoever reads them: drawn once, in order of time.
+
+    Parameters
+    ----------
+    draw : callable
+        int64[T + 1] ascending instants → reports of all spans between them.
+    """
+
+    def __init__(self, draw: Callable[[np.ndarray], Reports]) -> None:
+        self._draw, self._log, self._until_ns = draw, Log(), 0
+
+    def read(self, name: str, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list[Reports]:
+        """Reports from the first start to the last end (int64[T] each) of a window of samples."""
+        first, last = int(starts_ns[0]), int(ends_ns[-1])
+        if not self._log.marks:
+            self._until_ns = max(self._until_ns, first)  # nobody had it running until now
+        if last > self._until_ns:
+            grid = np.concatenate([[self._until_ns], ends_ns[ends_ns > self._until_ns]])
+            reports = self._draw(grid)
+            if len(reports):
+                self._log.lots.append(reports)
+            self._until_ns = last
+        return self._log.read(name, first, last)
+
+    def forget(self, name: str) -> None:
+        """A reader is gone."""
+        self._log.marks.pop(name, None)
+
+
 def checked_within(
     time_ns: np.ndarray, starts_ns: np.ndarray, ends_ns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +223,12 @@ def checked_by_rfc(
 
 
 def region_hits(
-    place: np.ndarray, tick: np.ndarray, low: np.ndarray, high: np.ndarray, nr_ticks: int
+    place: np.ndarray,
+    tick: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    nr_ticks: int,
+    size: int = 1,
 ) -> np.ndarray:
     """Samples in which each region has at least one counted report.
 
@@ -174,6 +239,8 @@ def region_hits(
     low, high : int64[R]
         Regions, ascending and disjoint.
     nr_ticks : int
+    size : int
+        Bytes that one report is about: every region that it overlaps was accessed.
 
     Returns
     -------
@@ -181,7 +248,9 @@ def region_hits(
     """
     if not len(low) or not len(place):
         return np.zeros(len(low), np.int64)
-    region = np.searchsorted(low, place, "right") - 1
-    inside = (region >= 0) & (place < high[region])
-    cells = np.unique(region[inside] * nr_ticks + tick[inside])
+    first = np.searchsorted(high, place, "right")
+    times = np.maximum(np.searchsorted(low, place + size, "left") - first, 0)
+    within = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
+    region, tick = np.repeat(first, times) + within, np.repeat(tick, times)
+    cells = np.unique(region * nr_ticks + tick)
     return np.bincount(cells // nr_ticks, minlength=len(low))

@@ -124,7 +124,7 @@ def _of_contexts(contexts: Sequence[spec.Context]) -> list[str]:
 
 def _of_sample_control(controls: Sequence[spec.SampleControl]) -> list[str]:
     """damo's experimental filter options where they suffice, else the proposed one."""
-    primitives = [("page_fault" if c.page_fault else "page_table",) for c in controls]
+    primitives = [(control.source("page_table"),) for control in controls]
     words = _each("--sample_primitives", primitives, ("page_table",))
     short = [_short_filters(control.filters) for control in controls]
     cpus = {found is not None and "cpumask" in found for found in short}
@@ -301,7 +301,7 @@ def _unsayable(kdamonds: Sequence[spec.Kdamond]) -> list[Problem]:
             place, control = f"kdamonds[{i}].contexts[{j}]", context.sample_control
             if not context.targets:
                 found.append(Problem(place, "no option makes a context without targets"))
-            if control.page_table == control.page_fault:
+            if control.page_table + control.page_fault + bool(control.extension) != 1:
                 found.append(Problem(place, "options set exactly one sampling primitive"))
             for k, scheme in enumerate(context.schemes):
                 found += _unsayable_in(scheme, f"{place}.schemes[{k}]")

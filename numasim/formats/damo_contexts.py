@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from numasim.damon.spec import EXTENSIONS
 from numasim.errors import Problem
 from numasim.formats import damo_schemes
 from numasim.formats.damo_options import CommandLine, Given, per_object
@@ -108,26 +109,29 @@ class ContextBuilder:
                     filters.append({**found, key: given.words[0]} if key else found)
             for given in proposed[i]:
                 filters += kept(self.line, given, damo_schemes.sample_filters)
-            fault = self.page_fault(primitives[i], reports[i])
+            primitive = self.primitive(primitives[i], reports[i])
+            enabled = {name: name == primitive for name in ("page_table", "page_fault")}
             context["sample_control"] = {
-                "primitives_enabled": {"page_table": not fault, "page_fault": fault},
+                "primitives_enabled": {**enabled, primitive: True},
                 "sample_filters": filters,
             }
         if any(context["sample_control"] != contexts[0]["sample_control"] for context in contexts):
             message = "damo 3.4.3 lets those of one context leak into others; here they do not"
             self.warnings.append(f"sampling options: {message}")
 
-    def page_fault(self, primitives: Given | None, reports: Given | None) -> bool:
-        """Whether a context samples by page faults."""
+    def primitive(self, primitives: Given | None, reports: Given | None) -> str:
+        """What a context samples by; `EXTENSIONS` are ours, no damo knows them."""
         if primitives and reports:
             self.line.problems.append(Problem(primitives.place, "excludes --exp_ops_use_reports"))
         if not primitives:
-            return reports is not None and self.yes(reports)
+            return "page_fault" if reports is not None and self.yes(reports) else "page_table"
         words = " ".join(primitives.words)
-        if words not in ("page_table", "page_fault"):
-            message = f'got "{words}", expected page_table or page_fault'
-            self.line.problems.append(Problem(primitives.place, message))
-        return words == "page_fault"
+        if words in ("page_table", "page_fault", *EXTENSIONS):
+            return words
+        message = f'got "{words}", expected page_table or page_fault'
+        hint = "or, as an extension, one of " + ", ".join(EXTENSIONS)
+        self.line.problems.append(Problem(primitives.place, message, hint))
+        return "page_table"
 
     def yes(self, given: Given) -> bool:
         """The truth value of an option."""

@@ -81,7 +81,7 @@ OPTIONS = [
     *_one("--damon_addr_unit", words="BYTES"),
     Option("--pause_ctx", 1, MANY, "INDEX..."),
     *_one("--refresh_stat", words="TIME"),
-    Option("--sample_primitives", 1, MANY, "page_table|page_fault"),
+    Option("--sample_primitives", 1, MANY, "page_table|page_fault|pebs|ibs|..."),
     Option("--sample_filter", 1, MANY, "allow|reject [non] cpu LIST|threads LIST|write"),
     *_one("--exp_ops_use_reports", "--exp_ops_write_only", words="Y|N"),
     *_one("--exp_ops_cpus", words="CPULIST"),

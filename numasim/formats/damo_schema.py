@@ -134,6 +134,12 @@ def _check_sample_filter(found: dict[str, Any], ask: Asker) -> None:
         ask.wrong(f'a sample filter of this type needs "{needs}"', (needs,), ("filter_type",))
 
 
+def _drop_extensions(enabled: dict[str, Any], ask: Asker) -> None:
+    for name in spec.EXTENSIONS:
+        if not enabled[name]:
+            del enabled[name]  # damo knows no such key
+
+
 def _check_scheme(scheme: dict[str, Any], ask: Asker) -> None:
     nowhere = scheme["target_nid"] is None and not scheme["dests"]
     if scheme["action"].startswith("migrate_") and nowhere:
@@ -221,7 +227,11 @@ PROBE = Table(
 SAMPLE_CONTROL = Table(
     {
         "primitives_enabled": Key(
-            Table({"page_table": Key(BOOL, required=True), "page_fault": Key(BOOL, required=True)}),
+            Table(
+                {name: Key(BOOL, required=True) for name in ("page_table", "page_fault")}
+                | {name: Key(BOOL, default=False) for name in spec.EXTENSIONS},
+                check=_drop_extensions,
+            ),
             required=True,
         ),
         "sample_filters": Key(

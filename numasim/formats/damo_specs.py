@@ -194,6 +194,7 @@ def _sample_control(tree: Tree) -> spec.SampleControl:
     return spec.SampleControl(
         page_table=tree["primitives_enabled"]["page_table"],
         page_fault=tree["primitives_enabled"]["page_fault"],
+        extension=next((n for n in spec.EXTENSIONS if tree["primitives_enabled"].get(n)), ""),
         filters=tuple(
             spec.SampleFilter(
                 type=found["filter_type"],
@@ -259,6 +260,7 @@ def _context_tree(context: spec.Context) -> Tree:
             "primitives_enabled": {
                 "page_table": control.page_table,
                 "page_fault": control.page_fault,
+                **({control.extension: True} if control.extension else {}),
             },
             "sample_filters": [
                 {

@@ -27,7 +27,8 @@ from numasim.law import Law
 from numasim.patterns import STRICT
 from numasim.reels import Reel
 from numasim.sources import Ticking, register
-from numasim.sources.scene import Scene, who
+from numasim.sources.scene import Scene
+from numasim.threads import who
 from numasim.units import DurationNs
 from numasim.view import View
 
@@ -227,6 +228,7 @@ class PageFault:
         regions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for t, view in enumerate(self.views):
             own = np.flatnonzero(target == t)
+            view.arrivals.clear()  # a page that is not there cannot be armed
             low, high = view.addresses.linear(bounds[:, own])
             regions.append((own, low, high))
             armed = self._arm(view, low, high, bounds[1, own] - bounds[0, own], len(starts))
@@ -294,7 +296,7 @@ class PageFault:
         at, starts, ends = tick[first.armed], window.starts_ns, window.ends_ns
         span = ends[at] - starts[at]
         time = starts[at] + np.maximum(1, np.ceil(first.part * span)).astype(np.int64)
-        cpu, tid = who(self.scene.observing, first.actor, self.rng)
+        cpu, tid = who(self.scene.observing.threads, first.actor, self.rng)
         return Reports.of(
             np.minimum(time, ends[at]), pages[first.armed], offset[first.armed], cpu, tid,
             first.is_write,
@@ -305,7 +307,9 @@ class PageFault:
         observing, settings = self.scene.observing, self.scene.settings
         actors = observing.actors
         faults = np.bincount(first.actor, minlength=len(actors)).astype(float)
-        stall = faults * self.scene.costs.hint_fault
+        costs = self.scene.costs
+        each = [costs.hint_fault if t.is_cpu else costs.gpu_fault for t in observing.threads]
+        stall = faults * np.array(each)
         if settings.flush != "none" and len(classes):
             space = self.law.space
             owner = np.array([m.process for m in space.mappings])
@@ -314,9 +318,9 @@ class PageFault:
                 process = np.unique(tick * len(owner) + process) % len(owner)
             flushes = np.bincount(process, minlength=int(owner.max()) + 1)
             for actor in actors:
-                if actor.state == "running" and observing.threads[actor.index].cpus[0] >= 0:
-                    each = settings.interrupt * actor.actor.threads
-                    stall[actor.index] += float(flushes[actor.process] * each)
+                if actor.state == "running" and observing.threads[actor.index].is_cpu:
+                    interrupts = float(flushes[actor.process]) * actor.actor.threads
+                    stall[actor.index] += interrupts * settings.interrupt
         span = int(window.ends_ns[-1] - window.starts_ns[0])
         tally = observing.tally(self.kind, self.scene.name)
         observing.charge(tally, len(first.armed), stall, span)

@@ -13,7 +13,6 @@ from numasim.damon.sample_filters import Semantics, passes
 from numasim.damon.spec import SampleFilter
 from numasim.kernel import CostSettings
 from numasim.observing import Observing
-from numasim.threads import NOBODY
 
 
 @dataclass
@@ -72,28 +71,3 @@ class Scene:
             slots = memory.frame_of[pages].astype(np.int64)
         places: np.ndarray = np.where(slots >= 0, slots * memory.frame_bytes + offset, -1)
         return places
-
-
-def who(
-    observing: Observing, actors: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """CPU and thread of accesses of given actors, drawn: threads of an actor do the same.
-
-    Parameters
-    ----------
-    observing : Observing
-    actors : int64[N]
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    cpu, tid : int64[N]
-    """
-    cpu, tid = np.full(len(actors), NOBODY), np.full(len(actors), NOBODY)
-    u = rng.random(len(actors))
-    for a, threads in enumerate(observing.threads):
-        own = np.flatnonzero(actors == a)
-        if len(own):
-            thread = (u[own] * len(threads.tids)).astype(np.int64)
-            cpu[own], tid[own] = threads.cpus[thread], threads.tids[thread]
-    return cpu, tid

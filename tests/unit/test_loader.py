@@ -143,7 +143,7 @@ def test_a_policy_handed_in_wins_and_is_left_alone():
         ({"hot_ratio": 5}, "hot_ratio: "),
         ({"exact_ticks": "no"}, "exact_ticks: got 'no', expected true or false"),
         ({"snapshots": "some"}, 'snapshots: got "some"'),
-        ({"access_source": "ibs"}, 'access_source: unknown access source "ibs"'),
+        ({"access_source": "lbr"}, 'access_source: unknown access source "lbr"'),
         ({"topologie": 3}, 'topologie: unknown key; did you mean "topology"?'),
         ({"topology": "dram_cxll"}, 'no topology "dram_cxll"; did you mean "dram_cxl"?'),
         ({"workload": "cold_fist"}, 'no workload "cold_fist"; did you mean "cold_first"?'),

@@ -1,0 +1,109 @@
+"""CXL device-side hot-page tracking: an expander counts what reaches it, block by block.
+
+Sees every line that misses the caches of whoever asks, and not who asks; blind to cache hits and to
+memory on other devices. Source: CXL 3.2 hot-page monitoring units, reduced to counter, threshold
+and notification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass as plain_dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from numasim.counting import BlockCounter, CounterRule
+from numasim.damon.reports import Reports, Stream
+from numasim.damon.sample_filters import Semantics
+from numasim.errors import Problem
+from numasim.patterns import STRICT
+from numasim.sources import Ticking, register
+from numasim.sources.reading import Reading
+from numasim.threads import NOBODY
+from numasim.units import Bytes, DurationNs
+from numasim.wholes import checked
+
+LEAST, MOST = 4 << 10, 16 << 30
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CxlCounterSettings:
+    """Parameters of counters in memory devices.
+
+    Parameters
+    ----------
+    granularity : int
+        Bytes of a block: a power of two from 4 KiB to 16 GiB.
+    threshold : int
+        Accesses that make a notification.
+    nodes : tuple of str
+        Names of the nodes whose devices count; empty: every node of a kind that begins with CXL.
+    drain : int
+        How often the host takes notifications, ns.
+    batch : int
+        Notifications that a device keeps until then.
+    notification : int
+        CPU time of taking one, ns; the kdamond's.
+    filters : str
+        ``intent`` or ``rfc``.
+
+    Notes
+    -----
+    Assumption: all defaults but the range of granularities.
+    """
+
+    granularity: Bytes = 2 << 20
+    threshold: Annotated[int, Field(ge=1)] = 256
+    nodes: tuple[str, ...] = ()
+    drain: Annotated[DurationNs, Field(gt=0)] = 5_000_000
+    batch: Annotated[int, Field(ge=1)] = 1024
+    notification: DurationNs = 500
+    filters: Semantics = "intent"
+
+    def _check_granularity(self) -> Iterator[Problem]:
+        if self.granularity & (self.granularity - 1) or not LEAST <= self.granularity <= MOST:
+            message = f"got {self.granularity} bytes, expected a power of two in 4 KiB..16 GiB"
+            yield Problem("granularity", message)
+
+    checks: ClassVar = (_check_granularity,)
+    _checked = model_validator(mode="after")(checked)
+
+
+@register("cxl_counter")
+@plain_dataclass
+class CxlCounter(Reading):
+    """Notifications of memory devices; see `Reading` for the parameters."""
+
+    kind: ClassVar[str]
+    Settings: ClassVar[type] = CxlCounterSettings
+    physical_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.size = self.scene.settings.granularity
+
+    def read(self, window: Ticking) -> list[Reports]:
+        """Notifications of the window, drawn once for all contexts; who comes first takes them."""
+        own, tally = self.scene.settings, self.scene.observing.tally(self.kind)
+        before = tally.events
+        stream = self.scene.observing.shared(self.kind, self._start)
+        lots = stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        self.spend((tally.events - before) * own.notification, len(window.starts_ns))
+        return lots
+
+    def places(self, reports: Reports) -> np.ndarray:
+        """int64[N]: where blocks begin on the line of frames."""
+        return reports.offset
+
+    def _start(self) -> Stream:
+        own, observing = self.scene.settings, self.scene.observing
+        topology = observing.topology
+        wanted = own.nodes or [n.name for n in topology.nodes if n.kind.upper().startswith("CXL")]
+        rule = CounterRule(
+            self.kind, tuple(topology.node_id(n) for n in wanted), None, own.granularity,
+            own.threshold, own.drain, own.batch, NOBODY,
+        )  # fmt: skip
+        return Stream(BlockCounter(rule, observing).draw)

@@ -1,0 +1,97 @@
+"""What sources have in common that read reports which are made whether they read them or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from numasim.damon.reports import Reports, checked_within, region_hits
+from numasim.law import Law
+from numasim.sources import Ticking
+from numasim.sources.scene import Scene
+from numasim.view import View
+
+
+@dataclass
+class Reading:
+    """Reports, read at every check: a region was accessed if one since its preparation is in it.
+
+    Parameters
+    ----------
+    views : list of View
+    law : Law
+    rng : numpy.random.Generator
+        Not drawn from: hardware has a stream of its own.
+    check_cost_ns : int
+        Of looking at a page; not needed here.
+    addr_unit : int
+    exact_ticks : bool
+        No matter: there is no shortcut.
+    scene : Scene
+
+    Notes
+    -----
+    Whatever the source, reports of the open door (`damon_report_access`) count too.
+    """
+
+    views: list[View]
+    law: Law
+    rng: np.random.Generator
+    check_cost_ns: int
+    addr_unit: int
+    exact_ticks: bool
+    scene: Scene
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        self.size = 1  # bytes that a report is about
+        self._unpaid_ns, self._rate_ns = 0, 0
+
+    def read(self, window: Ticking) -> list[Reports]:
+        """Reports that the source's own hardware made during a window."""
+        return []
+
+    def places(self, reports: Reports) -> np.ndarray:
+        """int64[N]: where reports lie on the line of the views' slots."""
+        return self.scene.places_of(reports.page, reports.offset)
+
+    def check_ns(self, nr_regions: int) -> int:
+        """CPU time of reading reports once: there is nothing to prepare.
+
+        What reading a window took is spread over the samples of the next. Assumption: finding the
+        region of a report is lost beside what making it costs.
+        """
+        return self._rate_ns
+
+    def spend(self, busy_ns: int, nr_ticks: int) -> None:
+        """The kdamond was busy for so long with reports of a window of so many samples."""
+        self._unpaid_ns += busy_ns - self._rate_ns * nr_ticks
+        self._rate_ns = max(0, self._unpaid_ns // nr_ticks)
+
+    def hits(
+        self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
+    ) -> np.ndarray:
+        """int64[R]: samples in which each region got a report that the filters let pass."""
+        scene, (starts, ends) = self.scene, (window.starts_ns, window.ends_ns)
+        lots = self.read(window)
+        lots += scene.observing.door.read(scene.name, int(starts[0]), int(ends[-1]))
+        reports = Reports.joined(lots)
+        found = np.zeros(len(start), np.int64)
+        for view in self.views:
+            view.arrivals.clear()  # first touches make no report of this kind
+        if not len(reports):
+            return found
+        report, tick = checked_within(reports.time_ns, starts, ends)
+        passing = scene.passes(reports, getattr(scene.settings, "filters", "intent"))[report]
+        report, tick = report[passing], tick[passing]
+        scene.observing.tally(self.kind, scene.name).reports += len(report)
+        places = self.places(reports.at(report))
+        bounds = np.stack([start, end]) * self.addr_unit
+        for t, view in enumerate(self.views):
+            own = np.flatnonzero(target == t)
+            low, high = view.addresses.linear(bounds[:, own])
+            found[own] = region_hits(places, tick, low, high, len(ends), self.size)
+        return found

@@ -1,0 +1,78 @@
+"""The open door: `damon_report_access()`. Nothing is watched; components say what they have seen.
+
+Any code that holds the machine's `observing` may report at any time, and a *reporter* is asked at
+every window what it has seen since the last. What nobody reports does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass as plain_dataclass
+from functools import partial
+from typing import ClassVar, Protocol
+
+import numpy as np
+from pydantic.dataclasses import dataclass
+
+from numasim.damon.reports import Reports, Stream
+from numasim.damon.sample_filters import Semantics
+from numasim.observing import Observing
+from numasim.patterns import STRICT
+from numasim.registry import Registry
+from numasim.sources import Ticking, register
+from numasim.sources.reading import Reading
+
+
+class Reporter(Protocol):
+    """A component that reports accesses; made once per run."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, observing: Observing, rng: np.random.Generator) -> None: ...
+
+    def report(self, grid_ns: np.ndarray) -> Reports:
+        """What it has seen between instants (int64[T + 1], ascending)."""
+        ...
+
+
+reporters: Registry[Reporter] = Registry("reporter", "numasim.sources", "numasim.reporters")
+register_reporter: Callable[[str], Callable[[type], type]] = reporters.register
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ReportSettings:
+    """Parameters of the open door.
+
+    Parameters
+    ----------
+    reporters : tuple of str
+        Registered names of components to ask.
+    filters : str
+        ``intent`` or ``rfc``.
+    """
+
+    reporters: tuple[str, ...] = ()
+    filters: Semantics = "intent"
+
+
+@register("report")
+@plain_dataclass
+class Report(Reading):
+    """What components report; see `Reading` for the parameters."""
+
+    kind: ClassVar[str]
+    Settings: ClassVar[type] = ReportSettings
+
+    def read(self, window: Ticking) -> list[Reports]:
+        """What reporters have seen during the window, asked once for all contexts."""
+        lots: list[Reports] = []
+        observing = self.scene.observing
+        for name in self.scene.settings.reporters:
+            stream = observing.shared(("reporter", name), partial(self._start, name))
+            lots += stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        return lots
+
+    def _start(self, name: str) -> Stream:
+        observing = self.scene.observing
+        reporter = reporters.get(name)(observing, observing.seeds.stream(f"reporters/{name}"))
+        return Stream(reporter.report)
