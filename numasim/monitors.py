@@ -236,6 +236,7 @@ def build_context(
             physical=spec.ops == "paddr",
             jiffy_ns=1_000_000_000 // machine.topology.kernel.hz,
             sample_us=lambda: context.sample_us,
+            since_ns=machine.now_ns,
         )
     source = made(
         views=views,

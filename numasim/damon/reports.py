@@ -134,11 +134,15 @@ class Stream:
     def __init__(self, draw: Callable[[np.ndarray], Reports]) -> None:
         self._draw, self._log, self._until_ns = draw, Log(), 0
 
+    def join(self, name: str, now_ns: int) -> None:
+        """Somebody reads from now on; with the first one the hardware is switched on."""
+        if not self._log.marks:
+            self._until_ns = max(self._until_ns, now_ns)
+        self._log.marks[name] = now_ns
+
     def read(self, name: str, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list[Reports]:
         """Reports from the first start to the last end (int64[T] each) of a window of samples."""
         first, last = int(starts_ns[0]), int(ends_ns[-1])
-        if not self._log.marks:
-            self._until_ns = max(self._until_ns, first)  # nobody had it running until now
         if last > self._until_ns:
             grid = np.concatenate([[self._until_ns], ends_ns[ends_ns > self._until_ns]])
             reports = self._draw(grid)

@@ -85,12 +85,15 @@ class CxlCounter(Reading):
         super().__post_init__()
         self.size = self.scene.settings.granularity
 
+    def streams(self) -> list[Stream]:
+        """The counters of all devices."""
+        return [self.scene.observing.shared(self.kind, self._start)]
+
     def read(self, window: Ticking) -> list[Reports]:
         """Notifications of the window, drawn once for all contexts; who comes first takes them."""
         own, tally = self.scene.settings, self.scene.observing.tally(self.kind)
         before = tally.events
-        stream = self.scene.observing.shared(self.kind, self._start)
-        lots = stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        lots = super().read(window)
         self.spend((tally.events - before) * own.notification, len(window.starts_ns))
         return lots
 

@@ -74,16 +74,20 @@ class GpuCounter(Reading):
         super().__post_init__()
         self.size = SIZES[self.scene.settings.granularity]
 
+    def streams(self) -> list[Stream]:
+        """The counters of each GPU."""
+        observing = self.scene.observing
+        return [
+            observing.shared((self.kind, a), partial(self._start, a))
+            for a, accessor in enumerate(observing.topology.accessors)
+            if accessor.kind == "GPU"
+        ]
+
     def read(self, window: Ticking) -> list[Reports]:
         """Notifications of the window, drawn once for all contexts; who comes first takes them."""
-        lots: list[Reports] = []
         tally = self.scene.observing.tally(self.kind)
         before = tally.events
-        topology = self.scene.observing.topology
-        for a, accessor in enumerate(topology.accessors):
-            if accessor.kind == "GPU":
-                stream = self.scene.observing.shared((self.kind, a), partial(self._start, a))
-                lots += stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        lots = super().read(window)
         busy_ns = (tally.events - before) * self.scene.settings.notification
         self.spend(busy_ns, len(window.starts_ns))
         return lots

@@ -81,10 +81,13 @@ class Ibs(Reading):
     kind: ClassVar[str]
     Settings: ClassVar[type] = IbsSettings
 
+    def streams(self) -> list[Stream]:
+        """The machine's only sampler."""
+        return [self.scene.observing.shared(self.kind, self._start)]
+
     def read(self, window: Ticking) -> list[Reports]:
-        """Records of the window, drawn once for all contexts."""
-        stream = self.scene.observing.shared(self.kind, self._start)
-        lots = stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        """Records of the window, of the kind that is used."""
+        lots = super().read(window)
         wanted = self.scene.settings.kind
         if wanted == "both":
             return lots

@@ -207,6 +207,7 @@ class PageFault:
     def __post_init__(self) -> None:
         self._written = 0  # reports so far; the RFC's array forgets by their number
         self._kept = Reports.none()  # that a later check may still count
+        self.scene.observing.door.marks[self.scene.name] = self.scene.since_ns
 
     def check_ns(self, nr_regions: int) -> int:
         """CPU time of preparing and checking that many regions once, flushes included."""

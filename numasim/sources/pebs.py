@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.damon.reports import Reports, Stream
+from numasim.damon.reports import Stream
 from numasim.damon.sample_filters import Semantics
 from numasim.patterns import STRICT
 from numasim.sampling import Kind, Level, Rule, Sampler
-from numasim.sources import Ticking, register
+from numasim.sources import register
 from numasim.sources.reading import Reading
 from numasim.units import DurationNs
 
@@ -71,10 +71,9 @@ class Pebs(Reading):
     kind: ClassVar[str]
     Settings: ClassVar[type] = PebsSettings
 
-    def read(self, window: Ticking) -> list[Reports]:
-        """Records of the window, drawn once for all contexts."""
-        stream = self.scene.observing.shared(self.kind, self._start)
-        return stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+    def streams(self) -> list[Stream]:
+        """The machine's only sampler."""
+        return [self.scene.observing.shared(self.kind, self._start)]
 
     def _start(self) -> Stream:
         own, costs = self.scene.settings, self.scene.costs

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from numasim.damon.reports import Reports, checked_within, region_hits
+from numasim.damon.reports import Reports, Stream, checked_within, region_hits
 from numasim.law import Law
 from numasim.sources import Ticking
 from numasim.sources.scene import Scene
@@ -49,10 +49,21 @@ class Reading:
     def __post_init__(self) -> None:
         self.size = 1  # bytes that a report is about
         self._unpaid_ns, self._rate_ns = 0, 0
+        scene = self.scene
+        scene.observing.door.marks[scene.name] = scene.since_ns
+        for stream in self.streams():
+            stream.join(scene.name, scene.since_ns)
+
+    def streams(self) -> list[Stream]:
+        """What it reads beside the open door; shared by all contexts."""
+        return []
 
     def read(self, window: Ticking) -> list[Reports]:
-        """Reports that the source's own hardware made during a window."""
-        return []
+        """Reports of a window from all streams."""
+        lots: list[Reports] = []
+        for stream in self.streams():
+            lots += stream.read(self.scene.name, window.starts_ns, window.ends_ns)
+        return lots
 
     def places(self, reports: Reports) -> np.ndarray:
         """int64[N]: where reports lie on the line of the views' slots."""

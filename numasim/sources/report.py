@@ -19,7 +19,7 @@ from numasim.damon.sample_filters import Semantics
 from numasim.observing import Observing
 from numasim.patterns import STRICT
 from numasim.registry import Registry
-from numasim.sources import Ticking, register
+from numasim.sources import register
 from numasim.sources.reading import Reading
 
 
@@ -63,14 +63,12 @@ class Report(Reading):
     kind: ClassVar[str]
     Settings: ClassVar[type] = ReportSettings
 
-    def read(self, window: Ticking) -> list[Reports]:
-        """What reporters have seen during the window, asked once for all contexts."""
-        lots: list[Reports] = []
-        observing = self.scene.observing
-        for name in self.scene.settings.reporters:
-            stream = observing.shared(("reporter", name), partial(self._start, name))
-            lots += stream.read(self.scene.name, window.starts_ns, window.ends_ns)
-        return lots
+    def streams(self) -> list[Stream]:
+        """Reporters, each asked once for all contexts."""
+        return [
+            self.scene.observing.shared(("reporter", name), partial(self._start, name))
+            for name in self.scene.settings.reporters
+        ]
 
     def _start(self, name: str) -> Stream:
         observing = self.scene.observing

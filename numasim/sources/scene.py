@@ -34,6 +34,8 @@ class Scene:
     jiffy_ns : int
     sample_us : callable
         The sampling interval in force.
+    since_ns : int
+        When the context was made.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Scene:
     physical: bool
     jiffy_ns: int
     sample_us: Callable[[], int]
+    since_ns: int
 
     def passes(self, reports: Reports, semantics: Semantics) -> np.ndarray:
         """bool[N]: which reports the context's filters let pass."""

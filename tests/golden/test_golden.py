@@ -25,7 +25,8 @@ from tests import worlds
 HERE = Path(__file__).parent / "tables"
 RENEW = bool(os.environ.get("NUMASIM_RENEW"))
 ASKED_FOR = {"sources", "tolls", "accessor_truth", "accessor_errors"}
-LEFT_OUT = ASKED_FOR | {"truth", "tunings", "applies", "acts"}  # what they are made of is in the others, or not kept
+# what these are made of is in the others, or not kept
+LEFT_OUT = ASKED_FOR | {"truth", "tunings", "applies", "acts"}
 COMMON = (
     "--monitoring_nr_regions_range 5 12 --monitoring_intervals 5ms 100ms 1s "
     "--damos_quotas 0 2M 200ms 0 0 --damos_apply_interval 200ms"
