@@ -130,7 +130,7 @@ def _clocks(
         if context is None:
             continue
         hz = recording.setup.hz
-        found[f"kdamond.{i}"] = clock_of(kdamond, context.attrs, hz, stalls[0], zero_s)
+        found[f"kdamond.{i}"] = clock_of(kdamond, context, hz, stalls[0], zero_s)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from numasim.validate.recording import Recording
@@ -40,7 +41,9 @@ def room_left(recording: Recording, began_s: float) -> Iterator[tuple[float, str
             upper = room.rolling(DIP_ROWS, center=True, min_periods=1).max()
             envelope = upper.rolling(DIP_ROWS, center=True, min_periods=1).min()
             envelope = envelope.where(_migrating(recording.timeline).reindex(room.index), room)
-            for t, size in zip(envelope.index.to_numpy(float), envelope.to_numpy(), strict=True):
+            # between two rows others have what either row shows: page tables, caches, helpers
+            least = np.minimum(envelope, envelope.shift(-1).fillna(envelope))
+            for t, size in zip(least.index.to_numpy(float), least.to_numpy(), strict=True):
                 yield float(t), f"node{nid}", int(size)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from numasim.damon.spec import Attrs
+from numasim.damon.spec import Attrs, Context
+from numasim.recorder import COUNTERS
 from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
 from numasim.validate.recording import KdamondRecord, Snapshot
@@ -67,12 +68,12 @@ def record(times, tunings=()):
     return KdamondRecord("kdamond.0", 5, snapshots, list(tunings))
 
 
-ATTRS = Attrs(5000, 100_000, 1_000_000, 10, 1000)
+CONTEXT = Context("vaddr", attrs=Attrs(5000, 100_000, 1_000_000, 10, 1000))
 PERIOD = 5.3 + 20 * 0.006  # slack, and 20 regions after the split of 10
 
 
 def test_lateness_is_what_timers_and_checks_leave_unexplained():
-    late = clock_of(record([1.0, 1.0 + 20 * (PERIOD + 0.5) / 1e3]), ATTRS, 250, [], 2.0)
+    late = clock_of(record([1.0, 1.0 + 20 * (PERIOD + 0.5) / 1e3]), CONTEXT, 250, [], 2.0)
     assert late["still"] == []
     ((at, ns),) = late["late"]
     assert at == "3000000000 ns" and ns == pytest.approx(500_000, abs=1)
@@ -81,13 +82,31 @@ def test_lateness_is_what_timers_and_checks_leave_unexplained():
 def test_standstills_explain_their_part_of_a_window():
     still = [(1.01, 1.07)]
     span = 20 * PERIOD / 1e3 + 0.06 - PERIOD / 2e3
-    ((_, ns),) = clock_of(record([1.0, 1.0 + span]), ATTRS, 250, still, 0.0)["late"]
+    ((_, ns),) = clock_of(record([1.0, 1.0 + span]), CONTEXT, 250, still, 0.0)["late"]
     assert ns == pytest.approx(0, abs=2)
 
 
 def test_a_thread_stands_still_no_longer_than_its_window_shows():
     still = [(1.01, 1.07)]
-    found = clock_of(record([1.0, 1.0 + 20 * PERIOD / 1e3 + 0.02]), ATTRS, 250, still, 0.0)
+    found = clock_of(record([1.0, 1.0 + 20 * PERIOD / 1e3 + 0.02]), CONTEXT, 250, still, 0.0)
     ((begin, end),) = found["still"]
     held = (int(end.split()[0]) - int(begin.split()[0])) / 1e9
     assert 0.015 < held < 0.03
+
+
+def test_what_schemes_did_takes_its_time_and_hides_lateness():
+    kdamond = record([1.0, 1.12, 1.24, 3.24])
+    kdamond.stats[0] = [
+        (1.241, dict.fromkeys(COUNTERS, 0)),
+        (
+            3.241,
+            dict.fromkeys(COUNTERS, 0) | {"sz_applied": 4096 * 50_000, "sz_tried": 4096 * 60_000},
+        ),
+    ]
+    late = [ns for _, ns in clock_of(kdamond, CONTEXT, 250, [], 0.0)["late"]]
+    assert late[0] == pytest.approx(0.12e9 / 20 - PERIOD * 1e6, abs=2)
+    assert late[2] == late[0], "the usual one"
+    still = [(1.3, 2.3)]
+    ((begin, end),) = clock_of(kdamond, CONTEXT, 250, still, 0.0)["still"]
+    held = (int(end.split()[0]) - int(begin.split()[0])) / 1e9
+    assert 0.1 < held < 0.3, "1.75 s of work and 0.11 s of samples leave 0.14 s"
