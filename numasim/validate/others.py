@@ -42,8 +42,9 @@ def room_left(recording: Recording, began_s: float) -> Iterator[tuple[float, str
             envelope = upper.rolling(DIP_ROWS, center=True, min_periods=1).min()
             envelope = envelope.where(_migrating(recording.timeline).reindex(room.index), room)
             # between two rows others have what either row shows: page tables, caches, helpers
-            least = np.minimum(envelope, envelope.shift(-1).fillna(envelope))
-            for t, size in zip(least.index.to_numpy(float), least.to_numpy(), strict=True):
+            sizes = envelope.to_numpy(float)
+            least = np.minimum(sizes, np.append(sizes[1:], sizes[-1]))
+            for t, size in zip(envelope.index.to_numpy(float), least, strict=True):
                 yield float(t), f"node{nid}", int(size)
 
 
