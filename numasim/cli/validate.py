@@ -73,6 +73,9 @@ def validate(
     if not quiet and json != console.STDOUT:
         show(verdict)
         console.files(written)
+    if not verdict.experiments:
+        console.warn(["nothing was judged: no run here can be simulated"])
+        raise typer.Exit(console.BAD_INPUT)
     if not verdict.ok:
         raise typer.Exit(console.FAILED)
 

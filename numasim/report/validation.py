@@ -227,9 +227,10 @@ def courses(case: Case, sims: Sequence[Observed]) -> Figure:
     if not found:
         return note("Nothing of this run changed over time.", title)
     about = f"dark: the kernel; blue: {len(sims)} simulated runs, their range and median"
-    lines = -(-len(found) // 2)
+    columns = min(2, len(found))
+    lines = -(-len(found) // columns)
     fig = page(1.75 * lines + 0.3, title, about)
-    panels = fig.subplots(lines, 2, squeeze=False).ravel()
+    panels = fig.subplots(lines, columns, squeeze=False).ravel()
     for axes, course in zip(panels, found, strict=False):
         _course(axes, course, case, sims)
     for axes in panels[len(found) :]:
