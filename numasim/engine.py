@@ -14,6 +14,7 @@ from typing import Any
 
 import simpy
 
+from numasim.contention import Arbiter
 from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
@@ -52,6 +53,7 @@ class Engine:
         self.seeds = Seeds(scenario.seed)
         self.machine = Machine(scenario.topology, scenario.workload, self.seeds, self._absorb_all)
         self.shared = Shared()
+        self._arbiter = self._order()
         self.threads: list[Thread] = []
         self._nr_threads = 0
         self._processes: dict[str, simpy.Process] = {}
@@ -199,10 +201,22 @@ class Engine:
                 self.scenario.source_settings,
             )
             thread = Thread(name, kdamond, context, self._nr_threads, clock)
+            if self._arbiter is not None:
+                self._arbiter.meet(kdamond, context)
             self._nr_threads += 1
             self.threads.append(thread)
             self.recorder.watch(thread)
             self._processes[name] = self.env.process(self._kdamond(thread))
+
+    def _order(self) -> Arbiter | None:
+        """Who decides where kdamonds of several accessors want one page."""
+        topology, migrator = self.scenario.topology, self.machine.migrator
+        rules = self.scenario.policy.contention(topology)
+        if rules is None:
+            return None
+        arbiter = Arbiter(rules, self.machine.memory, topology.idle_latency_ns)
+        migrator.allowed = arbiter.allowed
+        return arbiter
 
     def _commit(self, running: list[Thread], kdamonds: tuple[Kdamond, ...]) -> None:
         """Online commit: taken up at the end of the tick in progress, as kdamond calls are."""

@@ -89,6 +89,7 @@ class Migrator:
         self.ledger = Ledger()
         self._traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
+        self.allowed: Callable[[np.ndarray, int, str], np.ndarray] | None = None
         self._frames_of: dict[int, np.ndarray] = {}
         for pages in space.mappings:
             if pages.mapping.frames:
@@ -289,6 +290,8 @@ class Migrator:
         frames = memory.frame_of[heads].astype(np.int64)
         away = memory.node_of(frames) != target
         heads = heads[away]
+        if self.allowed is not None:  # the order between accessors: see `contention`
+            heads = heads[self.allowed(heads, target, cause)]
         if not len(heads):
             return Moved(heads, 0, 0, True)
         sizes = self.space.pages_per_bit[self.space.class_of[heads]]

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from numasim.contention import Contention
 from numasim.damon.spec import Kdamond
 from numasim.registry import Registry
 from numasim.topology import Topology
@@ -40,6 +41,10 @@ class Policy:
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """The DAMON threads it starts."""
         return ()
+
+    def contention(self, topology: Topology) -> Contention | None:
+        """Who gives way where several of its kdamonds want one page; None: first come."""
+        return None
 
     def remark(self, topology: Topology) -> str:
         """What to know of it on that machine; empty if nothing."""

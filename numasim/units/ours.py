@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -106,6 +106,17 @@ def parse_ratio(value: str | float) -> float:
             f"got {shown(value)}, expected {_RATIO_WANTED}", "a share lies within 0..100 %"
         )
     return ratio
+
+
+def format_cpulist(cpus: Iterable[int]) -> str:
+    """CPU numbers as Linux writes them: ``0-4,8``."""
+    runs: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
 def parse_cpulist(value: str | int) -> tuple[int, ...]:

@@ -1,0 +1,150 @@
+"""When two accessors want one page: the order between them, written down once.
+
+DAMOS knows no such order: each context moves what its own schemes say. This is an extension of
+ours, asked by the migrator before anything moves. It judges by what the contexts have observed,
+never by the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numasim.damon.context import ContextState
+    from numasim.damon.spec import Kdamond
+    from numasim.memory import Memory
+
+Order = Literal["first", "hotter", "leave", "interleave"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One kdamond of a policy: whose accesses it sees, and of which node."""
+
+    kdamond: Kdamond
+    accessor: int
+    node: int
+
+
+@dataclass(frozen=True)
+class Contention:
+    """Who gives way to whom.
+
+    Parameters
+    ----------
+    order : str
+        ``hotter``, ``leave`` or ``interleave``; see `numasim.policies.holistic`.
+    controls : tuple of Control
+    hot : float
+        Share of samples from which a page counts as hot.
+    lead : float
+        How many times the other's access rate the mover's has to be to win.
+    """
+
+    order: Order
+    controls: tuple[Control, ...]
+    hot: float
+    lead: float
+
+
+class Arbiter:
+    """Contention in one run.
+
+    Parameters
+    ----------
+    rules : Contention
+    memory : Memory
+    latency_ns : float64[accessor, node]
+        Idle latencies.
+
+    Notes
+    -----
+    A page is contended if another accessor finds it hot, by its own kdamond on the page's node, and
+    would be farther from it after the move. Moves of what is cold are not asked about: filters say
+    what may be demoted.
+    """
+
+    def __init__(self, rules: Contention, memory: Memory, latency_ns: np.ndarray) -> None:
+        self._rules, self._memory, self._latency_ns = rules, memory, latency_ns
+        self._contexts: dict[tuple[int, int], ContextState] = {}  # (accessor, node)
+        self._accessor_of: dict[str, int] = {}
+        self.refused_bytes = 0
+
+    def meet(self, kdamond: Kdamond, context: ContextState) -> None:
+        """A kdamond has started; those of others do not matter."""
+        for control in self._rules.controls:
+            if control.kdamond == kdamond:
+                self._contexts[control.accessor, control.node] = context
+                self._accessor_of[context.name] = control.accessor
+                return
+
+    def allowed(self, heads: np.ndarray, target: int, cause: str) -> np.ndarray:
+        """Which folios may go to a node.
+
+        Parameters
+        ----------
+        heads : int64[N]
+            First pages of present folios.
+        target : int
+        cause : str
+            Name of the kdamond that asks.
+
+        Returns
+        -------
+        bool[N]
+        """
+        free = np.ones(len(heads), bool)
+        mover = self._accessor_of.get(cause)
+        if mover is None or not len(heads):
+            return free
+        frames = self._memory.frame_of[heads].astype(np.int64)
+        nodes = self._memory.node_of(frames)
+        for node in np.unique(nodes).tolist():
+            latency_ns = self._latency_ns
+            if latency_ns[mover, target] >= latency_ns[mover, node]:
+                continue  # no promotion
+            rivals = [
+                a
+                for a in range(len(latency_ns))
+                if a != mover and latency_ns[a, target] > latency_ns[a, node]
+            ]
+            own = np.flatnonzero(nodes == node)
+            free[own] = self._judge(mover, rivals, node, heads[own], frames[own])
+        self.refused_bytes += int(np.count_nonzero(~free)) * self._memory.frame_bytes
+        return free
+
+    def _judge(
+        self, mover: int, rivals: Sequence[int], node: int, heads: np.ndarray, frames: np.ndarray
+    ) -> np.ndarray:
+        address = self._memory.addresses_of(frames)
+        rate, _ = self._seen(mover, node, address)
+        found = np.ones(len(heads), bool)
+        contenders = np.ones(len(heads), np.int64)  # the mover and all who find the page hot
+        before = np.zeros(len(heads), np.int64)  # of these, accessors of a lower number
+        for rival in rivals:
+            other, hot = self._seen(rival, node, address)
+            if self._rules.order == "leave":
+                found &= ~hot
+            elif self._rules.order == "hotter":
+                found &= ~hot | (rate >= self._rules.lead * other)
+            contenders += hot
+            before += hot & (rival < mover)
+        if self._rules.order == "interleave":
+            found = heads % contenders == before
+        return found
+
+    def _seen(self, accessor: int, node: int, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Accesses per microsecond that an accessor's kdamond found at addresses; which are hot."""
+        context = self._contexts.get((accessor, node))
+        nothing = np.zeros(len(address))
+        if context is None or not context.nr_regions:
+            return nothing, nothing > 0
+        regions, attrs = context.regions[0], context.attrs
+        place = np.searchsorted(regions.start, address // context.addr_unit, "right") - 1
+        seen = context.mvsum(regions)[np.maximum(place, 0)] * (place >= 0)
+        share = seen / max(1, context.aggr_samples)
+        return share / max(1, attrs.sample_us), share >= self._rules.hot

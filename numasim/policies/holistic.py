@@ -1,0 +1,230 @@
+"""Holistic NUMA migration: every accessor runs its own TPP along its own ranking of all nodes.
+
+For each accessor and node one kdamond that sees only what that accessor does, with a scheme towards
+the next nearer node and one towards the next farther. What a kernel could run today, were access
+reports merged, is all in the kdamonds; an order between accessors that want one page is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from numasim.contention import Contention, Control, Order
+from numasim.damon.spec import (
+    AccessPattern,
+    Attrs,
+    Context,
+    Filter,
+    IntervalsGoal,
+    Kdamond,
+    Quota,
+    QuotaGoal,
+    SampleControl,
+    SampleFilter,
+    Scheme,
+    Target,
+)
+from numasim.policies import STRICT, Policy, register
+from numasim.threads import device_cpus
+from numasim.topology import Topology
+from numasim.units import Bytes, DurationNs, Ratio, format_cpulist
+
+Source = Literal["page_fault", "pebs", "ibs", "page_table"]
+DeviceSource = Literal["gpu_counter", "page_fault", "report"]
+DEVICE_SOURCES: dict[str, DeviceSource] = {"GPU": "gpu_counter", "OTHER": "page_fault"}
+TUNING = IntervalsGoal(access_bp=400, aggrs=3, min_sample_us=5_000, max_sample_us=10_000_000)
+
+
+@register("holistic")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Holistic(Policy):
+    """One accessor-aware TPP per accessor, generated from the topology.
+
+    Parameters
+    ----------
+    source : str
+        What CPUs are seen with: ``page_fault``, ``pebs``, ``ibs``, or ``page_table``, which does
+        not know who accessed: every TPP then takes all accesses for its own accessor's.
+    device_source : str or None
+        What accessors without CPUs are seen with: ``gpu_counter``, ``page_fault`` or ``report``.
+        None: counters for GPUs, page faults for others.
+    free : float
+        Goal of demotion: share of a node that is free.
+    used : float
+        Goal of promotion: share of the nearer node that is used. The two overlap on purpose.
+    hot : float
+        Access rate from which a region is promoted, as a share of samples.
+    quota : int
+        Most bytes that a scheme may try per `interval`.
+    interval : int
+        Apply interval and quota window, ns.
+    weights : tuple of int
+        Priority weights of size, access rate and age, in permil.
+    regions : int
+        Most regions of each kdamond; with `source` it decides what monitoring costs.
+    contended : str
+        A page hot for one accessor that is also hot for another whose ranking says otherwise:
+        ``first`` come, first served (all that DAMOS can say: shared pages go round); the ``hotter``
+        accessor wins, ``leave`` it where it is, or ``interleave``: by page number each contender
+        may move every n-th. All but ``first`` are an extension of ours.
+    lead : float
+        With ``hotter``: how many times the other's access rate the mover's has to be.
+    goals : str
+        Several TPPs on one node's free space: ``each`` has the whole goal and quota, ``split``
+        shares the quota out evenly, ``owner`` leaves demotion to the accessor nearest to the node.
+    others : str
+        Pages cold for one accessor that somebody used lately: ``keep`` them (the young filter,
+        which does not know who), or ``demote`` them.
+    untouched : str
+        Pages that nobody used lately: demoted by ``anyone``, by the node's ``owner`` (the accessor
+        that ranks it first), or by ``nobody``.
+
+    Notes
+    -----
+    Source: SeongJae Park, LPC'25 and LSFMM'26 (no results published); thresholds, goals and quota
+    of TPP-DAMON (RFC, 2025). Assumption: one kdamond carries both directions of a node, as its
+    monitoring is the same; all options are ours, as the author leaves them open.
+    """
+
+    source: Source = "page_fault"
+    device_source: DeviceSource | None = None
+    free: Ratio = 0.005
+    used: Ratio = 0.997
+    hot: Ratio = 0.05
+    quota: Bytes = 200 << 20
+    interval: DurationNs = 1_000_000_000
+    weights: tuple[int, int, int] = (1, 1, 1)
+    regions: Annotated[int, Field(ge=10)] = 1_000
+    contended: Order = "first"
+    lead: Annotated[float, Field(ge=1)] = 1.5
+    goals: Literal["each", "split", "owner"] = "each"
+    others: Literal["keep", "demote"] = "keep"
+    untouched: Literal["anyone", "owner", "nobody"] = "anyone"
+
+    observes: ClassVar[str] = "each accessor's own accesses: faults, samples or counters"
+    moves: ClassVar[str] = "for each accessor, hot folios one node nearer, cold ones one farther"
+
+    def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
+        """One for each accessor and node, in order of accessors and of their rankings."""
+        return tuple(
+            self._thread(topology, a, rank)
+            for a in range(len(topology.accessors))
+            for rank in range(len(topology.nodes))
+        )
+
+    def contention(self, topology: Topology) -> Contention | None:
+        """Who gives way to whom; None where DAMOS decides alone."""
+        if self.contended == "first":
+            return None
+        controls = [
+            Control(kdamond, a, node)
+            for kdamond, (a, node) in zip(
+                self.kdamonds(topology),
+                ((a, n) for a in range(len(topology.accessors)) for n in topology.tiers(a)),
+                strict=True,
+            )
+        ]
+        return Contention(self.contended, tuple(controls), self.hot, self.lead)
+
+    def remark(self, topology: Topology) -> str:
+        nr, nodes = len(topology.accessors), len(topology.nodes)
+        found = [f"{nr} TPPs over {nodes} nodes each; needs access reports, an RFC"]
+        if nr == 1:
+            found[0] = "one accessor: TPP-DAMON with a source that knows it"
+        if self.source == "page_table":
+            found.append("accessed bits do not say who accessed")
+        if self.contended != "first":
+            found.append(f"what is printed here leaves out `contended: {self.contended}`, ours")
+        return "; ".join(found)
+
+    def owner(self, topology: Topology, node: int) -> int:
+        """The accessor that ranks a node best; of several the nearer, then the first."""
+        return min(
+            range(len(topology.accessors)),
+            key=lambda a: (topology.tiers(a).index(node), topology.idle_latency_ns[a, node], a),
+        )
+
+    # -- one kdamond -------------------------------------------------------------------------------
+
+    def _thread(self, topology: Topology, accessor: int, rank: int) -> Kdamond:
+        tiers = topology.tiers(accessor)
+        node = tiers[rank]
+        schemes = []
+        if rank > 0:
+            schemes.append(self._promote(topology, tiers[rank - 1]))
+        if rank + 1 < len(tiers):
+            schemes += self._demote(topology, accessor, node, tiers[rank + 1])
+        context = Context(
+            "paddr",
+            (Target(regions=tuple(topology.node_ranges(node))),),
+            Attrs(max_nr_regions=self.regions, intervals_goal=TUNING),
+            tuple(schemes),
+            sample_control=self._eye(topology, accessor),
+        )
+        return Kdamond((context,))
+
+    def _eye(self, topology: Topology, accessor: int) -> SampleControl:
+        """What a TPP sees with, and whose accesses count."""
+        own = topology.accessors[accessor]
+        cpus: tuple[int, ...] = own.cpus
+        source: str = self.source
+        if not cpus:
+            source = self.device_source or DEVICE_SOURCES[own.kind]
+            cpus = (device_cpus(topology)[accessor],)
+        if source == "page_table":
+            return SampleControl()
+        filters = (SampleFilter("cpumask", True, True, cpumask=format_cpulist(cpus)),)
+        if source == "page_fault":
+            return SampleControl(page_table=False, page_fault=True, filters=filters)
+        return SampleControl(page_table=False, filters=filters, extension=source)
+
+    def _promote(self, topology: Topology, nearer: int) -> Scheme:
+        samples = Attrs().aggr_us // Attrs().sample_us
+        pattern = AccessPattern(min_nr_accesses=int(self.hot * samples))
+        goal = QuotaGoal("node_mem_used_bp", round(self.used * 10_000), nid=nearer)
+        young = Filter("young", matching=True, allow=True)
+        return self._scheme(topology, "migrate_hot", nearer, pattern, goal, (young,))
+
+    def _demote(self, topology: Topology, accessor: int, node: int, farther: int) -> list[Scheme]:
+        """The scheme for what is cold for that accessor; none where nothing is left for it."""
+        mine = self.owner(topology, node) == accessor
+        if self.goals == "owner" and not mine:
+            return []
+        used = self.others == "demote"
+        unused = self.untouched == "anyone" or (self.untouched == "owner" and mine)
+        if not used and not unused:
+            return []
+        filters = () if used and unused else (Filter("young", matching=True, allow=used),)
+        goal = QuotaGoal("node_mem_free_bp", round(self.free * 10_000), nid=node)
+        pattern = AccessPattern(max_nr_accesses=0)
+        return [self._scheme(topology, "migrate_cold", farther, pattern, goal, filters)]
+
+    def _scheme(
+        self,
+        topology: Topology,
+        action: str,
+        target: int,
+        pattern: AccessPattern,
+        goal: QuotaGoal,
+        filters: tuple[Filter, ...],
+    ) -> Scheme:
+        share = len(topology.accessors) if self.goals == "split" else 1
+        quota = Quota(
+            sz=self.quota // share,
+            reset_interval_ms=self.interval // 1_000_000,
+            goals=(goal,),
+            weight_sz=self.weights[0],
+            weight_nr_accesses=self.weights[1],
+            weight_age=self.weights[2],
+        )
+        return Scheme(
+            action=action,
+            pattern=pattern,
+            apply_interval_us=self.interval // 1_000,
+            quota=quota,
+            filters=filters,
+            target_nid=target,
+        )
