@@ -43,7 +43,7 @@ def room_left(recording: Recording, began_s: float) -> Iterator[tuple[float, str
             envelope = envelope.where(_migrating(recording.timeline).reindex(room.index), room)
             # between two rows others have what either row shows: page tables, caches, helpers
             sizes = envelope.to_numpy(float)
-            least = np.minimum(sizes, np.append(sizes[1:], sizes[-1]))
+            least = np.minimum(sizes, np.append(sizes[1:], sizes[-1:]))
             for t, size in zip(envelope.index.to_numpy(float), least, strict=True):
                 yield float(t), f"node{nid}", int(size)
 
