@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.actor_truth import Strand
+from numasim.arming import Armed, Faults, faults_within
 from numasim.damon.reports import (
     RFC_CAPACITY,
     Reports,
@@ -25,7 +25,6 @@ from numasim.damon.reports import (
 from numasim.damon.sample_filters import Semantics
 from numasim.law import Law
 from numasim.patterns import STRICT
-from numasim.reels import Reel
 from numasim.sources import Ticking, register
 from numasim.sources.scene import Scene
 from numasim.threads import who
@@ -51,6 +50,10 @@ class PageFaultSettings:
         NUMA balancing is on: faults happen, but report nothing.
     shared_fault : bool
         Extension of ours: with NUMA balancing on, both learn from one fault.
+    leftover : str
+        Pages that nobody touched by the time of their check are ``disarmed``, or stay ``armed``
+        until somebody does, whose report then counts: nothing in the proposed code takes the
+        protection back. Cold regions then look warm, the more the longer they are monitored.
     flush : str
         TLB flushes that arming takes: one for ``each`` page as proposed, one for the ``batch`` of a
         sample, or ``none`` (counterfactual). Whoever arms waits for them.
@@ -67,105 +70,9 @@ class PageFaultSettings:
     capacity: Annotated[int, Field(ge=1)] = RFC_CAPACITY
     numa_balancing: bool = False
     shared_fault: bool = False
+    leftover: Literal["disarmed", "armed"] = "disarmed"
     flush: Literal["each", "batch", "none"] = "each"
     interrupt: DurationNs = 500
-
-
-@plain_dataclass
-class First:
-    """First accesses to armed pages: which of them were touched at all, when, by whom, how.
-
-    Parameters
-    ----------
-    armed : int64[N]
-        Index of the armed page.
-    part : float64[N]
-        How much of the span had passed.
-    actor : int64[N]
-    is_write : bool[N]
-    """
-
-    armed: np.ndarray
-    part: np.ndarray
-    actor: np.ndarray
-    is_write: np.ndarray
-
-
-def first_accesses(
-    strands: list[Strand],
-    pages: np.ndarray,
-    classes: np.ndarray,
-    tick: np.ndarray,
-    rng: np.random.Generator,
-) -> First:
-    """Draw who touches pages first after they were armed at the beginning of ticks.
-
-    Parameters
-    ----------
-    strands : list of Strand
-        Of the ticks.
-    pages, classes, tick : int64[N]
-        Armed pages, their rate classes, the tick each is armed in.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    First
-
-    Notes
-    -----
-    Random visits of all strands together are one Poisson process, whose first event comes after a
-    unit exponential of expected visits, by each strand with its share. A sweep comes when it does.
-    """
-    nr = len(pages)
-    random = [s for s in strands if s.front is None]
-    total = np.zeros(nr)
-    if random:
-        table = np.zeros((len(random[0].operations), len(random[0].visits)))
-        for strand in random:
-            table += np.outer(strand.operations, strand.visits)
-        total = table[tick, classes]
-    budget = rng.standard_exponential(nr)
-    part = np.full(nr, np.inf)
-    hit = np.flatnonzero(budget < total)
-    part[hit] = budget[hit] / total[hit]
-    strand_of = np.full(nr, -1)
-    if len(hit):
-        shares = np.stack([s.operations[tick[hit]] * s.visits[classes[hit]] for s in random])
-        u = rng.random(len(hit)) * shares.sum(axis=0)
-        chosen = (np.cumsum(shares, axis=0) <= u).sum(axis=0)
-        strand_of[hit] = np.minimum(chosen, len(random) - 1)
-    fronts = [s for s in strands if s.front is not None]
-    for k, strand in enumerate(fronts, start=len(random)):
-        at = _front_part(strand, pages, tick, rng)
-        sooner = at < part
-        part[sooner], strand_of[sooner] = at[sooner], k
-    armed = np.flatnonzero(strand_of >= 0)
-    every = random + fronts
-    actor = np.array([s.actor for s in every], np.int64)
-    write = np.array([s.write for s in every])
-    chosen = strand_of[armed]
-    is_write = rng.random(len(armed)) < write[chosen] if every else np.zeros(0, bool)
-    whose = actor[chosen] if every else np.zeros(0, np.int64)
-    return First(armed, part[armed], whose, is_write)
-
-
-def _front_part(
-    strand: Strand, pages: np.ndarray, tick: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """float64[N]: part of the tick after which a front comes by; infinite where it does not."""
-    assert strand.front is not None and strand.before is not None and strand.after is not None
-    before, after = strand.before[tick], strand.after[tick]
-    if isinstance(strand.front, Reel):  # within an interval of a recording order is not known
-        seen = strand.front.seen(pages, before, after, rng)
-        found: np.ndarray = np.where(seen, rng.random(len(pages)), np.inf)
-        return found
-    front = strand.front
-    place = pages - front.first
-    inside = (place >= 0) & (place < front.nr)
-    meets = place + front.nr * (np.floor((before - place) / front.nr) + 1)
-    way = np.where(after > before, after - before, 1.0)
-    return np.where(inside & (meets <= after), (meets - before) / way, np.inf)
 
 
 @register("page_fault")
@@ -187,10 +94,9 @@ class PageFault:
 
     Notes
     -----
-    Assumption: pages that were not touched by the time of their check are made accessible again;
-    what a fault reports is its first access. A page not yet there cannot be armed. Reports of one
-    context's faults count for that context: in the RFC, whose array is global, contexts also see
-    what happens to pages that others armed.
+    Assumption: what a fault reports is its first access; disarming costs nothing. A page not yet
+    there cannot be armed. Reports of one context's faults count for that context: in the RFC, whose
+    array is global, contexts also see what happens to pages that others armed.
     """
 
     views: list[View]
@@ -206,6 +112,7 @@ class PageFault:
 
     def __post_init__(self) -> None:
         self._written = 0  # reports so far; the RFC's array forgets by their number
+        self._armed: dict[int, Armed] = {}  # by target, where pages stay armed
         self._kept = Reports.none()  # that a later check may still count
         self.scene.observing.door.marks[self.scene.name] = self.scene.since_ns
 
@@ -223,7 +130,6 @@ class PageFault:
         """int64[R]: ticks in which each region got a report that the filters let pass."""
         starts, ends = window.starts_ns, window.ends_ns
         bounds = np.stack([start, end]) * self.addr_unit
-        strands = self.scene.observing.truth.strands(starts, ends)
         found = np.zeros(len(start), np.int64)
         lots: list[Reports] = []
         regions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -233,7 +139,7 @@ class PageFault:
             low, high = view.addresses.linear(bounds[:, own])
             regions.append((own, low, high))
             armed = self._arm(view, low, high, bounds[1, own] - bounds[0, own], len(starts))
-            lots.append(self._touched(*armed, strands, window))
+            lots.append(self._touched(*armed, t, window))
         reports = Reports.joined([lot for lot in lots if len(lot)])
         door = self.scene.observing.door
         more = door.read(self.scene.name, int(starts[0]), int(ends[-1]))
@@ -284,37 +190,35 @@ class PageFault:
         pages: np.ndarray,
         offset: np.ndarray,
         tick: np.ndarray,
-        strands: list[Strand],
+        target: int,
         window: Ticking,
     ) -> Reports:
         """What faults on armed pages report; charges what arming and faulting take."""
-        classes = self.law.space.class_of.take(pages).astype(np.int64)
-        first = first_accesses(strands, pages, classes, tick, self.rng)
-        self._charge(first, classes, tick, window)
+        truth, starts, ends = self.scene.observing.truth, window.starts_ns, window.ends_ns
         settings = self.scene.settings
+        if settings.leftover == "armed":
+            state = self._armed.setdefault(target, Armed(truth))
+            faults = state.faults(pages, offset, tick, starts, ends, self.rng)
+        else:
+            faults = faults_within(truth, pages, offset, tick, starts, ends, self.rng)
+        self._charge(faults, pages, tick, window)
         if settings.numa_balancing and not settings.shared_fault:
             return Reports.none()
-        at, starts, ends = tick[first.armed], window.starts_ns, window.ends_ns
-        span = ends[at] - starts[at]
-        time = starts[at] + np.maximum(1, np.ceil(first.part * span)).astype(np.int64)
-        cpu, tid = who(self.scene.observing.threads, first.actor, self.rng)
-        return Reports.of(
-            np.minimum(time, ends[at]), pages[first.armed], offset[first.armed], cpu, tid,
-            first.is_write,
-        )  # fmt: skip
+        cpu, tid = who(self.scene.observing.threads, faults.actor, self.rng)
+        return Reports.of(faults.time_ns, faults.page, faults.offset, cpu, tid, faults.is_write)
 
-    def _charge(self, first: First, classes: np.ndarray, tick: np.ndarray, window: Ticking) -> None:
+    def _charge(self, found: Faults, pages: np.ndarray, tick: np.ndarray, window: Ticking) -> None:
         """Each fault takes time of who faulted, each flush of all threads of the process."""
         observing, settings = self.scene.observing, self.scene.settings
         actors = observing.actors
-        faults = np.bincount(first.actor, minlength=len(actors)).astype(float)
+        faults = np.bincount(found.actor, minlength=len(actors)).astype(float)
         costs = self.scene.costs
         each = [costs.hint_fault if t.is_cpu else costs.gpu_fault for t in observing.threads]
         stall = faults * np.array(each)
-        if settings.flush != "none" and len(classes):
+        if settings.flush != "none" and len(pages):
             space = self.law.space
             owner = np.array([m.process for m in space.mappings])
-            process = owner[space.mapping_of_class[classes]]
+            process = owner[space.mapping_index_of(pages)]
             if settings.flush == "batch":
                 process = np.unique(tick * len(owner) + process) % len(owner)
             flushes = np.bincount(process, minlength=int(owner.max()) + 1)
@@ -324,4 +228,4 @@ class PageFault:
                     stall[actor.index] += interrupts * settings.interrupt
         span = int(window.ends_ns[-1] - window.starts_ns[0])
         tally = observing.tally(self.kind, self.scene.name)
-        observing.charge(tally, len(first.armed), stall, span)
+        observing.charge(tally, len(found.page), stall, span)

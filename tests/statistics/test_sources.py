@@ -211,3 +211,29 @@ def test_a_counter_notifies_after_so_many_accesses_and_counts_on_when_drained():
     found = made.observing.tallies["cxl_counter", ""].events
     assert 2 * stats.norm.sf(abs(found - expected) / deviation) > LEVEL
     assert made.observing.tallies["cxl_counter", ""].lost == 0
+
+
+def test_pages_that_stay_armed_make_cold_memory_look_warm():
+    """One page armed a tick, each visited lambda times a tick: a share 1 / (1 + lambda N) is armed.
+
+    So lambda N / (1 + lambda N) reports come a tick, not lambda: as the proposed code, which takes
+    no protection back, would count them once a region has been watched for long.
+    """
+    visits = 0.2 * 1024 / 5000 / PAGES * 16  # per operation: 0.0032 a page and tick
+    one = eyes.actor("one", "cpu0", eyes.visit("m", visits))
+    made = eyes.running(eyes.workload([one], worlds.mapping("m", "4 MiB")))
+    seen = eyes.context(made, "page_fault", leftover="armed", flush="none")
+    rate = per_tick(visits)
+    for k in range(20):  # until it is in balance
+        eyes.hits(seen, made, 0, 100, 1_000_000_000 + k * 100 * eyes.TICK)
+    tally = made.observing.tallies["page_fault", "eye"]
+    before, found = tally.events, 0
+    for k in range(20, 60):
+        found += eyes.hits(seen, made, 0, 100, 1_000_000_000 + k * 100 * eyes.TICK)
+    expected = rate * PAGES / (1 + rate * PAGES)
+    assert (tally.events - before) / 4000 == pytest.approx(expected, rel=0.04)
+    assert found / 4000 > 50 * rate, "some 3 in 1000 samples should be positive"
+    fresh = eyes.context(made, "page_fault", name="fresh", flush="none")
+    honest = eyes.hits(fresh, made, 0, TICKS)
+    p = -np.expm1(-rate)
+    assert near(honest / TICKS, p, np.sqrt(p * (1 - p)), TICKS) > LEVEL
