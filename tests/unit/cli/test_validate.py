@@ -56,8 +56,9 @@ def test_a_gate_that_fails_exits_with_1(folder, monkeypatch):
     numasim("validate", folder, "--seeds", 3, "--workers", 1, "--quiet", code=1)
 
 
-def test_not_simulated_runs_do_not_fail_the_rest(tmp_path):
+def test_what_is_not_simulated_is_named_and_not_taken_for_a_pass(tmp_path):
     bare = made.head(tmp_path)
     (bare / "truth.csv").unlink()
-    out = numasim("validate", bare, "--seeds", 3)
+    out = numasim("validate", bare, "--seeds", 3, code=2)
     assert "E1a/r2: not simulated" in " ".join(out.stdout.split())
+    assert "nothing was judged" in out.stderr
