@@ -16,7 +16,7 @@ from numasim.damon.reports import Reports
 from numasim.observing import Observing
 from numasim.reels import Reel
 
-AT_ONCE = 1 << 16  # blocks that are worked on together
+AT_ONCE, SPANS_AT_ONCE = 1 << 15, 128  # blocks and spans that are worked on together
 KEPT = 64  # heats of blocks that are remembered
 
 
@@ -94,6 +94,11 @@ class BlockCounter:
             grid_ns[0] // self.rule.drain_ns + 1, grid_ns[-1] // self.rule.drain_ns + 1
         )
         grid = np.unique(np.concatenate([grid_ns, drains]))
+        cuts = range(0, len(grid) - 1, SPANS_AT_ONCE)
+        return Reports.joined([self._draw(grid[i : i + SPANS_AT_ONCE + 1]) for i in cuts])
+
+    def _draw(self, grid: np.ndarray) -> Reports:
+        """Notifications of not too many spans, cut at every drain."""
         strands = [
             s
             for s in self._seen.truth.strands(grid[:-1], grid[1:])

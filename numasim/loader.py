@@ -186,6 +186,8 @@ def load_scenario(
         made = collect("policy", lambda: build_policy(data, topology or ANY_MACHINE, base))
     wrong: list[Problem] = []
     events = _events(document, topology, workload, duration, base, wrong)
+    if topology is not None and settings is not None:
+        problems += sources.misfits(settings, topology)
     if topology is not None and workload is not None:
         wrong += impossible(topology, workload, made, None if wrong else events, duration, eye)
     problems += wrong if programs is None else [_renumbered(p, numbers) for p in wrong]

@@ -15,8 +15,8 @@ FLOORS = {
     1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
     "counts addresses bursts tlb tape reels",
     2: "workload patterns pages law view sources damon policies cost migration populate actors "
-    "rates load blockwise blockwise_jitted threads actor_truth tolls observing sampling counting "
-    "contention",
+    "rates load blockwise blockwise_jitted threads actor_truth tolls observing arming sampling "
+    "counting contention",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "timed_events feasible loader columns accessor_record recorder result provenance formats",
     4: "engine running",

@@ -7,6 +7,7 @@ found accessed, and what the looking cost. DAMON never sees traffic except throu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -16,6 +17,7 @@ from numasim.checking import Collector, build
 from numasim.errors import ConfigError, Problem
 from numasim.law import Law
 from numasim.registry import Registry
+from numasim.topology import Topology
 from numasim.view import View
 
 
@@ -120,4 +122,21 @@ def settings_of(given: Any) -> dict[str, Any]:
         found[str(name)] = collect(str(name), partial(build, wanted, parameters))
     if problems:
         raise ConfigError(problems)
+    return found
+
+
+def misfits(settings: Mapping[str, Any], topology: Topology) -> list[Problem]:
+    """What parameters of sources name that a machine, or this program, does not have.
+
+    Parameters
+    ----------
+    settings : mapping
+        As `settings_of` gives them; a source whose parameters name things has a ``misfits``.
+    topology : Topology
+    """
+    found: list[Problem] = []
+    for name, parameters in settings.items():
+        complain = getattr(parameters, "misfits", None)
+        if complain is not None:
+            found += [replace(p, place=f"sources.{name}.{p.place}") for p in complain(topology)]
     return found

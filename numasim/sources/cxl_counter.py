@@ -18,11 +18,12 @@ from pydantic.dataclasses import dataclass
 from numasim.counting import BlockCounter, CounterRule
 from numasim.damon.reports import Reports, Stream
 from numasim.damon.sample_filters import Semantics
-from numasim.errors import Problem
+from numasim.errors import Problem, did_you_mean
 from numasim.patterns import STRICT
 from numasim.sources import Ticking, register
 from numasim.sources.reading import Reading
 from numasim.threads import NOBODY
+from numasim.topology import Topology
 from numasim.units import Bytes, DurationNs
 from numasim.wholes import checked
 
@@ -70,6 +71,15 @@ class CxlCounterSettings:
 
     checks: ClassVar = (_check_granularity,)
     _checked = model_validator(mode="after")(checked)
+
+    def misfits(self, topology: Topology) -> list[Problem]:
+        """Nodes that a machine does not have."""
+        known = [node.name for node in topology.nodes]
+        return [
+            Problem(f"nodes[{i}]", f'no node "{name}"', did_you_mean(name, known))
+            for i, name in enumerate(self.nodes)
+            if name not in known
+        ]
 
 
 @register("cxl_counter")

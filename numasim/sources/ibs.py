@@ -52,7 +52,8 @@ class IbsSettings:
     Notes
     -----
     Assumption: one micro-op per line used, and `memory_share` 0.4. Every tagged operation that is
-    not filtered costs an interrupt, ``ibs_record`` of the machine, useful or not.
+    not filtered costs an interrupt, ``ibs_record`` of the machine, useful or not. The low bits that
+    hardware randomises are left out: pages are drawn anyway.
     """
 
     period: int = 65_536

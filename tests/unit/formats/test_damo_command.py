@@ -111,8 +111,9 @@ def sample_controls(draw):
         more = {"cpumask": {"cpumask": "0-4,8"}, "threads": {"threads": (7, 8)}}.get(kind, {})
         verdict = draw(st.sampled_from([(True, True), (True, True), (False, True), (True, False)]))
         found.append(spec.SampleFilter(kind, *verdict, **more))
-    fault = draw(st.booleans())
-    return spec.SampleControl(not fault, fault, tuple(found))
+    word = draw(st.sampled_from(["page_table", "page_fault", *spec.EXTENSIONS]))
+    ours = word if word in spec.EXTENSIONS else ""
+    return spec.SampleControl(word == "page_table", word == "page_fault", tuple(found), ours)
 
 
 @st.composite

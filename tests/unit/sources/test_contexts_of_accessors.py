@@ -118,6 +118,12 @@ def test_mistakes_in_parameters_are_told_at_the_door():
     assert "sources.pebs.period" in told and "sources.pebs.perod" in told
     assert "sources.ibs.period: got 100, expected a multiple of 16" in told
     assert 'sources.lbr: unknown access source "lbr"' in told
+    wrong = {"cxl_counter": {"nodes": ["d0", "d9"]}, "report": {"reporters": ["me"]}}
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(document(sources=wrong))
+    told = str(caught.value)
+    assert 'sources.cxl_counter.nodes[1]: no node "d9"' in told
+    assert 'sources.report.reporters[0]: no reporter "me"' in told
 
 
 @pytest.mark.parametrize("kind", ["page_fault", "pebs", "ibs"])
