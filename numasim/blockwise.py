@@ -45,6 +45,7 @@ class Bounds:
 
     def __init__(self, counts: BlockCounts, slot_bytes: int) -> None:
         self._counts, self._slot_bytes, self._version = counts, slot_bytes, -1
+        self._shifts = slot_bytes.bit_length() - 1, (counts.block_slots // 2).bit_length() - 1
         self.slots = self.used = np.empty(0, np.int64)
         self.rows = np.empty((0, 0))
         self._mixed: tuple[int, int] | None = None  # a state in which extremes are of no use
@@ -64,7 +65,7 @@ class Bounds:
         if KERNELS.ready is not None and self._follow_compiled(line):
             return self._chances_compiled(line, size, ticks)
         edges, low, high = _edges(line)
-        slots = edges // self._slot_bytes
+        slots = edges >> self._shifts[0]
         self._follow(slots)
         heat = self.rows @ ticks.parts.take(self.used, axis=0)
         between = heat[high] - heat[low]
@@ -86,7 +87,7 @@ class Bounds:
         """
         state = (self._counts.version, len(ticks.nr))
         edges, low, high = _edges(line)
-        slots = edges // self._slot_bytes
+        slots = edges >> self._shifts[0]
         if (
             state == self._mixed
             or len(ticks.nr) > MOST_GROUPS
@@ -127,12 +128,12 @@ class Bounds:
     def _follow_compiled(self, line: np.ndarray) -> bool:
         """Turn to the bounds of regions, if that goes by the compiled kernel."""
         counts, nr = self._counts, line.shape[1]
-        if self._version != counts.version:
+        if self._version != counts.version or not len(self.used):
             return False
         slots, rows = np.empty(nr + 1, np.int64), np.empty((nr + 1, len(self.used)))
         known = (self.slots, self.rows, self.used)
-        done: bool = _jitted().follow(
-            line, self._slot_bytes, counts.block_slots // 2, *known, *counts.tables(), slots, rows
+        done: bool = 0 <= _jitted().follow(
+            line, *self._shifts, *known, *counts.tables(), slots, rows
         )
         if done:
             self.slots, self.rows = slots, rows

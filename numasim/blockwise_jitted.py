@@ -13,7 +13,7 @@ _GROUP_SHIFT = GROUP_BLOCKS.bit_length() - 1
 @njit(cache=True, error_model="numpy")
 def _count(
     slot: int,
-    half: int,
+    shift: int,
     used: np.ndarray,
     within: np.ndarray,
     groups: np.ndarray,
@@ -22,26 +22,29 @@ def _count(
     row: np.ndarray,
 ) -> None:
     """Pages of the used classes before a slot; see `counts.BlockCounts.before_slots`."""
-    place = slot // half
+    place = slot >> shift
     odd = place & 1
     block = (place + odd) >> 1
-    first, last, sign = place * half, slot, 1.0
+    first, last, sign = place << shift, slot, 1
     if odd:
-        first, last, sign = slot, (place + 1) * half, -1.0
-    for s in range(first, last):
-        near[of_slot[s]] += sign
+        first, last, sign = slot, (place + 1) << shift, -1
+    near[:] = 0
+    for s in range(first + 1, last, 2):  # two sums, which do not wait for each other
+        near[0, of_slot[s - 1]] += sign
+        near[1, of_slot[s]] += sign
+    if (last - first) & 1:
+        near[0, of_slot[last - 1]] += sign
+    group = block >> _GROUP_SHIFT
     for k in range(len(used)):
         c = used[k]
-        row[k] = within[block, c] + groups[block >> _GROUP_SHIFT, c] + near[c + 1]
-    for s in range(first, last):
-        near[of_slot[s]] = 0.0
+        row[k] = within[block, c] + groups[group, c] + near[0, c + 1] + near[1, c + 1]
 
 
 @njit(cache=True, error_model="numpy")
 def follow(
     line: np.ndarray,
-    slot_bytes: int,
-    half: int,
+    page_shift: int,
+    shift: int,
     known: np.ndarray,
     known_rows: np.ndarray,
     used: np.ndarray,
@@ -50,33 +53,42 @@ def follow(
     of_slot: np.ndarray,
     slots: np.ndarray,
     rows: np.ndarray,
-) -> bool:
+) -> int:
     """Fill `slots` (int64[R + 1]) and `rows` (float64[R + 1, K]) from those of another window.
 
-    Parameters as of `blockwise.Bounds`. False if regions do not touch or others are their first
-    and last bound.
+    Slots have ``2**page_shift`` bytes, half blocks ``2**shift`` slots; else as in `blockwise.Bounds`. Less than 0 if regions do not touch or others are their
+    first and last bound.
     """
-    nr = line.shape[1]
-    if len(known) == 0 or line[0, 0] // slot_bytes != known[0]:
-        return False
-    if line[1, nr - 1] // slot_bytes != known[len(known) - 1]:
-        return False
+    nr, nr_known = line.shape[1], len(known)
+    for r in range(nr):
+        slots[r] = line[0, r] >> page_shift
+    slots[nr] = line[1, nr - 1] >> page_shift
+    if nr_known == 0 or slots[0] != known[0] or slots[nr] != known[nr_known - 1]:
+        return -1
     for r in range(nr - 1):
         if line[1, r] != line[0, r + 1]:
-            return False
-    near = np.zeros(within.shape[1] + 1)
-    at = 0
+            return -1
+    at = np.empty(nr + 1, np.int64)
+    place = touched = 0
     for i in range(nr + 1):
-        slot = (line[0, i] if i < nr else line[1, nr - 1]) // slot_bytes
-        slots[i] = slot
-        while known[at] < slot:
-            at += 1
-        if known[at] == slot:
-            for k in range(len(used)):
-                rows[i, k] = known_rows[at, k]
+        slot = slots[i]
+        while known[place] < slot:
+            place += 1
+        at[i] = place
+        if known[place] != slot:
+            at[i] = -1
+            # far apart in memory: all are on their way before the first one is needed
+            block = ((slot >> shift) + 1) >> 1
+            touched += of_slot[slot] + of_slot[(slot + (block << (shift + 1))) >> 1]
+            touched += within[block, used[0]] + within[block, used[-1]]
+    near = np.empty((2, within.shape[1] + 1), np.int32)
+    for i in range(nr + 1):
+        if at[i] < 0:
+            _count(slots[i], shift, used, within, groups, of_slot, near, rows[i])
         else:
-            _count(slot, half, used, within, groups, of_slot, near, rows[i])
-    return True
+            for k in range(len(used)):
+                rows[i, k] = known_rows[at[i], k]
+    return touched
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
