@@ -85,7 +85,10 @@ class CxlCounterSettings:
 @register("cxl_counter")
 @plain_dataclass
 class CxlCounter(Reading):
-    """Notifications of memory devices; see `Reading` for the parameters."""
+    """Blocks that a memory device found hot, whoever asked for them.
+
+    Parameters: see `Reading`.
+    """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = CxlCounterSettings

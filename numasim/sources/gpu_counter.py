@@ -64,7 +64,10 @@ class GpuCounterSettings:
 @register("gpu_counter")
 @plain_dataclass
 class GpuCounter(Reading):
-    """Notifications of all GPUs; see `Reading` for the parameters."""
+    """Blocks of others' memory that a GPU accessed often.
+
+    Parameters: see `Reading`.
+    """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = GpuCounterSettings

@@ -77,7 +77,10 @@ class IbsSettings:
 @register("ibs")
 @plain_dataclass
 class Ibs(Reading):
-    """Records of tagged loads and stores; see `Reading` for the parameters."""
+    """Loads and stores among micro-ops tagged one in n.
+
+    Parameters: see `Reading`.
+    """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = IbsSettings

@@ -66,7 +66,10 @@ class PebsSettings:
 @register("pebs")
 @plain_dataclass
 class Pebs(Reading):
-    """Records of retired or missing loads and stores; see `Reading` for the parameters."""
+    """Loads that missed the last cache, or all loads or stores, one in n.
+
+    Parameters: see `Reading`.
+    """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = PebsSettings

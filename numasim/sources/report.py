@@ -69,7 +69,10 @@ class ReportSettings:
 @register("report")
 @plain_dataclass
 class Report(Reading):
-    """What components report; see `Reading` for the parameters."""
+    """What components say they have seen.
+
+    Parameters: see `Reading`.
+    """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = ReportSettings
