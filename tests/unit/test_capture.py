@@ -245,7 +245,7 @@ def test_the_workload_touches_what_it_counts(tmp_path):
     told = json.loads(done.stdout)
     assert [r["name"] for r in told["regions"]] == ["hot", "cold"]
     assert [r["pages"] for r in told["regions"]] == [256, 512]
-    table = recording._truth(truth)
+    table = recording._truths(truth)[0]
     assert table.phase.tolist() == sorted(table.phase) and set(table.phase) == {0, 1}
     # what was not lost is what was asked for, to a quantum and a fraction of an access a row
     quanta = 300 - table.late_us[table.phase == 0].sum() / 1000
