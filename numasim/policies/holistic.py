@@ -45,6 +45,8 @@ class Holistic(Policy):
 
     Parameters
     ----------
+    accessors : tuple of str or int
+        Whose TPPs to run; all of them if empty.
     source : str
         What CPUs are seen with: ``page_fault``, ``pebs``, ``ibs``, or ``page_table``, which does
         not know who accessed: every TPP then takes all accesses for its own accessor's.
@@ -60,11 +62,16 @@ class Holistic(Policy):
     quota : int
         Most bytes that a scheme may try per `interval`.
     interval : int
-        Apply interval and quota window, ns.
+        Quota window, ns.
+    apply : int
+        How often schemes are applied, ns. Each change of intervals by auto-tuning puts the next
+        time off; with the published 1 s, a node so hot that three aggregations are shorter never
+        gets there.
     weights : tuple of int
         Priority weights of size, access rate and age, in permil.
-    regions : int
-        Most regions of each kdamond; with `source` it decides what monitoring costs.
+    min_regions, max_regions : int
+        Of each kdamond: fewest, which bounds how large a region gets, and most, which with `source`
+        decides what monitoring costs.
     contended : str
         A page hot for one accessor that is also hot for another whose ranking says otherwise:
         ``first`` come, first served (all that DAMOS can say: shared pages go round); the ``hotter``
@@ -89,6 +96,7 @@ class Holistic(Policy):
     monitoring is the same; all options are ours, as the author leaves them open.
     """
 
+    accessors: tuple[str | int, ...] = ()
     source: Source = "page_fault"
     device_source: DeviceSource | None = None
     free: Ratio = 0.005
@@ -96,8 +104,10 @@ class Holistic(Policy):
     hot: Ratio = 0.05
     quota: Bytes = 200 << 20
     interval: DurationNs = 1_000_000_000
+    apply: DurationNs = 200_000_000
     weights: tuple[int, int, int] = (1, 1, 1)
-    regions: Annotated[int, Field(ge=10)] = 1_000
+    min_regions: Annotated[int, Field(ge=3)] = 500
+    max_regions: Annotated[int, Field(ge=3)] = 1_000
     contended: Order = "first"
     lead: Annotated[float, Field(ge=1)] = 1.5
     goals: Literal["each", "split", "owner"] = "each"
@@ -111,9 +121,13 @@ class Holistic(Policy):
         """One for each accessor and node, in order of accessors and of their rankings."""
         return tuple(
             self._thread(topology, a, rank)
-            for a in range(len(topology.accessors))
+            for a in self.whose(topology)
             for rank in range(len(topology.nodes))
         )
+
+    def whose(self, topology: Topology) -> tuple[int, ...]:
+        """Numbers of the accessors that have a TPP."""
+        return tuple(map(topology.accessor_id, self.accessors or range(len(topology.accessors))))
 
     def contention(self, topology: Topology) -> Contention | None:
         """Who gives way to whom; None where DAMOS decides alone."""
@@ -123,14 +137,14 @@ class Holistic(Policy):
             Control(kdamond, a, node)
             for kdamond, (a, node) in zip(
                 self.kdamonds(topology),
-                ((a, n) for a in range(len(topology.accessors)) for n in topology.tiers(a)),
+                ((a, n) for a in self.whose(topology) for n in topology.tiers(a)),
                 strict=True,
             )
         ]
         return Contention(self.contended, tuple(controls), self.hot, self.lead)
 
     def remark(self, topology: Topology) -> str:
-        nr, nodes = len(topology.accessors), len(topology.nodes)
+        nr, nodes = len(self.whose(topology)), len(topology.nodes)
         found = [f"{nr} TPPs over {nodes} nodes each; needs access reports, an RFC"]
         if nr == 1:
             found[0] = "one accessor: TPP-DAMON with a source that knows it"
@@ -143,7 +157,7 @@ class Holistic(Policy):
     def owner(self, topology: Topology, node: int) -> int:
         """The accessor that ranks a node best; of several the nearer, then the first."""
         return min(
-            range(len(topology.accessors)),
+            self.whose(topology),
             key=lambda a: (topology.tiers(a).index(node), topology.idle_latency_ns[a, node], a),
         )
 
@@ -160,7 +174,11 @@ class Holistic(Policy):
         context = Context(
             "paddr",
             (Target(regions=tuple(topology.node_ranges(node))),),
-            Attrs(max_nr_regions=self.regions, intervals_goal=TUNING),
+            Attrs(
+                min_nr_regions=self.min_regions,
+                max_nr_regions=self.max_regions,
+                intervals_goal=TUNING,
+            ),
             tuple(schemes),
             sample_control=self._eye(topology, accessor),
         )
@@ -211,7 +229,7 @@ class Holistic(Policy):
         goal: QuotaGoal,
         filters: tuple[Filter, ...],
     ) -> Scheme:
-        share = len(topology.accessors) if self.goals == "split" else 1
+        share = len(self.whose(topology)) if self.goals == "split" else 1
         quota = Quota(
             sz=self.quota // share,
             reset_interval_ms=self.interval // 1_000_000,
@@ -223,7 +241,7 @@ class Holistic(Policy):
         return Scheme(
             action=action,
             pattern=pattern,
-            apply_interval_us=self.interval // 1_000,
+            apply_interval_us=self.apply // 1_000,
             quota=quota,
             filters=filters,
             target_nid=target,
