@@ -132,9 +132,8 @@ class Bounds:
             return False
         slots, rows = np.empty(nr + 1, np.int64), np.empty((nr + 1, len(self.used)))
         known = (self.slots, self.rows, self.used)
-        done: bool = 0 <= _jitted().follow(
-            line, *self._shifts, *known, *counts.tables(), slots, rows
-        )
+        kernel, tables = _jitted().follow, counts.tables()
+        done: bool = kernel(line, *self._shifts, *known, *tables, slots, rows) >= 0
         if done:
             self.slots, self.rows = slots, rows
         return done

@@ -56,8 +56,9 @@ def follow(
 ) -> int:
     """Fill `slots` (int64[R + 1]) and `rows` (float64[R + 1, K]) from those of another window.
 
-    Slots have ``2**page_shift`` bytes, half blocks ``2**shift`` slots; else as in `blockwise.Bounds`. Less than 0 if regions do not touch or others are their
-    first and last bound.
+    Slots have ``2**page_shift`` bytes, half blocks ``2**shift`` slots; others are as in
+    `blockwise.Bounds`. Less than 0 if regions do not touch or others are their first and last
+    bound.
     """
     nr, nr_known = line.shape[1], len(known)
     for r in range(nr):

@@ -41,9 +41,12 @@ def adjust_quota(ctx: ContextState, scheme: SchemeState) -> None:
         return
     parts = []
     for index, target in enumerate(ctx.targets):
-        chosen = _selected(ctx, scheme, index, target.regions)
-        regions = target.regions
-        rank = scores(kind, ctx.mvsum(regions)[chosen], regions.age[chosen], ctx.attrs, quota.spec)
+        regions, nr = target.regions, len(target.regions)
+        mvsums = ctx.mvsum(regions)
+        chosen = _selected(ctx, scheme, index, regions, mvsums)
+        if len(regions) != nr:  # filters have split some
+            mvsums = ctx.mvsum(regions)
+        rank = scores(kind, mvsums[chosen], regions.age[chosen], ctx.attrs, quota.spec)
         parts.append((rank, regions.size[chosen]))
     quota.min_score = min_score(parts, quota.esz)
 
@@ -62,10 +65,13 @@ def eligible_bytes(ctx: ContextState, scheme: SchemeState) -> dict[int, int] | N
 
 
 def _selected(
-    ctx: ContextState, scheme: SchemeState, target_index: int, regions: Regions
+    ctx: ContextState,
+    scheme: SchemeState,
+    target_index: int,
+    regions: Regions,
+    mvsums: np.ndarray,
 ) -> np.ndarray:
     """Regions that match the pattern and pass the core filters, which may split some. int64[S]"""
-    mvsums = ctx.mvsum(regions)
     match = pattern_mask(scheme.spec.pattern, regions.size, mvsums, regions.age)
     if not scheme.filters.core:
         return np.flatnonzero(match)

@@ -166,6 +166,9 @@ def merge_back(regions: Regions, limit: int) -> None:
         out = np.empty((len(COLUMNS), len(regions)), dtype=np.int64)
         regions.adopt(out, compiled.merge_back(*regions.columns(), min(limit, INT64_MAX), out))
         return
+    if len(regions) <= FEW_REGIONS:
+        _merge_back_listed(regions, limit)
+        return
     equal = regions.end[:-1] == regions.start[1:]
     for column in (regions.age, regions.last_nr_accesses, regions.nr_accesses):
         equal &= column[:-1] == column[1:]
@@ -186,6 +189,24 @@ def merge_back(regions: Regions, limit: int) -> None:
         i = bisect_left(places, following, i + 1)  # past what this chain swallowed
     regions.end = np.array(ends, dtype=np.int64)
     regions.take(np.flatnonzero(keep))
+
+
+def _merge_back_listed(regions: Regions, limit: int) -> None:
+    """The same, region by region."""
+    kept: list[int] = []
+    ends: list[int] = []
+    begin, last = 0, [0]
+    rows = zip(*[column.tolist() for column in regions.columns()], strict=True)
+    for i, (start, end, *counters) in enumerate(rows):
+        if kept and start == ends[-1] and counters == last and end - begin <= limit:
+            ends[-1] = end
+            continue
+        kept.append(i)
+        ends.append(end)
+        begin, last = start, counters
+    if len(kept) < len(regions):
+        regions.take(np.array(kept))
+        regions.end = np.array(ends, dtype=np.int64)
 
 
 def _chains_are_long(begins: np.ndarray, nr_heads: int, span: int, limit: int) -> bool:

@@ -54,16 +54,20 @@ def _hotness(
     if not total:
         return np.zeros(len(age), dtype=np.int64)
     most = max_nr_accesses(attrs)
-    whole, part = np.divmod(mvsums, most)
+    whole = mvsums // most
+    part = mvsums - whole * most
     frequency = (whole * _SUBSCORE + ((part * _SUBSCORE) & U32) // most) & U32
     seconds = age.astype(np.uint64) * np.uint64(attrs.aggr_us) // np.uint64(_US_PER_S)
     # frexp's exponent of a whole number is its bit length, exact below 2**53
     age_log = np.frexp((seconds & np.uint64(U32)).astype(np.float64))[1].astype(np.int64)
     age_log = np.where(frequency == 0, -age_log, age_log)
     age_score = (age_log + _MAX_AGE_LOG) * _SUBSCORE // _MAX_AGE_LOG // 2
-    hot = (weight_freq * frequency + weight_age * age_score) // total * MAX_SCORE // _SUBSCORE
-    clipped: np.ndarray = np.clip(hot, 0, MAX_SCORE)
-    return clipped
+    hot: np.ndarray = (
+        (weight_freq * frequency + weight_age * age_score) // total * MAX_SCORE // _SUBSCORE
+    )
+    np.maximum(hot, 0, out=hot)  # `clip` looks up limits of types first, which takes longer
+    np.minimum(hot, MAX_SCORE, out=hot)
+    return hot
 
 
 def min_score(parts: Iterable[tuple[np.ndarray, np.ndarray]], esz: int) -> int:

@@ -116,7 +116,7 @@ class AccessedBits:
         nr_ticks, nr = len(ticks.group), len(size)
         offset = (self.rng.random((nr_ticks, nr)) * size).astype(np.int64)
         length = high - low
-        holes = bool((length < size).any())
+        holes = np.count_nonzero(length < size) > 0
         mapped = (offset < length).nonzero() if holes else ()  # holes are as if behind the rest
         offset += low
         offset >>= view.addresses.slot_bytes.bit_length() - 1
@@ -134,7 +134,7 @@ class AccessedBits:
             if (space.pages_per_bit > 1).any():
                 pages = np.where(pages < 0, -1, space.folio_heads(pages))
             self.law.note_checked(pages, window.ends_ns[:, None], hit)
-        hits: np.ndarray = hit.sum(axis=0)
+        hits: np.ndarray = np.add.reduce(hit, axis=0, dtype=np.int64)
         return hits
 
     # -- first touches within a tick ---------------------------------------------------------------
