@@ -61,6 +61,9 @@ class Holistic(Policy):
         Access rate from which a region is promoted, as a share of samples.
     quota : int
         Most bytes that a scheme may try per `interval`.
+    tuner : str
+        How goals steer quotas: ``consist`` grows and shrinks them by degrees (from one byte: tens
+        of windows), ``temporal`` gives the whole quota until the goal is met, then nothing.
     interval : int
         Quota window, ns.
     apply : int
@@ -103,12 +106,13 @@ class Holistic(Policy):
     used: Ratio = 0.997
     hot: Ratio = 0.05
     quota: Bytes = 200 << 20
+    tuner: Literal["consist", "temporal"] = "temporal"
     interval: DurationNs = 1_000_000_000
     apply: DurationNs = 200_000_000
     weights: tuple[int, int, int] = (1, 1, 1)
     min_regions: Annotated[int, Field(ge=3)] = 500
     max_regions: Annotated[int, Field(ge=3)] = 1_000
-    contended: Order = "first"
+    contended: Order = "hotter"
     lead: Annotated[float, Field(ge=1)] = 1.5
     goals: Literal["each", "split", "owner"] = "each"
     others: Literal["keep", "demote"] = "keep"
@@ -234,6 +238,7 @@ class Holistic(Policy):
             sz=self.quota // share,
             reset_interval_ms=self.interval // 1_000_000,
             goals=(goal,),
+            goal_tuner=self.tuner,
             weight_sz=self.weights[0],
             weight_nr_accesses=self.weights[1],
             weight_age=self.weights[2],
