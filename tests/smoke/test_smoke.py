@@ -29,6 +29,10 @@ POLICIES: dict[str, list[Any]] = {
         "damo start --numa_node 0 --monitoring_intervals 5ms 100ms 1s",
         "damo start --target_pid 1000 --damos_action migrate_hot 0 --damos_access_rate 1% max",
     ],
+    "holistic": [
+        {"kind": "holistic", "min_regions": 10},
+        {"kind": "holistic", "source": "pebs", "contended": "interleave", "others": "demote"},
+    ],
 }
 """How each registered policy is asked for; one that is not here is run with its defaults."""
 TOPOLOGIES = library.names("topologies")
@@ -63,6 +67,21 @@ def small_workload(name: str) -> dict[str, Any]:
     return data
 
 
+def goes_together(topology: str, workload: str) -> bool:
+    """Whether the machine has the accessors and nodes that the workload names."""
+    machine, programs = ns.load_topology(topology), ns.load_workload(workload)
+    kinds = [accessor.kind for accessor in machine.accessors]
+    for process in programs.processes:
+        for actor in process.actors:
+            kind, _, number = actor.on.partition("[")
+            if kinds.count(kind) <= int(number.rstrip("]") or 0):
+                return False
+        for mapping in process.mappings:
+            if any(int(node) >= len(machine.nodes) for node in mapping.policy.nodes):
+                return False
+    return True
+
+
 def choices() -> list[Any]:
     """Every way in which every registered policy is asked for."""
     return [way for name in registry.names() for way in POLICIES.get(name, [{"kind": name}])]
@@ -71,14 +90,17 @@ def choices() -> list[Any]:
 def covering() -> list[tuple[str, str, Any]]:
     """Every topology with every workload; policies in turn, so that each meets all others."""
     ways, found = choices(), []
-    for i, (topology, workload) in enumerate(product(TOPOLOGIES, WORKLOADS)):
+    pairs = [pair for pair in product(TOPOLOGIES, WORKLOADS) if goes_together(*pair)]
+    for i, (topology, workload) in enumerate(pairs):
         found.append((topology, workload, ways[(i + i // len(ways)) % len(ways)]))
     for i, (topology, way) in enumerate(product(TOPOLOGIES, ways)):
         if not any(t == topology and w == way for t, _, w in found):
-            found.append((topology, WORKLOADS[i % len(WORKLOADS)], way))
+            own = [w for t, w in pairs if t == topology]
+            found.append((topology, own[i % len(own)], way))
     for i, (workload, way) in enumerate(product(WORKLOADS, ways)):
         if not any(w == workload and v == way for _, w, v in found):
-            found.append((TOPOLOGIES[i % len(TOPOLOGIES)], workload, way))
+            own = [t for t, w in pairs if w == workload]
+            found.append((own[i % len(own)], workload, way))
     return found
 
 
