@@ -33,7 +33,7 @@ def schemes(threads, action):
 
 @pytest.mark.parametrize("name", library.names("topologies"))
 def test_each_accessor_has_a_pair_of_schemes_for_each_pair_of_neighbours(name):
-    topology, policy, threads = made(name)
+    topology, _, threads = made(name)
     nr = len(topology.nodes)
     assert len(threads) == nr * len(topology.accessors)
     for a in range(len(topology.accessors)):

@@ -1,0 +1,76 @@
+"""What knowing the accessor changes: claims with a direction, of whole runs."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+import numasim as ns
+from numasim.documents import read_document
+
+pytestmark = pytest.mark.slow
+
+
+@functools.cache
+def run(scenario, policy):
+    data = read_document(scenario).data
+    named = {p if isinstance(p, str) else p["name"]: p for p in data["policies"]}
+    return ns.run(data["topology"], data["workload"], named[policy], duration=data["duration"])
+
+
+def at_end(found, mapping):
+    """Bytes of a mapping by node."""
+    rows = found.residency[found.residency.t_s == found.residency.t_s.max()]
+    return rows[rows.mapping == mapping].groupby("node").bytes.sum()
+
+
+def share(found, mapping, node):
+    placed = at_end(found, mapping)
+    return placed.get(node, 0) / placed.sum()
+
+
+def speed(found, actor, last_s=10):
+    rows = found.actors[(found.actors.actor == actor)]
+    return rows[rows.t_s > rows.t_s.max() - last_s].ops_per_s.mean()
+
+
+def moved(found, last_s=None):
+    rows = found.moves
+    return rows.bytes[rows.t_s > (rows.t_s.max() - last_s if last_s else 0)].sum()
+
+
+def test_a_blind_tpp_leaves_the_other_sockets_pages_where_they_hurt():
+    nothing, blind = (run("holistic_numa", p) for p in ("no_tiering", "one blind TPP"))
+    assert share(blind, "private2", "dram1") > 0.9, "hot, so it stays: whose, nobody knows"
+    assert share(blind, "private1", "dram1") < 0.1, "no room for those who belong there"
+    assert speed(blind, "app/socket2") < 1.1 * speed(nothing, "app/socket2")
+
+
+def test_one_tpp_per_accessor_brings_private_sets_home():
+    blind, holistic = (run("holistic_numa", p) for p in ("one blind TPP", "holistic, page faults"))
+    assert share(holistic, "private1", "dram1") > 0.9
+    assert share(holistic, "private2", "dram2") > 0.9
+    assert speed(holistic, "app/socket2") > 1.5 * speed(blind, "app/socket2")
+
+
+def test_without_an_order_shared_pages_never_come_to_rest():
+    first, ordered = (
+        run("holistic_numa", p) for p in ("holistic, first come", "holistic, page faults")
+    )
+    assert moved(first) > 2 * moved(ordered)
+    assert moved(first, 10) > 5 * moved(ordered, 10)
+    shared = first.moves[first.moves.mapping == "shared"]
+    round_trip = {("dram1", "cxl2"), ("cxl2", "dram2"), ("dram2", "cxl1"), ("cxl1", "dram1")}
+    assert round_trip <= set(zip(shared.source, shared.target, strict=True))
+
+
+def test_a_gpus_data_comes_to_its_own_memory():
+    blind = run("holistic_gpu", "one TPP, of the CPU")
+    assert moved(blind) == 0, "the CPU's best tier already"
+    for policy in ("holistic, counters", "holistic, GPU faults"):
+        found = run("holistic_gpu", policy)
+        assert share(found, "weights", "hbm0") > 0.9
+        assert share(found, "table", "lpddr0") > 0.9
+        assert speed(found, "app/device") > speed(blind, "app/device")
+        assert speed(found, "app/host") > speed(blind, "app/host")
