@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numasim.validate.verdict import RunVerdict, Verdict
 
 
+ENOUGH_SEEDS = 20
+
+
 def validate(
     folders: Annotated[
         list[Path],
@@ -55,9 +58,12 @@ def validate(
 
     Example: numasim validate ground_truth --only E1a,E1b --out validation
     """
+    from numasim.errors import ConfigError, Problem
     from numasim.validate.validating import carry_out, plan
 
     options.check_outputs(out, json)
+    if only is not None and not only.strip(" ,"):
+        raise ConfigError(Problem("--only", f'got "{only}", expected names of experiments'))
     words = [word.strip() for word in only.split(",") if word.strip()] if only else []
     planned = plan(folders, seeds, words)
     try:
@@ -73,6 +79,8 @@ def validate(
     if not quiet and json != console.STDOUT:
         show(verdict)
         console.files(written)
+    if seeds < ENOUGH_SEEDS and not quiet:
+        console.warn([f"{seeds} seeds tell gross differences only; judge by {ENOUGH_SEEDS}"])
     if not verdict.experiments:
         console.warn(["nothing was judged: no run here can be simulated"])
         raise typer.Exit(console.BAD_INPUT)

@@ -208,8 +208,10 @@ def _actors(
 ) -> list[dict[str, Any]]:
     """One for each line of accesses of each phase, driven by what was counted."""
     truth = recording.truth[w]
+    phases = recording.setup.programs[w].phases
+    truth = truth.assign(phase=truth.phase % len(phases))  # programs may loop
     found = []
-    for p, lines in enumerate(recording.setup.programs[w].phases):
+    for p, lines in enumerate(phases):
         for j, line in enumerate(lines):
             times, done = course(truth, j, p, stalls)
             if done[-1] <= 0:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ import pandas as pd
 from numasim.errors import ConfigError, Problem
 from numasim.recorder import COUNTERS
 from numasim.validate.setup import Setup, read_setup
+
+MOST_PAGES = 1 << 52
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def find_runs(folders: list[Path]) -> list[Path]:
     found: list[Path] = []
     problems = []
     for folder in folders:
+        folder = folder.resolve()
         own = sorted({p.parent for depth in _DEPTHS for p in folder.glob(f"{depth}config.json")})
         if not own:
             message = "holds no recorded run (no config.json in it, nor two levels below)"
@@ -173,11 +175,16 @@ def read(folder: Path) -> Recording:
     if not problems and setup is not None and len(truth) != len(setup.programs):
         message = f"{len(truth)} tables of true counts for {len(setup.programs)} programs"
         problems.append(Problem(str(folder), message, "expected one truth*.csv for each"))
+    started = setup is not None and any(c.text.startswith("damo start") for c in setup.commands)
+    found = _in_order(kdamonds)
+    if not problems and started and not found:
+        message = "damo started kdamonds, but there is no snapshot of any"
+        problems.append(Problem(str(folder), message, "expected snapshots.jsonl.gz"))
     if problems:
         raise ConfigError(problems)
     assert setup is not None and timeline is not None
     return Recording(
-        folder, setup.experiment, setup.run, setup, _in_order(kdamonds), timeline,
+        folder, setup.experiment, setup.run, setup, found, timeline,
         truth, popularity, *maps,
     )  # fmt: skip
 
@@ -248,9 +255,15 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _rows(rows: Any) -> np.ndarray:
-    array = np.array(rows, np.int64).reshape(-1, 4)
-    if len(array) and ((array[:, 1] <= 0).any() or (array < 0).any()):
-        raise ValueError("a region without pages or with negative numbers")
+    array = np.array(rows)
+    if not len(array) or array.dtype.kind not in "iu" or array.shape[1:] != (4,):
+        raise ValueError("expected regions of four whole numbers")
+    array = array.astype(np.int64)
+    ends = array[:, 0] + array[:, 1]
+    if (array[:, 1] <= 0).any() or (array < 0).any() or (array[:, :2] > MOST_PAGES).any():
+        raise ValueError("a region without pages, too large or with negative numbers")
+    if (array[1:, 0] < ends[:-1]).any():
+        raise ValueError("regions overlap or are not in order")
     return array
 
 
@@ -294,8 +307,3 @@ def _runs(line: dict[str, Any]) -> np.ndarray:
         return np.array(line["runs_vpage_pfn_n"], np.int64).reshape(-1, 3)
     blocks = np.array(line["pages_per_512pfn_block"], np.int64).reshape(-1, 2)
     return np.stack([np.full(len(blocks), -1), blocks[:, 0] * 512, blocks[:, 1]], axis=1)
-
-
-def regions_of(record: KdamondRecord, target: int = 0) -> Iterator[Snapshot]:
-    """Snapshots of one target, in order of time."""
-    return (s for s in record.snapshots if s.target == target)

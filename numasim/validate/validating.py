@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from numasim.errors import ConfigError, Problem
 from numasim.pool import OnDone, run_all
@@ -23,6 +24,9 @@ from numasim.validate.verdict import ExperimentVerdict, RunVerdict, Verdict
 
 SEEDS = 20
 LEAST_SEEDS = 3
+NONSENSE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,13 +127,24 @@ def _read(folder: Path, recordings: list[Recording], cannot: dict[str, str], mod
     if not list(folder.glob("truth*.csv")):
         cannot[name] = "it does not tell what the workload did (no truth.csv)"
         return
-    recording = read(folder)
+    recording = _sensible(folder, lambda: read(folder))
     try:
-        guest(recording, 1, model)
+        _sensible(folder, lambda: guest(recording, 1, model))
     except ConfigError as error:
         cannot[recording.name] = "; ".join(str(p) for p in error.problems)
         return
     recordings.append(recording)
+
+
+def _sensible(folder: Path, make: Callable[[], T]) -> T:
+    """What a function makes of a folder; what it stumbles over is the folder's fault."""
+    try:
+        return make()
+    except ConfigError:
+        raise
+    except NONSENSE as error:
+        message = f"makes no sense as a recorded run: {type(error).__name__}: {error}"
+        raise ConfigError(Problem(str(folder), message, "see benchmarks/capture")) from error
 
 
 def carry_out(
