@@ -156,6 +156,8 @@ def _metric(
         blank = (z, np.zeros(wanted), np.zeros(wanted), 0.0)
         return verdict, blank if gated else None
     values = values[good]
+    if kernel.events and not values.any() and n + 1 < 1 / RANGE[0]:
+        gated = False
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     scale = float(np.hypot(sd, kernel.resolution))
     z = float(np.clip(_z(own - mean, scale), -WORST_Z, WORST_Z))

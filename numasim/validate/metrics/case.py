@@ -32,6 +32,9 @@ class Measured:
         Difference (or logarithm of a ratio) below which nothing can be said.
     distance : str
         "" for numbers; ``"l1"`` or ``"emd"`` for profiles.
+    events : bool
+        Whether it adds up chance events that may not happen at all. If no seed of n saw any,
+        another one may still with a chance of 1 in n + 1: too few seeds then decide nothing.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Measured:
     log: bool = False
     resolution: float = 0.0
     distance: str = ""
+    events: bool = False
 
 
 @dataclass(frozen=True)

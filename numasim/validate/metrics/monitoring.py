@@ -97,7 +97,7 @@ def counts(terrain: Terrain, watch: Watch, counted: np.ndarray, most: int) -> It
         own = (rows[:, 2] >= low) & (rows[:, 2] <= high)
         share = 100 * float(data[own].sum()) / (terrain.total * len(counted))
         name = f"data at {low}" + (f"-{high}" if high > low else "") + f" of {most}"
-        yield Measured(name, share, "%", True, resolution=BYTES_RESOLUTION)
+        yield Measured(name, share, "%", True, resolution=BYTES_RESOLUTION, events=low > 0)
     for owner, (program, mapping) in enumerate(terrain.keys):
         own_data = terrain.data(rows, owner)
         mean = float((own_data * rows[:, 2]).sum() / (terrain.pages[owner] * len(counted)))

@@ -123,3 +123,11 @@ def test_limits_hold_back_what_a_perfect_model_would_do():
 def test_the_same_runs_give_the_same_limits():
     runs = [run(np.random.default_rng(6)) for _ in range(2)]
     assert pool(runs, 0.01) == pool(runs, 0.01)
+
+
+def test_events_that_no_seed_saw_decide_nothing_unless_seeds_are_many():
+    kernel = {"rare": Measured("rare", 0.5, "%", True, resolution=0.05, events=True)}
+    for n, gated in ((20, False), (120, True)):
+        sims = [{"rare": Measured("rare", 0.0, "%", True, resolution=0.05, events=True)}] * n
+        (verdict,) = score(kernel, sims).metrics
+        assert verdict.gated is gated and not verdict.ok
