@@ -101,8 +101,8 @@ class Recorder:
         tracing = self.system.tracing
         assert tracing is not None
         trace = Tracing(tracing, self.out / "trace.txt")
-        trace.start()
         try:
+            trace.start()
             for command in options.before:
                 self.do(command)
                 self.sample()

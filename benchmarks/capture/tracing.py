@@ -45,11 +45,7 @@ class Tracing:
 
     def stop(self) -> list[str]:
         """Switch events off; what the kernel says of lost ones."""
-        for event in self.events:
-            path = self.folder / "events/damon" / event.partition(":")[2] / "enable"
-            path.write_text("0")
-        self._over.set()
-        self._thread.join()
+        self._silence()
         lost = []
         for path in sorted(self.folder.glob("per_cpu/cpu*/stats")):
             lost += re.findall(r"^(?:commit )?overrun: \d+|^dropped events: \d+",
@@ -57,11 +53,20 @@ class Tracing:
         return lost
 
     def remove(self) -> None:
-        """Give the trace buffer back."""
+        """Give the trace buffer back, whatever happened since it was taken."""
+        self._silence()
         try:
             self.folder.rmdir()  # tracefs removes what is in it
         except OSError as error:
             print(f"cannot remove {self.folder}: {error}")
+
+    def _silence(self) -> None:
+        for event in self.events:
+            path = self.folder / "events/damon" / event.partition(":")[2] / "enable"
+            path.write_text("0")
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _read(self) -> None:
         pipe = os.open(self.folder / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
