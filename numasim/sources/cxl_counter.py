@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from numasim.counting import BlockCounter, CounterRule
-from numasim.damon.reports import Reports, Stream
+from numasim.damon.reports import Stream
 from numasim.damon.sample_filters import Semantics
-from numasim.errors import Problem, did_you_mean
+from numasim.errors import Problem
 from numasim.patterns import STRICT
-from numasim.sources import Ticking, register
-from numasim.sources.reading import Reading
+from numasim.sources import register
+from numasim.sources.reading import Counting, unknown
 from numasim.threads import NOBODY
 from numasim.topology import Topology
 from numasim.units import Bytes, DurationNs
@@ -74,25 +72,19 @@ class CxlCounterSettings:
 
     def misfits(self, topology: Topology) -> list[Problem]:
         """Nodes that a machine does not have."""
-        known = [node.name for node in topology.nodes]
-        return [
-            Problem(f"nodes[{i}]", f'no node "{name}"', did_you_mean(name, known))
-            for i, name in enumerate(self.nodes)
-            if name not in known
-        ]
+        return unknown("nodes", self.nodes, [node.name for node in topology.nodes], "node")
 
 
 @register("cxl_counter")
 @plain_dataclass
-class CxlCounter(Reading):
+class CxlCounter(Counting):
     """Blocks that a memory device found hot, whoever asked for them.
 
-    Parameters: see `Reading`.
+    Parameters: see `numasim.sources.reading.Reading`.
     """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = CxlCounterSettings
-    physical_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,24 +94,8 @@ class CxlCounter(Reading):
         """The counters of all devices."""
         return [self.scene.observing.shared(self.kind, self._start)]
 
-    def read(self, window: Ticking) -> list[Reports]:
-        """Notifications of the window, drawn once for all contexts; who comes first takes them."""
-        own, tally = self.scene.settings, self.scene.observing.tally(self.kind)
-        before = tally.events
-        lots = super().read(window)
-        self.spend((tally.events - before) * own.notification, len(window.starts_ns))
-        return lots
-
-    def places(self, reports: Reports) -> np.ndarray:
-        """int64[N]: where blocks begin on the line of frames."""
-        return reports.offset
-
     def _start(self) -> Stream:
-        own, observing = self.scene.settings, self.scene.observing
-        topology = observing.topology
+        own, topology = self.scene.settings, self.scene.observing.topology
         wanted = own.nodes or [n.name for n in topology.nodes if n.kind.upper().startswith("CXL")]
-        rule = CounterRule(
-            self.kind, tuple(topology.node_id(n) for n in wanted), None, own.granularity,
-            own.threshold, own.drain, own.batch, NOBODY,
-        )  # fmt: skip
-        return Stream(BlockCounter(rule, observing).draw)
+        nodes = [topology.node_id(name) for name in wanted]
+        return self.counter(nodes, None, own.granularity, NOBODY)

@@ -11,16 +11,14 @@ from dataclasses import dataclass as plain_dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.counting import BlockCounter, CounterRule
-from numasim.damon.reports import Reports, Stream
+from numasim.damon.reports import Stream
 from numasim.damon.sample_filters import Semantics
 from numasim.patterns import STRICT
-from numasim.sources import Ticking, register
-from numasim.sources.reading import Reading
+from numasim.sources import register
+from numasim.sources.reading import Counting
 from numasim.threads import device_cpus
 from numasim.units import DurationNs
 
@@ -63,15 +61,14 @@ class GpuCounterSettings:
 
 @register("gpu_counter")
 @plain_dataclass
-class GpuCounter(Reading):
+class GpuCounter(Counting):
     """Blocks of others' memory that a GPU accessed often.
 
-    Parameters: see `Reading`.
+    Parameters: see `numasim.sources.reading.Reading`.
     """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = GpuCounterSettings
-    physical_only: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,27 +83,9 @@ class GpuCounter(Reading):
             if accessor.kind == "GPU"
         ]
 
-    def read(self, window: Ticking) -> list[Reports]:
-        """Notifications of the window, drawn once for all contexts; who comes first takes them."""
-        tally = self.scene.observing.tally(self.kind)
-        before = tally.events
-        lots = super().read(window)
-        busy_ns = (tally.events - before) * self.scene.settings.notification
-        self.spend(busy_ns, len(window.starts_ns))
-        return lots
-
-    def places(self, reports: Reports) -> np.ndarray:
-        """int64[N]: where blocks begin on the line of frames."""
-        return reports.offset
-
     def _start(self, accessor: int) -> Stream:
-        own, observing = self.scene.settings, self.scene.observing
-        topology = observing.topology
+        topology = self.scene.observing.topology
         near = topology.tiers(accessor)[0]
-        remote = tuple(n for n in range(len(topology.nodes)) if n != near)
-        cpu = device_cpus(topology)[accessor]
-        rule = CounterRule(
-            self.kind, remote, accessor, SIZES[own.granularity], own.threshold, own.drain,
-            own.batch, cpu,
-        )  # fmt: skip
-        return Stream(BlockCounter(rule, observing).draw)
+        remote = [n for n in range(len(topology.nodes)) if n != near]
+        size = SIZES[self.scene.settings.granularity]
+        return self.counter(remote, accessor, size, device_cpus(topology)[accessor])

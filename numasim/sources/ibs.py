@@ -19,7 +19,7 @@ from numasim.errors import Problem
 from numasim.patterns import STRICT
 from numasim.sampling import Kind, Rule, Sampler
 from numasim.sources import Ticking, register
-from numasim.sources.reading import Reading
+from numasim.sources.reading import Sampling
 from numasim.units import DurationNs, Ratio
 from numasim.wholes import checked
 
@@ -76,18 +76,14 @@ class IbsSettings:
 
 @register("ibs")
 @plain_dataclass
-class Ibs(Reading):
+class Ibs(Sampling):
     """Loads and stores among micro-ops tagged one in n.
 
-    Parameters: see `Reading`.
+    Parameters: see `numasim.sources.reading.Reading`.
     """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = IbsSettings
-
-    def streams(self) -> list[Stream]:
-        """The machine's only sampler."""
-        return [self.scene.observing.shared(self.kind, self._start)]
 
     def read(self, window: Ticking) -> list[Reports]:
         """Records of the window, of the kind that is used."""

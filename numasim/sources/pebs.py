@@ -18,7 +18,7 @@ from numasim.damon.sample_filters import Semantics
 from numasim.patterns import STRICT
 from numasim.sampling import Kind, Level, Rule, Sampler
 from numasim.sources import register
-from numasim.sources.reading import Reading
+from numasim.sources.reading import Sampling
 from numasim.units import DurationNs
 
 
@@ -65,18 +65,14 @@ class PebsSettings:
 
 @register("pebs")
 @plain_dataclass
-class Pebs(Reading):
+class Pebs(Sampling):
     """Loads that missed the last cache, or all loads or stores, one in n.
 
-    Parameters: see `Reading`.
+    Parameters: see `numasim.sources.reading.Reading`.
     """
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = PebsSettings
-
-    def streams(self) -> list[Stream]:
-        """The machine's only sampler."""
-        return [self.scene.observing.shared(self.kind, self._start)]
 
     def _start(self) -> Stream:
         own, costs = self.scene.settings, self.scene.costs

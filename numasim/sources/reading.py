@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from numasim.counting import BlockCounter, CounterRule
 from numasim.damon.reports import Reports, Stream, checked_within, region_hits
+from numasim.errors import Problem, did_you_mean
 from numasim.law import Law
 from numasim.sources import Ticking
 from numasim.sources.scene import Scene
@@ -106,3 +109,52 @@ class Reading:
             low, high = view.addresses.linear(bounds[:, own])
             found[own] = region_hits(places, tick, low, high, len(ends), self.size)
         return found
+
+
+class Sampling(Reading):
+    """Records of the machine's only sampler of a kind."""
+
+    def streams(self) -> list[Stream]:
+        """That sampler's."""
+        return [self.scene.observing.shared(self.kind, self._start)]
+
+    def _start(self) -> Stream:
+        raise NotImplementedError
+
+
+class Counting(Reading):
+    """Notifications of counters in devices, which tell blocks of frames; taking one costs time."""
+
+    physical_only: ClassVar[bool] = True
+
+    def read(self, window: Ticking) -> list[Reports]:
+        """Notifications of the window, drawn once for all contexts; who comes first takes them."""
+        tally = self.scene.observing.tally(self.kind)
+        before = tally.events
+        lots = super().read(window)
+        busy_ns = (tally.events - before) * self.scene.settings.notification
+        self.spend(busy_ns, len(window.starts_ns))
+        return lots
+
+    def places(self, reports: Reports) -> np.ndarray:
+        """int64[N]: where blocks begin on the line of frames."""
+        return reports.offset
+
+    def counter(
+        self, nodes: Sequence[int], accessor: int | None, granularity: int, cpu: int
+    ) -> Stream:
+        """Counters of one device; see `CounterRule`."""
+        own = self.scene.settings
+        rule = CounterRule(
+            self.kind, tuple(nodes), accessor, granularity, own.threshold, own.drain, own.batch, cpu
+        )
+        return Stream(BlockCounter(rule, self.scene.observing).draw)
+
+
+def unknown(place: str, names: Sequence[str], known: Sequence[str], what: str) -> list[Problem]:
+    """A complaint about each name in a setting that nothing has."""
+    return [
+        Problem(f"{place}[{i}]", f'no {what} "{name}"', did_you_mean(name, known))
+        for i, name in enumerate(names)
+        if name not in known
+    ]

@@ -16,12 +16,12 @@ from pydantic.dataclasses import dataclass
 
 from numasim.damon.reports import Reports, Stream
 from numasim.damon.sample_filters import Semantics
-from numasim.errors import Problem, did_you_mean
+from numasim.errors import Problem
 from numasim.observing import Observing
 from numasim.patterns import STRICT
 from numasim.registry import Registry
 from numasim.sources import register
-from numasim.sources.reading import Reading
+from numasim.sources.reading import Reading, unknown
 from numasim.topology import Topology
 
 
@@ -58,12 +58,7 @@ class ReportSettings:
 
     def misfits(self, topology: Topology) -> list[Problem]:
         """Reporters that nobody registered."""
-        known = reporters.names()
-        return [
-            Problem(f"reporters[{i}]", f'no reporter "{name}"', did_you_mean(name, known))
-            for i, name in enumerate(self.reporters)
-            if name not in known
-        ]
+        return unknown("reporters", self.reporters, reporters.names(), "reporter")
 
 
 @register("report")
