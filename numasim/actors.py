@@ -69,6 +69,19 @@ class ActorState:
         """The phase it is in."""
         return self.actor.phases[self.phase]
 
+    def advance(self, from_ns: int, to_ns: int) -> None:
+        """Progress between two instants at the present speed, or along its course."""
+        span = float(to_ns - from_ns)  # that it takes at that speed
+        if self.course is not None:
+            before, after = self.course.at(np.array([from_ns, to_ns])).tolist()
+            span = (after - before) / self.rate_per_ns if self.rate_per_ns > 0 else 0.0
+        done = self.rate_per_ns * span
+        self.operations += done
+        self.phase_operations += done
+        self.lines = self.lines + self.lines_per_ns * span
+        self.line_wait_ns += self.line_wait_per_ns * span
+        self.op_times = self.op_times + done * self.op_ns
+
     def snap(self) -> None:
         """Move the work done onto a change of shares that rounding left it a hair before."""
         work = self.phase_operations

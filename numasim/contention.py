@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numasim.damon.context import ContextState
     from numasim.damon.spec import Kdamond
     from numasim.memory import Memory
+    from numasim.migration import Migrator
 
 Order = Literal["first", "hotter", "leave", "interleave"]
 
@@ -73,6 +74,16 @@ class Arbiter:
         self._contexts: dict[tuple[int, int], ContextState] = {}  # (accessor, node)
         self._accessor_of: dict[str, int] = {}
         self.refused_bytes = 0
+
+    @classmethod
+    def over(cls, rules: Contention | None, migrator: Migrator) -> Arbiter | None:
+        """Let the migrator ask before it moves; None where nothing is contended."""
+        if rules is None:
+            return None
+        memory = migrator.memory
+        arbiter = cls(rules, memory, memory.topology.idle_latency_ns)
+        migrator.allowed = arbiter.allowed
+        return arbiter
 
     def meet(self, kdamond: Kdamond, context: ContextState) -> None:
         """A kdamond has started; those of others do not matter."""

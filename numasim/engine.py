@@ -19,10 +19,10 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.kdamond import Clock, Thread, TickTimes, next_step
+from numasim.kdamond import Thread, next_step
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
-from numasim.recorded_clock import RecordedClock
+from numasim.recorded_clock import clock_of
 from numasim.recorder import Recorder
 from numasim.scenario import Event, Scenario
 from numasim.seeds import Seeds
@@ -53,7 +53,8 @@ class Engine:
         self.seeds = Seeds(scenario.seed)
         self.machine = Machine(scenario.topology, scenario.workload, self.seeds, self._absorb_all)
         self.shared = Shared()
-        self._arbiter = self._order()
+        contention = scenario.policy.contention(scenario.topology)
+        self._arbiter = Arbiter.over(contention, self.machine.migrator)
         self.threads: list[Thread] = []
         self._nr_threads = 0
         self._processes: dict[str, simpy.Process] = {}
@@ -185,21 +186,18 @@ class Engine:
         kernel = self.scenario.topology.kernel
         for spec in kdamond.contexts:
             name = f"kdamond.{self._nr_threads}"
-            late = self.scenario.clocks.get(name)
-            clock: TickTimes = Clock(kernel.hz, kernel.timer_slack)
-            if late is not None:
-                clock = RecordedClock(kernel.hz, kernel.timer_slack, late)
             context = build_context(
                 self.machine,
                 spec,
                 name,
                 self.seeds,
                 self.shared,
-                self._alive,
+                self.machine.is_alive,
                 self.scenario.exact_ticks,
                 self.scenario.access_source,
                 self.scenario.source_settings,
             )
+            clock = clock_of(kernel, self.scenario.clocks.get(name))
             thread = Thread(name, kdamond, context, self._nr_threads, clock)
             if self._arbiter is not None:
                 self._arbiter.meet(kdamond, context)
@@ -207,16 +205,6 @@ class Engine:
             self.threads.append(thread)
             self.recorder.watch(thread)
             self._processes[name] = self.env.process(self._kdamond(thread))
-
-    def _order(self) -> Arbiter | None:
-        """Who decides where kdamonds of several accessors want one page."""
-        topology, migrator = self.scenario.topology, self.machine.migrator
-        rules = self.scenario.policy.contention(topology)
-        if rules is None:
-            return None
-        arbiter = Arbiter(rules, self.machine.memory, topology.idle_latency_ns)
-        migrator.allowed = arbiter.allowed
-        return arbiter
 
     def _commit(self, running: list[Thread], kdamonds: tuple[Kdamond, ...]) -> None:
         """Online commit: taken up at the end of the tick in progress, as kdamond calls are."""
@@ -230,16 +218,13 @@ class Engine:
 
     def _take_up(self, thread: Thread, spec: Context) -> None:
         try:
-            commit_context(self.machine, thread.context, spec, self._alive)
+            commit_context(self.machine, thread.context, spec, self.machine.is_alive)
         except ConfigError as error:
             raise SimulationError(f"commit refused: {error}", self.now_ns, thread.name) from error
 
     def _rouse(self, thread: Thread) -> None:
         if thread.asleep:
             self._processes[thread.name].interrupt()
-
-    def _alive(self, process: int) -> bool:
-        return self.machine.alive[process]
 
     def _kdamond(self, thread: Thread) -> Steps:
         """The kernel's loop, many sampling intervals at a time."""

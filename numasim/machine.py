@@ -139,6 +139,10 @@ class Machine:
                 self.migrator.unmap(pages)
         self._log(now_ns, self.workload.processes[p].name, "ends")
 
+    def is_alive(self, p: int) -> bool:
+        """Whether a process has begun and not ended."""
+        return self.alive[p]
+
     def _actors_of(self, p: int) -> list[ActorState]:
         return [a for a in self.actors if a.process == p]
 
@@ -200,15 +204,7 @@ class Machine:
             return
         for actor in self.actors:
             if actor.state == "running":
-                done = actor.rate_per_ns * span
-                if actor.course is not None:
-                    before, after = actor.course.at(np.array([self.now_ns, now_ns])).tolist()
-                    done = after - before
-                actor.operations += done
-                actor.phase_operations += done
-                actor.lines = actor.lines + actor.lines_per_ns * span
-                actor.line_wait_ns += actor.line_wait_per_ns * span
-                actor.op_times = actor.op_times + done * actor.op_ns
+                actor.advance(self.now_ns, now_ns)
         if self.solution is not None:
             solution = self.solution
             self.node_bytes[:, 0] += solution.node_read_bytes_per_ns * span

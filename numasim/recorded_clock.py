@@ -11,6 +11,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from numasim.hardware import CONFIG
+from numasim.kdamond import Clock, TickTimes
+from numasim.kernel import KernelSettings
 from numasim.timer import is_wheel, wake_ns, wheel_ns
 from numasim.units import DurationNs
 
@@ -29,6 +31,13 @@ class ClockRecord:
 
     late: tuple[tuple[DurationNs, int], ...] = ()
     still: tuple[tuple[DurationNs, Annotated[DurationNs, Field(gt=0)]], ...] = ()
+
+
+def clock_of(kernel: KernelSettings, record: ClockRecord | None) -> TickTimes:
+    """The clock of a kdamond: as the kernel's timers have it, or late as recorded."""
+    if record is None:
+        return Clock(kernel.hz, kernel.timer_slack)
+    return RecordedClock(kernel.hz, kernel.timer_slack, record)
 
 
 @dataclass

@@ -65,6 +65,8 @@ def guest(recording: Recording, seed: int, model: Model | None = None) -> Guest:
         If the run needs something that is not modelled.
     """
     model = model or Model()
+    if recording.setup.numa_balancing:
+        raise NotSimulated(Problem("numa_balancing", "was on, which is not simulated yet"))
     zero_s = _zero(recording)
     last = max([k.snapshots[-1].t_s for k in recording.kdamonds] or [recording.last_s])
     end_s = min(last, recording.last_s) + 0.2

@@ -92,7 +92,7 @@ class Recording:
         One for each program, indexed by ``t_s`` (end of the row): ``phase, late_us, acc0, …``.
     popularity : dict of str to float64[blocks]
         Name of a ``zipf_*.csv`` without its ending → chance of each block of the range.
-    populated, ended : dict of (int, str) to int64[N, 3], or empty
+    populated : dict of (int, str) to int64[N, 3], or empty
         ``(program, mapping)`` → runs ``page, frame or -1, n``. Where only blocks were kept, the
         page is -1 and the frame that of the block.
     """
@@ -106,7 +106,6 @@ class Recording:
     truth: list[pd.DataFrame]
     popularity: dict[str, np.ndarray]
     populated: dict[tuple[int, str], np.ndarray]
-    ended: dict[tuple[int, str], np.ndarray]
 
     @property
     def name(self) -> str:
@@ -171,7 +170,7 @@ def read(folder: Path) -> Recording:
         path.name.split(".")[0]: _part(problems, path, _chances)
         for path in sorted(folder.glob("zipf_*.csv*"))
     }
-    maps = [_maps(problems, folder, tag) for tag in ("populated", "end")]
+    populated = _maps(problems, folder, "populated")
     if not problems and setup is not None and len(truth) != len(setup.programs):
         message = f"{len(truth)} tables of true counts for {len(setup.programs)} programs"
         problems.append(Problem(str(folder), message, "expected one truth*.csv for each"))
@@ -185,7 +184,7 @@ def read(folder: Path) -> Recording:
     assert setup is not None and timeline is not None
     return Recording(
         folder, setup.experiment, setup.run, setup, found, timeline,
-        truth, popularity, *maps,
+        truth, popularity, populated,
     )  # fmt: skip
 
 

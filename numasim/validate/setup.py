@@ -123,8 +123,7 @@ class Setup:
     hz : int
     programs : tuple of ProgramRecord
     commands : tuple of Command
-    numa_balancing, demotion_enabled : bool
-    snapshot_kept_every : int
+    numa_balancing : bool
     """
 
     experiment: str
@@ -141,8 +140,6 @@ class Setup:
     programs: tuple[ProgramRecord, ...]
     commands: tuple[Command, ...]
     numa_balancing: bool
-    demotion_enabled: bool
-    snapshot_kept_every: int
 
     @property
     def nr_nodes(self) -> int:
@@ -186,8 +183,6 @@ def read_setup(path: Path) -> Setup:
         programs=tuple(_program(w, ready.get(i, {})) for i, w in enumerate(data["workloads"])),
         commands=tuple(_commands(events)),
         numa_balancing=str(data.get("numa_balancing", "0")) != "0",
-        demotion_enabled=str(data.get("demotion_enabled", "false")) == "true",
-        snapshot_kept_every=int(data.get("snapshot_kept_every", 1)),
     )
 
 
