@@ -14,11 +14,14 @@ from typing import Any
 
 import simpy
 
+from numasim.agents import Agent
+from numasim.alarm import Alarm
 from numasim.contention import Arbiter
 from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
+from numasim.experimenter import change_machine, place_by, stage_of
 from numasim.kdamond import Thread, next_step
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
@@ -52,13 +55,16 @@ class Engine:
         self.env = simpy.Environment(initial_time=0)
         self.seeds = Seeds(scenario.seed)
         self.machine = Machine(scenario.topology, scenario.workload, self.seeds, self._absorb_all)
+        place_by(scenario.policy, self.machine)
         self.shared = Shared()
         contention = scenario.policy.contention(scenario.topology)
         self._arbiter = Arbiter.over(contention, self.machine.migrator)
         self.threads: list[Thread] = []
         self._nr_threads = 0
         self._processes: dict[str, simpy.Process] = {}
-        self._alarm_ns = math.inf
+        self.agents: list[Agent] = []
+        self._traffic_alarm = self._alarm("TRAFFIC", self.machine.next_change_ns, self._change)
+        self._agents_alarm = self._alarm("POLICY", self._next_act_ns, self._act)
         self._on_progress = on_progress
         self.recorder = Recorder(scenario, self.machine, self.threads)
 
@@ -95,29 +101,29 @@ class Engine:
         self.recorder.finish(self.scenario.duration_ns)
         return self.recorder
 
+    def _alarm(self, slot: str, next_ns: Callable[[], float], ring: Callable[[], None]) -> Alarm:
+        return Alarm(lambda: self.now_ns, lambda delay: self._sleep(delay, slot), next_ns, ring)
+
     def _changed(self) -> None:
-        """Find the speeds anew before time goes on, and when the workload changes by itself."""
+        """Find the speeds anew before time goes on, and who wants to act when."""
         self.machine.settle(self.now_ns)
-        self._set_alarm()
+        self._traffic_alarm.set()
+        self._agents_alarm.set()
 
-    def _set_alarm(self) -> None:
-        at = self.machine.next_change_ns()
-        if at >= self._alarm_ns:
-            return  # the alarm that is set rings first and sets the next one
-        self._alarm_ns = max(math.ceil(at), self.now_ns + 1)
-        event = self._sleep(self._alarm_ns - self.now_ns, "TRAFFIC")
-        event.callbacks.append(self._ring)
+    def _change(self) -> None:
+        """The workload changes by itself."""
+        self._absorb_all()
+        self.machine.change(self.now_ns)
+        self._changed()
 
-    def _ring(self, event: simpy.Event) -> None:
-        if self.now_ns != self._alarm_ns:
-            return  # an earlier one was set meanwhile
-        self._alarm_ns = math.inf
-        if self.now_ns >= self.machine.next_change_ns():
-            self._absorb_all()
-            self.machine.change(self.now_ns)
+    def _next_act_ns(self) -> float:
+        return min((agent.due_ns for agent in self.agents), default=math.inf)
+
+    def _act(self) -> None:
+        """Let agents act whose time has come, in their order."""
+        self.machine.advance(self.now_ns)
+        if any([agent.act(self.now_ns) for agent in self.agents if agent.due_ns <= self.now_ns]):
             self._changed()
-        else:
-            self._set_alarm()
 
     def _traffic(self) -> Steps:
         """Start and stop processes at their times."""
@@ -146,13 +152,14 @@ class Engine:
 
     def _events(self) -> Steps:
         policy = self.scenario.policy
-        own = Event(
-            policy.start, "start", policy.kdamonds(self.scenario.topology), text=policy.kind
-        )
-        events = [own] if own.kdamonds else []
+        kdamonds = policy.kdamonds(self.scenario.topology)
+        own = Event(policy.start, "start", kdamonds, text=policy.kind)
+        events = [own] if own.kdamonds or policy.has_agents else []
         for event in sorted([*events, *self.scenario.events], key=lambda e: e.at_ns):
             yield self._sleep(max(0, event.at_ns - self.now_ns), "POLICY")
             self._absorb_all()
+            if event is own and policy.has_agents:
+                self.agents += policy.agents(stage_of(self.machine), self.now_ns)
             self._do(event)
             self.recorder.event(self.now_ns, event)
             self._changed()
@@ -168,17 +175,10 @@ class Engine:
                 self._rouse(thread)
         elif event.action == "commit":
             self._commit(running, event.kdamonds)
-        elif event.action == "sysctl":
-            self.machine.memory.set_watermarks(
-                event.settings.get("vm.min_free_kbytes"),
-                event.settings.get("vm.watermark_scale_factor"),
-            )
-        elif event.action == "interleave":
-            self.machine.set_interleave(event.settings)
-        elif event.action == "available":
-            self.machine.set_available(event.settings)
         else:
-            self.machine.stop_process(event.settings["process"], self.now_ns)
+            change_machine(self.machine, event, self.now_ns)
+            for agent in self.agents:
+                agent.settings(event.settings)
 
     # -- kdamonds ----------------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ import numpy as np
 from numasim.counts import BlockCounts
 from numasim.errors import SimulationError
 from numasim.law import Law
+from numasim.mapping import Mempolicy
 from numasim.memory import ABSENT, Memory
 from numasim.pages import MappingPages, PageSpace
 from numasim.view import Arrivals, View
-from numasim.workload import Mempolicy
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 
 from numasim.errors import ConfigError
+from numasim.mapping import Mapping
 from numasim.patterns import Extent, Pattern
 from numasim.seeds import Seeds, page_quantiles
-from numasim.workload import Mapping, Workload
+from numasim.workload import Workload
 
 MAX_CLASSES = 4096
 MOST_COMBINATIONS = 1 << 62  # of quantile classes, counted in 64 bits

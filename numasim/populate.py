@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from numasim.kernel import CostSettings
+from numasim.mapping import Mempolicy
 from numasim.memory import ABSENT
 from numasim.migration import Migrator
 from numasim.pages import CompiledPattern, MappingPages
-from numasim.workload import Mempolicy
 
 STEP_NS = 20_000_000
 HUGE_BYTES = 2 << 20

@@ -11,11 +11,12 @@ from numasim import library
 from numasim.checking import Collector, build
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.formats import kdamonds
+from numasim.mapping import Mempolicy
 from numasim.policy_data import parse_damo
 from numasim.scenario import SYSCTLS, Event
 from numasim.topology import Topology
 from numasim.units import parse_bytes, parse_duration_ns
-from numasim.workload import Mempolicy, Workload
+from numasim.workload import Workload
 
 EVENT_KEYS = (
     "at", "damo", "kdamonds", "commit", "sysctl", "interleave", "available", "start_process",

@@ -14,11 +14,12 @@ FLOORS = {
     0: "errors registry seeds units watermarks checking wholes timer",
     1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
     "counts addresses bursts tlb tape reels",
-    2: "workload patterns pages law view sources damon policies cost migration populate actors "
-    "rates load blockwise blockwise_jitted threads actor_truth tolls observing arming sampling "
-    "counting contention",
+    2: "mapping workload patterns pages law view sources damon policies cost migration populate "
+    "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
+    "sampling counting contention agents alarm",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
-    "timed_events feasible loader columns accessor_record recorder result provenance formats",
+    "settings experimenter timed_events feasible loader columns accessor_record recorder result "
+    "provenance formats",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate",
     6: "cli report __main__ numasim",

@@ -1,18 +1,21 @@
 """Policies: where pages ought to live. One file registers one policy; its fields are its YAML keys.
 
 A policy built on DAMON names the kdamonds it wants; they are data, printable and usable on a real
-machine. Others get the hooks they need when they come.
+machine. Others say where first touch goes (`mempolicy`), or have agents running (`agents`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from numasim.agents import Agent, Stage
 from numasim.contention import Contention
 from numasim.damon.spec import Kdamond
+from numasim.mapping import Mapping, Mempolicy
 from numasim.registry import Registry
 from numasim.topology import Topology
 from numasim.units import DurationNs
@@ -37,10 +40,19 @@ class Policy:
     kind: ClassVar[str]
     observes: ClassVar[str] = "nothing"
     moves: ClassVar[str] = "nothing after first touch"
+    has_agents: ClassVar[bool] = False
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """The DAMON threads it starts."""
         return ()
+
+    def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
+        """What it has running beside kdamonds from `start` on; asked if `has_agents`."""
+        return ()
+
+    def mempolicy(self, topology: Topology, mapping: Mapping) -> Mempolicy:
+        """Where first touch puts the pages of a mapping, from the beginning of the run."""
+        return mapping.policy
 
     def contention(self, topology: Topology) -> Contention | None:
         """Who gives way where several of its kdamonds want one page; None: first come."""

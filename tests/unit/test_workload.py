@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from numasim.errors import ConfigError
-from numasim.workload import FIRST_ADDRESS, GUARD_BYTES, Mempolicy, Workload
+from numasim.mapping import Mempolicy
+from numasim.workload import FIRST_ADDRESS, GUARD_BYTES, Workload
 from tests import worlds
 
 MIB = 1 << 20

@@ -1,0 +1,107 @@
+"""Agents: what a policy has running on the machine beside kdamonds, such as a scanner or kswapd.
+
+An agent knows when it wants to act next and acts when called; it never sees the engine. What
+happened between two of its acts it draws from the law, as every observer does, so an agent acts
+once per batch of faults or samples and not once per event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from numasim.actors import ActorState
+from numasim.kernel import CostSettings
+from numasim.law import Law
+from numasim.load import Load
+from numasim.memory import Memory
+from numasim.migration import Migrator
+from numasim.observing import Observing
+from numasim.pages import PageSpace
+from numasim.seeds import Seeds
+from numasim.topology import Topology
+
+
+class Agent(Protocol):
+    """Something that acts on the machine at instants of its own.
+
+    Attributes
+    ----------
+    name : str
+        For loads and moves; different for every agent of a run.
+    due_ns : float
+        When it acts next; infinite while it sleeps. Whoever wakes it sets an earlier one.
+    """
+
+    name: str
+    due_ns: float
+
+    def act(self, now_ns: int) -> bool:
+        """Do what is due, choose the next `due_ns`; whether speeds have to be found anew."""
+        ...
+
+    def settings(self, changed: dict[str, Any]) -> None:
+        """Take up sysctls that have been written; names it does not know are others'."""
+        ...
+
+
+@dataclass
+class Stage:
+    """What agents of one run see and use.
+
+    Parameters
+    ----------
+    topology : Topology
+    memory : Memory
+        Read only: who wants a page moved asks `migrator`.
+    space : PageSpace
+    law : Law
+    actors : list of ActorState
+    migrator : Migrator
+    observing : Observing
+        The truth by actor, what observing costs applications (`charge`), counters.
+    load : Load
+    seeds : Seeds
+    """
+
+    topology: Topology
+    memory: Memory
+    space: PageSpace
+    law: Law
+    actors: list[ActorState]
+    migrator: Migrator
+    observing: Observing
+    load: Load
+    seeds: Seeds
+
+    @property
+    def costs(self) -> CostSettings:
+        """What kernel work takes on this machine."""
+        return self.topology.costs
+
+    def begin_work(self, name: str, busy_ns: int, cores: float = 1.0) -> None:
+        """Pages just moved are on the wires for `busy_ns` from now; end it with `end_work`.
+
+        Parameters
+        ----------
+        name : str
+            The agent's.
+        busy_ns : int
+        cores : float
+            CPUs that a thread of its own takes meanwhile; 0 where applications do the work
+            themselves, which `Observing.charge` takes from their time.
+        """
+        moved = self.migrator.take_traffic()
+        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns())
+        self.load.cores[name] = cores
+
+    def end_work(self, name: str) -> None:
+        """What it moved has arrived, and it takes no CPU."""
+        self.load.end(name)
+
+    def nodes_of(self, pages: np.ndarray) -> np.ndarray:
+        """int64[N]: node of each page, -1 where it is absent."""
+        frames = self.memory.frame_of[pages].astype(np.int64)
+        return np.where(frames >= 0, self.memory.node_of(np.maximum(frames, 0)), -1)
