@@ -12,10 +12,10 @@ from numasim.comparison import Comparison, Results
 from numasim.documents import Document, read_document
 from numasim.errors import ConfigError, NumasimError, Problem
 from numasim.policies import registry
-from numasim.policy_data import policy_data
 from numasim.pool import OnDone, Outcome, Task, run_all
 from numasim.result import Result
 from numasim.scenario import Scenario, seeds_of
+from numasim.settings import in_full, policy_keys
 
 SEEDS = 5
 
@@ -72,7 +72,8 @@ def compare(
         How many (1, 2, …), or which; 5 unless the scenario says.
     events : sequence of mapping, optional
     set : sequence of str
-        ``"policy.KEY=VALUE"`` goes to the policies that have the key.
+        ``"policy.KEY=VALUE"`` goes to the policies that have the key; ``"KEY=VALUE"`` to whatever
+        alone has it: policies, the workload's parameters, or the scenario.
     workers : int, optional
         Processes; all available cores if not given. Results do not depend on it.
     out : str or Path, optional
@@ -148,7 +149,10 @@ def plan(
     except ConfigError as error:
         problems.update(dict.fromkeys(error.problems))
     try:
-        for name, policy in _each_policy(policies):
+        each = _each_policy(policies)
+        overrides, unclear = in_full(overrides, document.data, [p for _, p in each])
+        problems.update(dict.fromkeys(unclear))
+        for name, policy in each:
             try:
                 found = document.scenario(policy, _overrides_for(policy, overrides, policies))
                 scenarios[_unique(name or found.policy_name, scenarios)] = found
@@ -206,22 +210,14 @@ def _each_policy(policies: Any) -> list[tuple[str, Any]]:
 
 def _overrides_for(policy: Any, overrides: Sequence[str], policies: Any) -> list[str]:
     """Settings for this policy: a key that another policy has and this one lacks is not for it."""
-    everyone = [_fields(p) for _, p in _each_policy(policies)]
+    everyone = [policy_keys(p) for _, p in _each_policy(policies)]
     own = []
     for text in overrides:
         key = re.split(r"[.\[=]", text.removeprefix("policy."), maxsplit=1)[0]
-        foreign = key not in _fields(policy) and any(key in fields for fields in everyone)
+        foreign = key not in policy_keys(policy) and any(key in fields for fields in everyone)
         if not (text.startswith("policy.") and foreign):
             own.append(text)
     return own
-
-
-def _fields(policy: Any) -> frozenset[str]:
-    try:
-        data = policy_data(policy)
-        return frozenset(registry.get(str(data.get("kind"))).__dataclass_fields__) | data.keys()
-    except ConfigError:
-        return frozenset()  # reported where the policy is built
 
 
 def _unique(name: str, taken: Mapping[str, Any]) -> str:

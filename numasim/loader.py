@@ -20,6 +20,7 @@ from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
 from numasim.recorded_clock import ClockRecord
 from numasim.scenario import Event, Scenario, seeds_of
+from numasim.settings import KEYS, in_full
 from numasim.timed_events import events_of, inline_kdamonds, take_process_starts
 from numasim.topology import Topology
 from numasim.units import parse_duration_ns, parse_ratio
@@ -27,11 +28,6 @@ from numasim.workload import Workload
 
 T = TypeVar("T")
 
-KEYS = (
-    "name", "description", "topology", "workload", "policy", "policies", "events", "duration",
-    "seed", "seeds", "record", "hot_ratio", "exact_ticks", "snapshots", "access_source", "clocks",
-    "sources", "accessor_truth",
-)  # fmt: skip
 NEED_A_WORKLOAD = {"interleave", "start_process", "stop_process"}
 ANY_MACHINE = cast(
     Topology,
@@ -44,7 +40,6 @@ ANY_MACHINE = cast(
 )
 """Stands for a machine that is itself wrong: has every node a command may name."""
 NO_PROGRAM = cast(Workload, SimpleNamespace(processes=()))
-OVERRIDABLE = ("topology.", "workload.", "policy.", "scenario.")
 
 
 def load_topology(name: str | Mapping[str, Any] | Topology) -> Topology:
@@ -134,7 +129,7 @@ def load_scenario(
         Topology and workload by name, path or in place.
     overrides : sequence of str
         ``KEY=VALUE``, where the key begins with ``topology.``, ``workload.``, ``policy.`` or
-        ``scenario.``.
+        ``scenario.``, or is one that only one of them has (``source=pebs``).
     policy : str or mapping, optional
         Instead of the document's.
     source : str
@@ -148,11 +143,8 @@ def load_scenario(
         With every mistake found.
     """
     document = copy.deepcopy(document)
-    problems = [
-        Problem(f"--set {o}", "expected KEY=VALUE, KEY beginning with " + ", ".join(OVERRIDABLE))
-        for o in overrides
-        if not o.startswith(OVERRIDABLE) or "=" not in o
-    ]
+    chosen = policy if policy is not None else document.get("policy", "no_tiering")
+    overrides, problems = in_full(overrides, document, [chosen], base)
     collect = Collector(problems)
     collect("", lambda: apply_overrides(document, _under("scenario.", overrides), "scenario"))
     problems += [
@@ -179,7 +171,6 @@ def load_scenario(
     truth = collect("accessor_truth", lambda: _flag(document.get("accessor_truth", False)))
     settings = collect("sources", lambda: sources.settings_of(document.get("sources", {})))
     clocks = collect("clocks", lambda: _clocks(document.get("clocks", {})))
-    chosen = policy if policy is not None else document.get("policy", "no_tiering")
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     made = None
     if data is not None:

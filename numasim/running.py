@@ -54,7 +54,7 @@ def run(
     events : sequence of mapping
         Timed events, as in a scenario file.
     set : sequence of str
-        ``"workload.KEY=VALUE"`` or ``"policy.KEY=VALUE"``.
+        ``"workload.KEY=VALUE"`` or ``"policy.KEY=VALUE"``; ``"KEY=VALUE"`` where only one has it.
 
     Returns
     -------

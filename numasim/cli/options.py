@@ -38,7 +38,9 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change one value: workload.hot='8 GiB', policy.used=0.98, "
-        "topology.nodes.dram0.capacity='8 GiB', scenario.record='500 ms'. Repeatable.",
+        "topology.nodes.dram0.capacity='8 GiB', scenario.record='500 ms'. The first word may be "
+        "left out where only one of workload, policy and scenario has the key: source=pebs. "
+        "Repeatable.",
     ),
 ]
 Events = Annotated[

@@ -196,7 +196,7 @@ def test_what_a_run_needs(key):
         load_scenario(given)
 
 
-@pytest.mark.parametrize("text", ["duration=3 s", "scenario.duration", "machine.x=1"])
+@pytest.mark.parametrize("text", ["duraton=3 s", "scenario.duration", "machine.x=1", "seed"])
 def test_settings_name_what_they_set(text):
     (found,) = complaints(overrides=[text])
     assert "expected KEY=VALUE" in found
