@@ -33,6 +33,13 @@ class Policy:
     ----------
     start : int
         Instant (ns) at which it begins to act; the order of events decides much of the outcome.
+
+    Notes
+    -----
+    What a class says of itself in short words makes the table of all policies: the signal that it
+    `observes`, what it `moves`, the `unit` that it judges by, its `hot_criterion` and
+    `cold_criterion`, what bounds its rate (`rate_control`), and whether it is `bandwidth_aware`
+    and `multi_accessor` (knows who accessed).
     """
 
     start: DurationNs = 0
@@ -40,6 +47,12 @@ class Policy:
     kind: ClassVar[str]
     observes: ClassVar[str] = "nothing"
     moves: ClassVar[str] = "nothing after first touch"
+    unit: ClassVar[str] = "page at first touch"
+    hot_criterion: ClassVar[str] = "none"
+    cold_criterion: ClassVar[str] = "none"
+    rate_control: ClassVar[str] = "none"
+    bandwidth_aware: ClassVar[str] = "no"
+    multi_accessor: ClassVar[str] = "no"
     has_agents: ClassVar[bool] = False
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:

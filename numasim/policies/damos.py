@@ -26,6 +26,10 @@ class Damos(Policy):
 
     observes: ClassVar[str] = "page-table accessed bits of sampled regions"
     moves: ClassVar[str] = "folios of regions that match a scheme, under its quota and filters"
+    unit: ClassVar[str] = "region, then folio"
+    hot_criterion: ClassVar[str] = "ranges of access rate and age, as given"
+    cold_criterion: ClassVar[str] = "ranges of access rate and age, as given"
+    rate_control: ClassVar[str] = "size and time quota, priority, goals, as given"
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """The threads given."""

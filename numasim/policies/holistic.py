@@ -120,6 +120,11 @@ class Holistic(Policy):
 
     observes: ClassVar[str] = "each accessor's own accesses: faults, samples or counters"
     moves: ClassVar[str] = "for each accessor, hot folios one node nearer, cold ones one farther"
+    unit: ClassVar[str] = "region, then folio"
+    hot_criterion: ClassVar[str] = "the accessor's rate of 5 % or more, and young"
+    cold_criterion: ClassVar[str] = "the accessor's rate 0, and not young"
+    rate_control: ClassVar[str] = "goals and quota for each accessor and node"
+    multi_accessor: ClassVar[str] = "yes"
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """One for each accessor and node, in order of accessors and of their rankings."""

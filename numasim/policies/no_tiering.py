@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic.dataclasses import dataclass
 
 from numasim.policies import STRICT, Policy, register
@@ -11,3 +13,5 @@ from numasim.policies import STRICT, Policy, register
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NoTiering(Policy):
     """Linux without demotion, NUMA balancing or DAMON: pages stay where first touch put them."""
+
+    multi_accessor: ClassVar[str] = "by the accessor that touches first"

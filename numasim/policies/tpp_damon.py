@@ -67,6 +67,11 @@ class TppDamon(Policy):
     moves: ClassVar[str] = (
         "cold folios one tier down, hot ones one tier up, under goal-tuned quotas"
     )
+    unit: ClassVar[str] = "region, then folio"
+    hot_criterion: ClassVar[str] = "access rate of 5 % or more, and young"
+    cold_criterion: ClassVar[str] = "access rate 0, and not young"
+    rate_control: ClassVar[str] = "goals 99.7 % used and 0.5 % free; 200 MiB/s"
+    multi_accessor: ClassVar[str] = "no: one accessor is assumed"
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """Two for each pair of neighbouring tiers: one demotes, one promotes."""
