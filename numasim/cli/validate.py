@@ -122,6 +122,8 @@ def show(verdict: Verdict) -> None:
             _run(run)
     for name, why in verdict.not_simulated.items():
         console.say(f"{name}: not simulated: {why}")
+    for name, text in verdict.remarks.items():
+        console.say(f"{name}: {text}")
     for (name, seed), error in verdict.failed.items():
         console.say(f"{name}, seed {seed}: failed: {error.splitlines()[-1]}")
     _pooled(verdict)

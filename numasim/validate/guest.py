@@ -86,6 +86,19 @@ def guest(recording: Recording, seed: int, model: Model | None = None) -> Guest:
     return Guest(load_scenario(document), zero_s)
 
 
+def remark(recording: Recording) -> str:
+    """What of a recorded run is not replayed though it is simulated; empty if nothing."""
+    unknown = [
+        kdamond.name
+        for kdamond, context in zip(recording.kdamonds, asked(recording), strict=True)
+        if context is None
+    ]
+    if not unknown:
+        return ""
+    why = "no command tells what it was asked for, or one changed it later"
+    return f"how late samples of {', '.join(unknown)} were is not replayed: {why}"
+
+
 def _zero(recording: Recording) -> float:
     """Room before the recording's zero for all that happened before."""
     first = [0.0, float(recording.timeline.index[0])]

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,7 @@ def read(folder: Path) -> Recording:
         problems.append(Problem(str(folder), message, "expected one truth*.csv for each"))
     started = setup is not None and any(c.text.startswith("damo start") for c in setup.commands)
     found = _in_order(kdamonds)
+    problems += _stuck(folder, found)
     if not problems and started and not found:
         message = "damo started kdamonds, but there is no snapshot of any"
         problems.append(Problem(str(folder), message, "expected snapshots.jsonl.gz"))
@@ -192,6 +195,19 @@ def _in_order(kdamonds: dict[tuple[str, int], KdamondRecord]) -> list[KdamondRec
     """Those that took a snapshot, by their first word, then by name."""
     seen = [one for one in kdamonds.values() if one.snapshots]
     return sorted(seen, key=lambda one: (round(one.snapshots[0].t_s), one.name, one.pid))
+
+
+def _stuck(folder: Path, kdamonds: list[KdamondRecord]) -> Iterator[Problem]:
+    """Kdamonds whose snapshots do not come one after the other."""
+    for kdamond in kdamonds:
+        last: dict[int, float] = {}
+        for snapshot in kdamond.snapshots:
+            before = last.get(snapshot.target, -math.inf)
+            if not before < snapshot.t_s < math.inf:
+                message = f"{kdamond.name}: a snapshot at {snapshot.t_s} s follows one at {before} s"
+                yield Problem(str(folder / "snapshots"), message, "expected later instants")
+                break
+            last[snapshot.target] = snapshot.t_s
 
 
 def _part(problems: list[Problem], path: Path, reader: Any) -> Any:
@@ -213,7 +229,10 @@ def _table(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path)
     if "t_s" not in table or not len(table):
         raise ConfigError(Problem("", "expected rows with a column t_s"))
-    return table.set_index("t_s").sort_index()
+    times = pd.to_numeric(table.t_s, errors="coerce")
+    if not np.isfinite(times).all():
+        raise ConfigError(Problem("t_s", "has missing or infinite instants"))
+    return table.assign(t_s=times).set_index("t_s").sort_index()
 
 
 def _truths(path: Path) -> list[pd.DataFrame]:
@@ -230,8 +249,12 @@ def _truth(table: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise ConfigError(Problem("", f"has no column {', '.join(missing)}"))
     table = table.fillna({c: 0 for c in table if str(c).startswith("acc")})
-    if (table < 0).any(axis=None) or table.isna().any(axis=None):
-        raise ConfigError(Problem("", "has negative or missing counts"))
+    if not np.isfinite(table.to_numpy(float)).all() or (table < 0).any(axis=None):
+        raise ConfigError(Problem("", "has negative, missing or infinite counts"))
+    if (table.phase % 1).any():
+        raise ConfigError(Problem("phase", "expected whole numbers"))
+    if not table.index.is_unique:
+        raise ConfigError(Problem("t_s", "has two rows for one instant"))
     return table
 
 

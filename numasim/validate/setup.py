@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,7 +182,7 @@ def read_setup(path: Path) -> Setup:
         free_bytes=tuple(_meminfo(nodes[n], "MemFree") for n in order),
         used_bytes=tuple(_meminfo(nodes[n], "MemUsed") for n in order),
         hz=int(data.get("hz", 250)),
-        programs=tuple(_program(w, ready.get(i, {})) for i, w in enumerate(data["workloads"])),
+        programs=_programs(data["workloads"], ready),
         commands=tuple(_commands(events)),
         numa_balancing=str(data.get("numa_balancing", "0")) != "0",
     )
@@ -211,6 +213,38 @@ def _meminfo(node: dict[str, Any], key: str) -> int:
         if match:
             return int(match[1]) * 1024
     return 0
+
+
+def _programs(
+    workloads: list[dict[str, Any]], ready: dict[int, dict[str, Any]]
+) -> tuple[ProgramRecord, ...]:
+    """All programs; complains of every number that cannot be, with its place."""
+    found = tuple(_program(data, ready.get(i, {})) for i, data in enumerate(workloads))
+    problems = [
+        Problem(f"workloads[{i}].{place}", message)
+        for i, program in enumerate(found)
+        for place, message in _wrong(program)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _wrong(program: ProgramRecord) -> Iterator[tuple[str, str]]:
+    for r, region in enumerate(program.regions):
+        if region.start_page < 0 or region.pages <= 0:
+            pages = f"got {region.pages} pages from {region.start_page}"
+            yield f"regions[{r}]", f"{pages}, expected at least one, from 0 on"
+    known = {region.name for region in program.regions}
+    for p, phase in enumerate(program.phases):
+        for a, line in enumerate(phase):
+            place, rate = f"phases[{p}].acc[{a}]", line.rate_per_page_per_s
+            if line.region not in known:
+                yield f"{place}.region", f'there is no region "{line.region}"'
+            if not 0 <= rate < math.inf:
+                yield f"{place}.rate_per_page_per_s", f"got {rate}, expected a rate of at least 0"
+    if program.quantum_us <= 0 or program.tlbflush_every_quanta < 0:
+        yield "quantum_us", "expected a length, and flushes every so many of them or never (0)"
 
 
 def _program(data: dict[str, Any], ready: dict[str, Any]) -> ProgramRecord:

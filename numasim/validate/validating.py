@@ -13,7 +13,7 @@ from numasim.errors import ConfigError, Problem
 from numasim.pool import OnDone, run_all
 from numasim.validate.exact import Check, exact
 from numasim.validate.exact_quota import exact_quotas
-from numasim.validate.guest import guest
+from numasim.validate.guest import guest, remark
 from numasim.validate.judge import FAMILY_ERROR, pool, score
 from numasim.validate.metrics import case, measure
 from numasim.validate.model import Model
@@ -176,7 +176,8 @@ def carry_out(
         )
         for recording in plan.recordings
     ]
-    return judge(runs, plan.seeds, plan.not_simulated, failed)
+    remarks = {names[r.folder]: text for r in plan.recordings if (text := remark(r))}
+    return judge(runs, plan.seeds, plan.not_simulated, failed, remarks)
 
 
 def _run(recording: Recording, name: str, trials: list[Trial]) -> RunVerdict:
@@ -212,7 +213,7 @@ def _added_up(checks: list[Check]) -> list[Check]:
 
 def judge(
     runs: Sequence[RunVerdict], seeds: int, not_simulated: dict[str, str],
-    failed: dict[tuple[str, int], str],
+    failed: dict[tuple[str, int], str], remarks: dict[str, str] | None = None,
 ) -> Verdict:  # fmt: skip
     """Pool the metrics of each experiment, and of all.
 
@@ -230,7 +231,9 @@ def judge(
     scores = [run.scores for run in runs if run.scores is not None]
     whole = pool(scores, FAMILY_ERROR / 2) if several else None
     alone = experiments[0].pooled if len(experiments) == 1 else None
-    return Verdict(tuple(experiments), whole or alone, dict(not_simulated), failed, seeds)
+    return Verdict(
+        tuple(experiments), whole or alone, dict(not_simulated), failed, seeds, remarks or {}
+    )
 
 
 def validate(

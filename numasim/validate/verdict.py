@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from numasim.validate.exact import Check
@@ -71,6 +71,8 @@ class Verdict:
         Run and seed → what went wrong.
     seeds : int
         Asked for.
+    remarks : dict of str to str
+        Run → what of it is not replayed.
     """
 
     experiments: tuple[ExperimentVerdict, ...]
@@ -78,6 +80,7 @@ class Verdict:
     not_simulated: dict[str, str]
     failed: dict[tuple[str, int], str]
     seeds: int
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -94,6 +97,7 @@ class Verdict:
             "overall": _pooled(self.pooled),
             "experiments": [_experiment(experiment) for experiment in self.experiments],
             "not_simulated": [{"run": r, "why": why} for r, why in self.not_simulated.items()],
+            "remarks": [{"run": r, "text": text} for r, text in self.remarks.items()],
             "failed": [
                 {"run": run, "seed": seed, "error": error}
                 for (run, seed), error in self.failed.items()

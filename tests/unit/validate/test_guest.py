@@ -6,7 +6,7 @@ import pytest
 
 from numasim.errors import ConfigError
 from numasim.running import run_scenario
-from numasim.validate.guest import NotSimulated, guest
+from numasim.validate.guest import NotSimulated, guest, remark
 from numasim.validate.model import Model
 from numasim.validate.recording import find_runs, read
 from tests.unit.validate.made import DATA, head
@@ -128,3 +128,48 @@ def test_runs_are_found_at_any_depth():
     assert "r1" in names or "r2" in names
     with pytest.raises(ConfigError, match="no recorded run"):
         find_runs([DATA / "nowhere"])
+
+
+def test_numbers_that_cannot_be_are_all_told_with_their_place(monitored, tmp_path):
+    def change(config):
+        program = config["workloads"][0]
+        program["regions"][0]["pages"] = 0
+        program["phases"][0]["acc"][0]["rate_per_page_per_s"] = float("nan")
+        program["phases"][0]["acc"][1]["region"] = "nowhere"
+
+    with pytest.raises(ConfigError) as error:
+        edited(monitored, tmp_path, change)
+    said = str(error.value)
+    for word in ("regions[0]", "phases[0].acc[0].rate_per_page_per_s", 'no region "nowhere"'):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [("5.0,inf,0,1", "infinite"), ("5.0,0.5,0,1", "whole"), ("nan,0,0,1", "instants")],
+)
+def test_true_counts_that_cannot_be_are_refused(tmp_path, row, word):
+    folder = head(tmp_path)
+    first = (folder / "truth.csv").read_text().splitlines()[0].split(",")
+    values = dict(zip(("t_s", "phase", "late_us", "acc0"), row.split(","), strict=True))
+    with (folder / "truth.csv").open("a") as file:
+        file.write(",".join(values.get(column, "0") for column in first) + "\n")
+    with pytest.raises(ConfigError, match=word):
+        read(folder)
+
+
+def test_time_that_stands_still_in_snapshots_is_refused(tmp_path):
+    folder = head(tmp_path)
+    lines = (folder / "snapshots.jsonl").read_text().splitlines()
+    (folder / "snapshots.jsonl").write_text("\n".join([*lines, lines[-1]]) + "\n")
+    with pytest.raises(ConfigError, match="expected later instants"):
+        read(folder)
+
+
+def test_what_is_not_replayed_is_said(monitored, tmp_path):
+    def change(config):
+        tune = {"ev": "sh", "cmd": "damo tune --monitoring_intervals 5ms 100ms 1s"}
+        config["commands_and_events"].append(tune | {"t_start": 2.0, "t_end": 2.1})
+
+    assert remark(read(monitored)) == ""
+    assert "one changed it later" in remark(edited(monitored, tmp_path, change))
