@@ -204,7 +204,9 @@ def _stuck(folder: Path, kdamonds: list[KdamondRecord]) -> Iterator[Problem]:
         for snapshot in kdamond.snapshots:
             before = last.get(snapshot.target, -math.inf)
             if not before < snapshot.t_s < math.inf:
-                message = f"{kdamond.name}: a snapshot at {snapshot.t_s} s follows one at {before} s"
+                message = (
+                    f"{kdamond.name}: a snapshot at {snapshot.t_s} s follows one at {before} s"
+                )
                 yield Problem(str(folder / "snapshots"), message, "expected later instants")
                 break
             last[snapshot.target] = snapshot.t_s
