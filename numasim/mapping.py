@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from numasim.errors import Problem
+from numasim.topology import Topology
 from numasim.units import Bytes
 from numasim.wholes import checked
 
 CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 BASE_PAGE_BYTES = 4096
+Mode = Literal["local", "bind", "preferred", "preferred_many", "interleave", "weighted_interleave"]
 PAGE_SIZES = {4 << 10: 0, 64 << 10: 4, 2 << 20: 9}
 
 
@@ -24,22 +27,29 @@ class Mempolicy:
     Parameters
     ----------
     mode : str
-        ``local`` (nearest node of the accessor that touches), ``bind``, ``preferred``,
+        ``local`` (nearest node of the accessor that touches), ``bind``, ``preferred`` (one node
+        first), ``preferred_many`` (several first, the nearest of them before the others),
         ``interleave`` or ``weighted_interleave``.
     nodes : tuple of str or int
         Node names or numbers; for interleaving, in this order. Only ``interleave`` takes all nodes
         if there are none.
     weights : tuple of int
         One per node, 1..255, for ``weighted_interleave``.
+
+    Notes
+    -----
+    Source: Linux memory policies (policies specification, section 1).
     """
 
-    mode: Literal["local", "bind", "preferred", "interleave", "weighted_interleave"] = "local"
+    mode: Mode = "local"
     nodes: tuple[str | int, ...] = ()
     weights: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
 
     def _check_nodes(self) -> Iterator[Problem]:
         if self.mode not in ("local", "interleave") and not self.nodes:
             yield Problem("nodes", f"is empty, {self.mode} needs at least one")
+        if self.mode == "preferred" and len(self.nodes) > 1:
+            yield Problem("nodes", "preferred takes one node", "say preferred_many for several")
         if self.mode == "local" and self.nodes:
             yield Problem("nodes", "are given, but local is the accessor's own")
 
@@ -52,6 +62,50 @@ class Mempolicy:
 
     checks: ClassVar = (_check_nodes, _check_weights)
     _checked = model_validator(mode="after")(checked)
+
+    def wanted(self, topology: Topology, home: int, index: np.ndarray) -> np.ndarray:
+        """The node that each folio's first touch asks first.
+
+        Parameters
+        ----------
+        topology : Topology
+        home : int
+            Nearest node of the accessor that touches.
+        index : int64[N]
+            Interleave index of each folio: its page offset, in folios.
+
+        Returns
+        -------
+        int64[N]
+        """
+        ids = self._ids(topology)
+        if self.mode == "interleave":
+            turns: np.ndarray = ids[index % len(ids)]
+            return turns
+        if self.mode == "weighted_interleave":
+            weighted: np.ndarray = np.repeat(ids, self.weights)[index % sum(self.weights)]
+            return weighted
+        return np.full(len(index), ids[0] if self.mode == "preferred" else home)
+
+    def orders(self, topology: Topology, node: int) -> list[list[int]]:
+        """Nodes to try one after another; a later order once all of an earlier one refuse.
+
+        Parameters
+        ----------
+        topology : Topology
+        node : int
+            Asked first, as `wanted` says.
+        """
+        order = list(topology.fallback_order(node))
+        if self.mode not in ("bind", "preferred_many"):
+            return [order]
+        allowed = set(self._ids(topology).tolist())
+        own = [n for n in order if n in allowed]
+        return [own] if self.mode == "bind" else [own, order]
+
+    def _ids(self, topology: Topology) -> np.ndarray:
+        """int64[N]: the nodes' numbers; all of them where none is named."""
+        return np.array([topology.node_id(n) for n in self.nodes] or range(len(topology.nodes)))
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -126,3 +180,7 @@ class Mapping:
     def order(self) -> int:
         """Page order: 0, 4 or 9."""
         return PAGE_SIZES[self.page]
+
+    def page_offset(self, address: int) -> int:
+        """Page offset of the mapping in 4 KiB pages, if it lies there: of files within the file."""
+        return 0 if self.kind == "file" else address // BASE_PAGE_BYTES

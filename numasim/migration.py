@@ -145,7 +145,9 @@ class Migrator:
             promised = self._frames_of[pages.first][new - pages.first]
             kept = self.memory.claim(promised)
             frames[kept, 0] = promised[kept]
-        wanted = self._wanted_nodes(policy, home, (folios[:, 0] - pages.first) // k)
+        base = pages.mapping.page_offset(pages.address) // (k * self.memory.pages_per_frame)
+        index = base + (folios[:, 0] - pages.first) // k
+        wanted = policy.wanted(self.memory.topology, home, index)
         for node in np.flatnonzero(np.bincount(wanted)).tolist():
             rows = np.flatnonzero((wanted == node) & (frames[:, 0] == ABSENT))
             if not self._fault_in(folios, frames, rows, node, policy):
@@ -168,21 +170,6 @@ class Migrator:
         for page, pfn, nr in pages.mapping.frames:
             frames[page : page + nr] = self.memory.frames_at(pfn + np.arange(nr))
         return frames
-
-    def _wanted_nodes(self, policy: Mempolicy, home: int, folio: np.ndarray) -> np.ndarray:
-        """int64[N]: node each folio's first touch prefers, by its offset in the mapping."""
-        topology = self.memory.topology
-        ids = np.array([topology.node_id(n) for n in policy.nodes] or range(len(topology.nodes)))
-        if policy.mode == "interleave":
-            turns: np.ndarray = ids[folio % len(ids)]
-            return turns
-        if policy.mode == "weighted_interleave":
-            weighted: np.ndarray = np.repeat(ids, policy.weights)[folio % sum(policy.weights)]
-            return weighted
-        if policy.mode in ("bind", "preferred") and home not in ids:
-            order = topology.fallback_order(home)
-            return np.full(len(folio), min(ids.tolist(), key=order.index))
-        return np.full(len(folio), home)
 
     def _fault_in(
         self, folios: np.ndarray, frames: np.ndarray, rows: np.ndarray, node: int, policy: Mempolicy
@@ -207,30 +194,25 @@ class Migrator:
 
     def _allocate(self, nr: int, node: int, policy: Mempolicy, size: int) -> np.ndarray:
         """int64[<=nr]: frames (of folios the first), as first touch gets them."""
-        memory, order = self.memory, self._allowed_nodes(node, policy)
-        frames = memory.allocate(nr, order, ("low",), size)
-        while len(frames) < nr:
-            # the slow path wakes kswapd everywhere before it digs deeper, and reclaims while it can
-            freed = sum(memory.wake_kswapd(n) for n in order)
-            more = memory.allocate(nr - len(frames), order, ("low", "min"), size)
-            if not freed and not len(more):
-                break
-            frames = np.r_[frames, more]
+        memory, frames = self.memory, np.empty(0, np.int64)
+        for order in policy.orders(memory.topology, node):
+            if len(frames) < nr:
+                frames = np.r_[frames, memory.allocate(nr - len(frames), order, ("low",), size)]
+            while len(frames) < nr:
+                # the slow path wakes kswapd everywhere before it digs deeper, and reclaims
+                freed = sum(memory.wake_kswapd(n) for n in order)
+                more = memory.allocate(nr - len(frames), order, ("low", "min"), size)
+                if not freed and not len(more):
+                    break
+                frames = np.r_[frames, more]
         return frames
-
-    def _allowed_nodes(self, node: int, policy: Mempolicy) -> list[int]:
-        order = list(self.memory.topology.fallback_order(node))
-        if policy.mode != "bind":
-            return order
-        allowed = {self.memory.topology.node_id(n) for n in policy.nodes}
-        return [n for n in order if n in allowed]
 
     def _out_of_memory(self, pages: MappingPages, node: int, policy: Mempolicy) -> str:
         memory = self.memory
         free = ", ".join(
             f"{memory.topology.nodes[n].name} "
             f"{memory.free_frames(n) * memory.frame_bytes >> 20} MiB"
-            for n in self._allowed_nodes(node, policy)
+            for n in policy.orders(memory.topology, node)[-1]
         )
         name = f"{pages.mapping.name} of process {pages.process}"
         return f"out of memory while populating {name} (free: {free})"

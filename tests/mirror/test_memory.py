@@ -109,6 +109,7 @@ POLICIES = [
     {"mode": "local"},
     {"mode": "bind", "nodes": ["n1", "n2"]},
     {"mode": "preferred", "nodes": ["n1"]},
+    {"mode": "preferred_many", "nodes": ["n1", "n2"]},
     {"mode": "interleave"},
     {"mode": "interleave", "nodes": ["n2", "n0"]},
     {"mode": "weighted_interleave", "nodes": ["n0", "n2"], "weights": [3, 2]},
@@ -127,7 +128,7 @@ def plain_node(policy: dict, home: int, folio: int) -> int:
             if place < weight:
                 return node
             place -= weight
-    if policy["mode"] in ("bind", "preferred") and home not in nodes:
+    if policy["mode"] in ("bind", "preferred", "preferred_many") and home not in nodes:
         return min(nodes, key=lambda n: (abs(n - home), n))  # distances of `worlds.topology`
     return home
 
@@ -153,5 +154,7 @@ def test_first_touch_asks_the_node_that_the_policy_says(policy, home, page, chun
         at = last
     placed = hand.memory.node_of(hand.memory.frame_of[:at])
     # every node has room to spare here, so each page is where its policy wants it
-    assert placed.tolist() == [plain_node(policy, home, i // k) for i in range(at)]
+    assert placed.tolist() == [
+        plain_node(policy, home, (pages.address // 4096 + i) // k) for i in range(at)
+    ]
     worlds.check(hand)
