@@ -18,6 +18,25 @@ from numasim.view import View
 
 
 @dataclass
+class Dues:
+    """Kdamond time that a window took beside looking, spread over the samples of the next.
+
+    Parameters
+    ----------
+    unpaid_ns, rate_ns : int
+        Not spread yet; in every sample now.
+    """
+
+    unpaid_ns: int = 0
+    rate_ns: int = 0
+
+    def spend(self, busy_ns: int, nr_ticks: int) -> None:
+        """The kdamond was busy for so long with a window of so many samples."""
+        self.unpaid_ns += busy_ns - self.rate_ns * nr_ticks
+        self.rate_ns = max(0, self.unpaid_ns // nr_ticks)
+
+
+@dataclass
 class Reading:
     """Reports, read at every check: a region was accessed if one since its preparation is in it.
 
@@ -51,7 +70,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         self.size = 1  # bytes that a report is about
-        self._unpaid_ns, self._rate_ns = 0, 0
+        self.dues = Dues()
         scene = self.scene
         scene.observing.door.marks[scene.name] = scene.since_ns
         for stream in self.streams():
@@ -78,12 +97,7 @@ class Reading:
         What reading a window took is spread over the samples of the next. Assumption: finding the
         region of a report is lost beside what making it costs.
         """
-        return self._rate_ns
-
-    def spend(self, busy_ns: int, nr_ticks: int) -> None:
-        """The kdamond was busy for so long with reports of a window of so many samples."""
-        self._unpaid_ns += busy_ns - self._rate_ns * nr_ticks
-        self._rate_ns = max(0, self._unpaid_ns // nr_ticks)
+        return self.dues.rate_ns
 
     def hits(
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
@@ -133,7 +147,7 @@ class Counting(Reading):
         before = tally.events
         lots = super().read(window)
         busy_ns = (tally.events - before) * self.scene.settings.notification
-        self.spend(busy_ns, len(window.starts_ns))
+        self.dues.spend(busy_ns, len(window.starts_ns))
         return lots
 
     def places(self, reports: Reports) -> np.ndarray:

@@ -219,3 +219,19 @@ def test_a_component_that_is_asked():
         assert first.source.streams() == second.source.streams(), "asked once for both"
     finally:
         del reporters._known["every_tick"]
+
+
+def test_arming_a_piece_of_a_huge_page_splits_its_mapping_once():
+    one = eyes.actor("one", "cpu0", eyes.visit("m", 1.0))
+    small = worlds.mapping("s", "64 KiB")  # so that a frame is 4 KiB
+    times = {}
+    for page in ("4 KiB", "2 MiB"):
+        made = eyes.running(eyes.workload([one], worlds.mapping("m", "8 MiB", page=page), small))
+        seen = eyes.context(made, "page_fault", flush="none")
+        looking = seen.source.check_ns(1)
+        eyes.hits(seen, made, 0, 400)
+        split = (seen.source.check_ns(1) - looking) * 400
+        eyes.hits(seen, made, 0, 400, 10 * S)
+        times[page] = split
+        assert seen.source.check_ns(1) == looking, "once and for all"
+    assert times == {"4 KiB": 0, "2 MiB": pytest.approx(4 * 512 * 20, rel=0.01)}
