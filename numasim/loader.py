@@ -160,17 +160,12 @@ def load_scenario(
         collect("", lambda: take_process_starts(document))
         workload = collect("workload", lambda: _workload(programs, given, base))
     duration = collect("duration", lambda: _some_time(_needed(document, "duration")))
-    record = collect("record", lambda: _some_time(document.get("record", "1 s")))
-    seed = collect("seed", lambda: _seed(document.get("seed", 1)))
     collect("", lambda: seeds_of(document.get("seeds", 1)))
-    snapshots = collect("snapshots", lambda: _snapshots(document.get("snapshots", "thinned")))
-    hot = collect("hot_ratio", lambda: parse_ratio(document.get("hot_ratio", 0.05)))
-    exact = collect("exact_ticks", lambda: _flag(document.get("exact_ticks", False)))
-    eye = str(document.get("access_source", "accessed_bits"))
-    collect("access_source", lambda: sources.registry.get(eye))
-    truth = collect("accessor_truth", lambda: _flag(document.get("accessor_truth", False)))
-    settings = collect("sources", lambda: sources.settings_of(document.get("sources", {})))
-    clocks = collect("clocks", lambda: _clocks(document.get("clocks", {})))
+    plain_keys: dict[str, Any] = {
+        key: collect(key, partial(read, document.get(key, default)))
+        for key, (default, read) in _PLAIN.items()
+    }
+    eye, settings = plain_keys["access_source"], plain_keys["sources"]
     data = collect("policy", lambda: policy_data(chosen, overrides, base))
     made = None
     if data is not None:
@@ -180,12 +175,13 @@ def load_scenario(
     if topology is not None and settings is not None:
         problems += sources.misfits(settings, topology)
     if topology is not None and workload is not None:
-        wrong += impossible(topology, workload, made, None if wrong else events, duration, eye)
+        agreed = None if wrong else events
+        wrong += impossible(topology, workload, made, agreed, duration, eye or DEFAULT_SOURCE)
     problems += wrong if programs is None else [_renumbered(p, numbers) for p in wrong]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), source)
     assert topology is not None and workload is not None and data is not None and made is not None
-    assert duration is not None and record is not None and hot is not None and seed is not None
+    assert duration is not None
     for plural in ("policies", "seeds"):  # what a comparison runs; this is one run
         document.pop(plural, None)
     document["policy"] = self_contained(data, topology, base)
@@ -195,17 +191,17 @@ def load_scenario(
         made,
         policy_title(chosen, data),
         duration,
-        seed,
+        plain_keys["seed"],
         tuple(events or ()),
-        record,
-        hot,
-        bool(exact),
-        snapshots == "all",
+        plain_keys["record"],
+        plain_keys["hot_ratio"],
+        plain_keys["exact_ticks"],
+        plain_keys["snapshots"] == "all",
         (*_warnings(given, base), *doubtful(topology, workload)),
         eye,
-        clocks or {},
-        bool(truth),
-        settings or {},
+        plain_keys["clocks"],
+        plain_keys["accessor_truth"],
+        settings,
         document,
     )
 
@@ -305,6 +301,27 @@ def _seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigError(f"got {value!r}, expected a whole number of at least 0")
     return value
+
+
+def _source(value: Any) -> str:
+    name = str(value)
+    sources.registry.get(name)
+    return name
+
+
+DEFAULT_SOURCE = "accessed_bits"
+_PLAIN: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "record": ("1 s", _some_time),
+    "seed": (1, _seed),
+    "snapshots": ("thinned", _snapshots),
+    "hot_ratio": (0.05, parse_ratio),
+    "exact_ticks": (False, _flag),
+    "access_source": (DEFAULT_SOURCE, _source),
+    "accessor_truth": (False, _flag),
+    "sources": ({}, sources.settings_of),
+    "clocks": ({}, _clocks),
+}
+"""Keys that stand for themselves: what they are by default, and who reads them."""
 
 
 def _under(root: str, overrides: Sequence[str]) -> list[str]:
