@@ -53,7 +53,7 @@ def impossible(
     if accessor >= len(topology.accessors):
         hint = f"there are {len(topology.accessors)}"
         wrong.append(Problem("policy.accessor", f"no accessor {accessor}", hint))
-    elif policy is not None:
+    elif policy is not None and not (wrong := _unknown_to(policy, topology, workload)):
         kdamonds = policy.kdamonds(topology)
         wrong += check_runnable(kdamonds, topology, workload, "policy.", access_source)
     for i, event in enumerate(events or ()):
@@ -143,6 +143,21 @@ def _unknown_places(topology: Topology, workload: Workload) -> Iterator[Problem]
                 except ConfigError as error:
                     place = f"workload.processes[{p}].mappings[{m}].policy.nodes"
                     yield from (Problem(place, q.message, q.hint) for q in error.problems)
+
+
+def _unknown_to(policy: Policy, topology: Topology, workload: Workload) -> list[Problem]:
+    """What a policy names, and the machine lacks."""
+    found: dict[Problem, None] = {}
+    for process in workload.processes:
+        for mapping in process.mappings:
+            try:
+                policy.mempolicy(topology, mapping)
+                policy.kdamonds(topology)
+            except ConfigError as error:
+                places = (f"policy.{p.place}".rstrip(".") for p in error.problems)
+                same = zip(places, error.problems, strict=True)
+                found.update({Problem(at, p.message, p.hint): None for at, p in same})
+    return list(found)
 
 
 def _out_of_order(workload: Workload, timed: list[tuple[str, Event]]) -> Iterator[Problem]:
