@@ -15,7 +15,7 @@ import numpy as np
 from numasim.actors import ActorState
 from numasim.kernel import CostSettings
 from numasim.law import Law
-from numasim.load import Load
+from numasim.load import MIGRATE_BATCH, Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
 from numasim.observing import Observing
@@ -81,7 +81,9 @@ class Stage:
         """What kernel work takes on this machine."""
         return self.topology.costs
 
-    def begin_work(self, name: str, busy_ns: int, cores: float = 1.0) -> None:
+    def begin_work(
+        self, name: str, busy_ns: int, cores: float = 1.0, batch: int = MIGRATE_BATCH
+    ) -> None:
         """Pages just moved are on the wires for `busy_ns` from now; end it with `end_work`.
 
         Parameters
@@ -92,9 +94,12 @@ class Stage:
         cores : float
             CPUs that a thread of its own takes meanwhile; 0 where applications do the work
             themselves, which `Observing.charge` takes from their time.
+        batch : int
+            Folios that are unmapped together.
         """
         moved = self.migrator.take_traffic()
-        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns())
+        moved.busy_ns = min(moved.busy_ns, busy_ns)  # several threads, or an engine, may copy
+        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns(), batch)
         self.load.cores[name] = cores
 
     def end_work(self, name: str) -> None:

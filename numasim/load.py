@@ -40,7 +40,14 @@ class Load:
         self._waiting: dict[str, np.ndarray] = {}
         self._interrupted: dict[str, np.ndarray] = {}
 
-    def begin(self, name: str, moved: Traffic, busy_ns: int, visit_rates: np.ndarray) -> None:
+    def begin(
+        self,
+        name: str,
+        moved: Traffic,
+        busy_ns: int,
+        visit_rates: np.ndarray,
+        batch: int = MIGRATE_BATCH,
+    ) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it.
 
         Parameters
@@ -50,10 +57,12 @@ class Load:
         busy_ns : int
         visit_rates : float64[C]
             Visits per ns to one folio of each class.
+        batch : int
+            Folios that are unmapped together.
 
         Notes
         -----
-        Assumption: a batch of 512 folios is unmapped for as long as it takes to move; a visit to
+        Assumption: a batch of folios is unmapped for as long as it takes to move; a visit to
         one of its pages waits half of that. Each batch interrupts every running CPU thread of the
         processes whose pages it holds once.
         """
@@ -63,7 +72,7 @@ class Load:
             flows.append(Background(node=source, read_bytes_per_ns=speed))
             flows.append(Background(node=target, write_bytes_per_ns=speed))
         self._flows[name], self.cores[name] = flows, 1.0
-        batches = moved.folios / MIGRATE_BATCH
+        batches = moved.folios / batch
         batch_ns = moved.busy_ns / max(batches, 1.0)
         folios = moved.pages_of_class / self._pages_per_bit
         visits = self._by_process(folios * visit_rates)
