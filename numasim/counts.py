@@ -109,6 +109,11 @@ class BlockCounts:
         self._dirty[groups] = False
         self._any_dirty = False
 
+    def kinds(self, slots: np.ndarray) -> np.ndarray:
+        """uint8 or uint16, as `slots`: one more than the class of the page in each, 0 for none."""
+        kinds: np.ndarray = self._of_slot.take(slots)
+        return kinds
+
     def before(self, blocks: np.ndarray) -> np.ndarray:
         """float64[N, C], whole: pages of each class in all blocks before each given index."""
         if self._any_dirty:

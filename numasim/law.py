@@ -51,6 +51,22 @@ class Ticks:
         """float64[C, 2G]: the probabilities for sums over counts, two columns a group."""
         return exact_parts(self.probability.T)
 
+    @cached_property
+    def by_kind(self) -> np.ndarray:
+        """float64[G, C + 1]: the probabilities by class plus one; 0 where there is no page."""
+        chances = np.zeros((self.probability.shape[0], self.probability.shape[1] + 1))
+        chances[:, 1:] = self.probability
+        return chances
+
+    def chance_of_kind(self, kinds: np.ndarray) -> np.ndarray:
+        """float64[T, R]: that the pages of kinds (`BlockCounts.kinds`) were touched, row by row."""
+        chance: np.ndarray
+        if len(self.probability) == 1:
+            chance = self.by_kind[0].take(kinds)
+        else:
+            chance = self.by_kind[self.group[:, None], kinds]
+        return chance
+
     def chance_of(self, classes: np.ndarray, tick: np.ndarray | slice) -> np.ndarray:
         """float64[N, R]: that pages of classes were touched in ticks.
 

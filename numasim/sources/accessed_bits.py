@@ -81,9 +81,10 @@ class AccessedBits:
             return np.zeros(0, np.int64)
         size = bounds[1] - bounds[0]
         low, high = line = view.addresses.linear(bounds)
-        few = len(size) * len(ticks.group) <= FEW
-        if few or self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
+        if self.exact_ticks or self.law.cleared_at is not None or ticks.fronts:
             hits = self._by_page(view, line, size, ticks, window)
+        elif len(size) * len(ticks.group) <= FEW:
+            hits = self._by_kind(view, line, size, ticks)
         else:
             hits = self._draw(ticks.nr, view.bounds.chances(line, size, ticks))
         if not view.arrivals:
@@ -106,27 +107,34 @@ class AccessedBits:
             hits += self.rng.random(len(p)) < p if own == 1 else self.rng.binomial(own, p)
         return hits
 
+    # -- the same of few pages: what kind of page each one is tells enough -------------------------
+
+    def _by_kind(self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
+        """`_by_page`, to the last bit, where no page's bit is remembered."""
+        slots, mapped = self._slots(view, line, size, len(ticks.group))
+        if mapped is None:
+            kinds = view.counts.kinds(slots)
+        else:
+            kinds = np.zeros(slots.shape, np.int64)
+            kinds[mapped] = view.counts.kinds(slots[mapped])
+        hit = self.rng.random(slots.shape) < ticks.chance_of_kind(kinds)
+        hits: np.ndarray = np.add.reduce(hit, axis=0, dtype=np.int64)
+        return hits
+
     # -- twin: every tick's page -------------------------------------------------------------------
 
     def _by_page(
         self, view: View, line: np.ndarray, size: np.ndarray, ticks: Ticks, window: Ticking
     ) -> np.ndarray:
         """Hits of pages drawn for every tick and region, in one array."""
-        low, high = line
-        nr_ticks, nr = len(ticks.group), len(size)
-        offset = (self.rng.random((nr_ticks, nr)) * size).astype(np.int64)
-        length = high - low
-        holes = np.count_nonzero(length < size) > 0
-        mapped = (offset < length).nonzero() if holes else ()  # holes are as if behind the rest
-        offset += low
-        offset >>= view.addresses.slot_bytes.bit_length() - 1
-        if holes:
-            pages = np.full((nr_ticks, nr), -1)
-            pages[mapped] = view.pages_at(offset[mapped])
+        slots, mapped = self._slots(view, line, size, len(ticks.group))
+        if mapped is None:
+            pages = view.pages_at(slots)
         else:
-            pages = view.pages_at(offset)
+            pages = np.full(slots.shape, -1)
+            pages[mapped] = view.pages_at(slots[mapped])
         known = None
-        if offset.size > FEW and not self.exact_ticks and not ticks.fronts:
+        if slots.size > FEW and not self.exact_ticks and not ticks.fronts:
             known = view.bounds.extremes(line, ticks)
         hit = self.law.touched(pages, ticks, self.rng, known)
         if self.law.cleared_at is not None:
@@ -136,6 +144,20 @@ class AccessedBits:
             self.law.note_checked(pages, window.ends_ns[:, None], hit)
         hits: np.ndarray = np.add.reduce(hit, axis=0, dtype=np.int64)
         return hits
+
+    def _slots(
+        self, view: View, line: np.ndarray, size: np.ndarray, nr_ticks: int
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """int64[T, R]: slots of the pages drawn; which of them are any, None for all."""
+        low, high = line
+        offset = (self.rng.random((nr_ticks, len(size))) * size).astype(np.int64)
+        length = high - low
+        mapped = None
+        if np.count_nonzero(length < size):
+            mapped = (offset < length).nonzero()  # holes are as if behind the rest
+        offset += low
+        offset >>= view.addresses.slot_bytes.bit_length() - 1
+        return offset, mapped
 
     # -- first touches within a tick ---------------------------------------------------------------
 

@@ -321,6 +321,29 @@ def test_the_page_of_every_tick_is_looked_at_as_drawn(seed, nr_regions, nr_ticks
     assert got.tolist() == want.tolist()
 
 
+@quick
+@given(st.integers(0, 2**32), st.integers(1, 12), st.booleans())
+def test_kinds_of_few_pages_tell_as_much_as_the_pages(seed, nr_regions, uneven):
+    """What is drawn for few pages is, to the last bit, what the twin draws."""
+    law, rng = law_of(3, 64), np.random.default_rng(seed)
+    law.exposure.set_rates(0, rng.random(3) * 4e-7)
+    pages_at, counts = rng.permutation(64), BlockCounts(64, 3)
+    pages_at[rng.random(64) < 0.2] = -1
+    present = np.flatnonzero(pages_at >= 0)
+    counts.add(present, law.space.class_of[pages_at[present]])
+    space = AddressSpace([(0, 32 * 4096, 0), (40 * 4096, 72 * 4096, 32)], 4096)
+    cuts = np.sort(rng.choice(72, nr_regions + 1, replace=False)) * 4096
+    starts = np.arange(20) * 6_000_000
+    window = Window(starts, starts + 3_000_000 + uneven * 10_000 * (np.arange(20) % 3))
+    found = []
+    for exact in (False, True):
+        view = View(space, pages_at.take, counts, law)
+        source = AccessedBits([view], law, np.random.default_rng(seed), 0, 1, exact)
+        target = np.zeros(nr_regions, int)
+        found.append([source.hits(cuts[:-1], cuts[1:], target, window).tolist() for _ in "ab"])
+    assert found[0] == found[1]
+
+
 # -- tick times ------------------------------------------------------------------------------------
 
 
