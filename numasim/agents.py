@@ -46,6 +46,10 @@ class Agent(Protocol):
         """Take up sysctls that have been written; names it does not know are others'."""
         ...
 
+    def counters(self) -> dict[str, int]:
+        """What it has done so far, by the kernel's names (/proc/vmstat), pages in 4 KiB."""
+        ...
+
 
 @dataclass
 class Stage:

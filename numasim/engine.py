@@ -67,6 +67,7 @@ class Engine:
         self._agents_alarm = self._alarm("POLICY", self._next_act_ns, self._act)
         self._on_progress = on_progress
         self.recorder = Recorder(scenario, self.machine, self.threads)
+        self.recorder.agents = self.agents
 
     # -- time --------------------------------------------------------------------------------------
 

@@ -7,20 +7,21 @@ Only the migrator (`migration.py`) calls the methods that change anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from numasim.errors import ConfigError, Problem
 from numasim.free_frames import FreeFrames
 from numasim.layout import merge_ranges
+from numasim.other_memory import OtherMemory
 from numasim.topology import Topology
 from numasim.watermarks import Watermark, zone_watermarks
 from numasim.zones import ZoneState
 
 PAGE_BYTES = 4096
 FREE, OTHER, RESERVED = -1, -2, -3
-ABSENT = -1
+ABSENT, SWAPPED = -1, -2
 # Linux 7.3.4: lowmem_reserve_ratio of DMA and DMA32; per-CPU lists refill by 63 pages, twice as
 # many each time, up to 63 * 32
 LOWMEM_RESERVE_RATIO = 256
@@ -40,6 +41,15 @@ class Memory:
         Size of a frame; 4096 unless every mapping uses larger pages.
     promised : int64[N], optional
         Page frame numbers to keep for the pages that will name them.
+
+    Attributes
+    ----------
+    promo_headroom : bool
+        Whether kswapd keeps one step more free, for promotions (NUMA balancing mode 2).
+    kswapd : callable or None
+        Wakes the kswapd of a node.
+    direct_reclaim : callable or None
+        ``direct_reclaim(nodes, nr)``: the allocating task itself makes room; frames freed.
     """
 
     def __init__(
@@ -62,7 +72,12 @@ class Memory:
         if promised is not None and len(promised):
             wanted = self.frames_at(promised)
             self._promise(wanted[wanted >= 0])
-        self._place_other_memory()
+        self.others = OtherMemory(self.zones, self.page_of, OTHER, self.release)
+        for nid, node in enumerate(topology.nodes):
+            self.others.place(nid, node, frame_bytes)
+        self.promo_headroom = False
+        self.kswapd: Callable[[int], None] | None = None
+        self.direct_reclaim: Callable[[Sequence[int], int], int] | None = None
 
     # -- layout ------------------------------------------------------------------------------------
 
@@ -142,35 +157,6 @@ class Memory:
                 left.append((first + cut, last))
         return left
 
-    def _place_other_memory(self) -> None:
-        self._reclaimable: dict[int, list[np.ndarray]] = {}
-        self._others: dict[tuple[int, str], list[np.ndarray]] = {}
-        for nid, node in enumerate(self.topology.nodes):
-            other = node.other_memory
-            for zone in self.zones_of_node(nid)[-1:]:
-                zone.kept = other.atomic_reserve // self.frame_bytes
-            kept = -(-other.bytes // self.frame_bytes) - other.reclaimable_bytes // self.frame_bytes
-            for nr, reclaimable in (
-                (kept, False),
-                (other.reclaimable_bytes // self.frame_bytes, True),
-            ):
-                for zone in reversed(self.zones_of_node(nid)):
-                    take = min(nr, zone.free - zone.frames.nr_promised)
-                    if take <= 0:
-                        continue
-                    frames = zone.frames.take(take)
-                    self.page_of[frames] = OTHER
-                    zone.free -= take
-                    nr -= take
-                    if reclaimable:
-                        self._reclaimable.setdefault(nid, []).append(frames)
-                    else:
-                        self._others.setdefault((nid, zone.name), []).append(frames)
-                if nr > 0:
-                    raise ConfigError(
-                        Problem(f"nodes[{nid}].other_memory", "is larger than the node")
-                    )
-
     # -- as a real machine had it ------------------------------------------------------------------
 
     def frames_at(self, pfns: np.ndarray) -> np.ndarray:
@@ -214,27 +200,7 @@ class Memory:
         in_use : int
             Frames of the node that hold the workload's pages.
         """
-        excess = self.free_frames(nid) + in_use - frames
-        for zone in reversed(self.zones_of_node(nid)):
-            others = self._others.setdefault((nid, zone.name), [])
-            if excess > 0:
-                least = zone.marks.min + zone.reserve + zone.kept  # others get no more, either
-                least = max(least, zone.frames.nr_promised)
-                nr = max(0, min(excess, zone.free - least))
-                part = zone.frames.take(nr)
-                self.page_of[part] = OTHER
-                zone.free -= nr
-                others.append(part)
-                excess -= nr
-        for zone in self.zones_of_node(nid):  # a low zone is the last resort, and free again first
-            others = self._others.get((nid, zone.name), [])
-            while excess < 0 and others:
-                part = others.pop()
-                if len(part) > -excess:
-                    others.append(part[-excess:])
-                    part = part[:-excess]
-                self.release(part)
-                excess += len(part)
+        self.others.change(nid, self.free_frames(nid) + in_use - frames)
 
     # -- watermarks --------------------------------------------------------------------------------
 
@@ -374,19 +340,26 @@ class Memory:
                 zone.frames.give(mine)
                 zone.free += len(mine)
 
-    def wake_kswapd(self, nid: int) -> int:
-        """Drop reclaimable memory that is not ours until the HIGH watermarks hold; frames freed.
+    def goal_of(self, zone: ZoneState) -> int:
+        """Free frames from which kswapd leaves a zone alone: HIGH, or PROMO with tiering."""
+        mark = zone.marks.promo if self.promo_headroom else zone.marks.high
+        return mark + zone.reserve
 
-        Source: Linux 7.3.4 kswapd balancing, reduced to page cache (anonymous memory has no swap).
+    def is_balanced(self, nid: int) -> bool:
+        """Whether some zone of a node has free frames above its goal."""
+        return any(zone.free > self.goal_of(zone) for zone in self.zones_of_node(nid))
+
+    def wake_kswapd(self, nid: int) -> int:
+        """Drop page cache that is not ours up to the goal, wake kswapd for the rest; frames freed.
+
+        Notes
+        -----
+        Source: Linux 7.3.4 kswapd balancing. Assumption: page cache of others is clean and colder
+        than anything else, and dropped at once. kswapd itself runs if the machine may demote or
+        swap (`numasim.reclaim`); else anonymous memory is not reclaimable.
         """
-        want = sum(max(0, z.marks.high + z.reserve - z.free) for z in self.zones_of_node(nid))
-        freed = 0
-        stock = self._reclaimable.get(nid, [])
-        while stock and freed < want:
-            frames = stock.pop()
-            if len(frames) > want - freed:
-                stock.append(frames[want - freed :])
-                frames = frames[: want - freed]
-            self.release(frames)
-            freed += len(frames)
+        want = sum(max(0, self.goal_of(z) - z.free) for z in self.zones_of_node(nid))
+        freed = self.others.drop(nid, want)
+        if self.kswapd is not None and not self.is_balanced(nid):
+            self.kswapd(nid)
         return freed

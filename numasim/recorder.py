@@ -14,6 +14,7 @@ import numpy as np
 
 from numasim.accessor_record import AccessorRecord
 from numasim.actors import ActorState
+from numasim.agents import Agent
 from numasim.columns import Columns
 from numasim.damon.context import ContextState
 from numasim.damon.ops import Applied
@@ -59,6 +60,7 @@ class Recorder:
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
         self._tune_at: dict[str, int] = {}
         self._accessors = AccessorRecord(scenario, machine, self._columns)
+        self.agents: list[Agent] = []
 
     @property
     def tables(self) -> dict[str, dict[str, list[Any]]]:
@@ -148,6 +150,9 @@ class Recorder:
             if not thread.ended:
                 self._kdamond(t, thread)
         self._tried_regions(t)
+        for agent in self.agents:
+            for name, value in agent.counters().items():
+                self.append("vmstat", t_s=t, agent=agent.name, counter=name, value=value)
         self._accessors.sample(now_ns)
         if now_ns >= self._next_snapshot_ns:
             self._next_snapshot_ns += self._snapshot_ns

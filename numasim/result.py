@@ -38,6 +38,7 @@ COLUMNS: dict[str, str] = {
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
     "sources": "t_s source kdamond events reports lost stall_ns",
+    "vmstat": "t_s agent counter value",
     "tolls": "t_s actor owed_ns paid_ns",
     "accessor_truth": "t_s accessor node bin visits_per_s",
     "accessor_errors": "t_s kdamond source accessor own emd f1 heat_bytes hot_bytes seen_hot_bytes "
@@ -49,7 +50,7 @@ COLUMNS: dict[str, str] = {
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
 ``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts`
-(on which regions) are kept only then. `sources` (what each source did and took; without a kdamond:
+(on which regions) are kept only then. `vmstat` are counters of the kernel's agents, cumulative. `sources` (what each source did and took; without a kdamond:
 hardware that all share), `tolls` (thread time that observing took from actors), `accessor_truth`
 and `accessor_errors` (of each kdamond against the truth of each accessor, `own` where its filters
 let it pass) are kept when a source knows accessors, or with ``accessor_truth: true``."""

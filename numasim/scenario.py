@@ -13,7 +13,12 @@ from numasim.recorded_clock import ClockRecord
 from numasim.topology import Topology
 from numasim.workload import Workload
 
-SYSCTLS = {"vm.min_free_kbytes": (0, 2**31 - 1), "vm.watermark_scale_factor": (1, 3000)}
+SYSCTLS = {
+    "vm.min_free_kbytes": (0, 2**31 - 1),
+    "vm.watermark_scale_factor": (1, 3000),
+    "vm.swappiness": (0, 200),
+    "numa/demotion_enabled": (0, 1),
+}
 """Kernel settings that an event may write, with their bounds."""
 MOST_SEEDS = 10_000
 

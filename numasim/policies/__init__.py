@@ -55,6 +55,11 @@ class Policy:
     multi_accessor: ClassVar[str] = "no"
     has_agents: ClassVar[bool] = False
 
+    @property
+    def demotion(self) -> bool:
+        """Whether reclaim demotes from `start` on, as with ``numa/demotion_enabled``."""
+        return False
+
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """The DAMON threads it starts."""
         return ()

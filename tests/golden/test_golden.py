@@ -24,7 +24,7 @@ from tests import worlds
 
 HERE = Path(__file__).parent / "tables"
 RENEW = bool(os.environ.get("NUMASIM_RENEW"))
-ASKED_FOR = {"sources", "tolls", "accessor_truth", "accessor_errors"}
+ASKED_FOR = {"sources", "tolls", "accessor_truth", "accessor_errors", "vmstat"}
 # what these are made of is in the others, or not kept
 LEFT_OUT = ASKED_FOR | {"truth", "tunings", "applies", "acts"}
 COMMON = (
