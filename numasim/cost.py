@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from numasim.fronts import Actor, Part, mix
 from numasim.plumbing import plumb
+from numasim.queueing import gamma_quantile
 from numasim.topology import Topology
 
 LINE_BYTES = 64
@@ -145,7 +145,7 @@ class Solution:
         out = self.op_ns.copy()
         spread = self.op_variance_ns2 > 1e-12 * self.op_ns**2
         shape = self.op_ns[spread] ** 2 / self.op_variance_ns2[spread]
-        out[spread] *= gammaincinv(shape, share) / shape
+        out[spread] *= gamma_quantile(shape, share)
         return out
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from numasim.errors import ConfigError, Problem
 from numasim.loader import load_scenario
 from numasim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Recorded = Mapping[str, Mapping[str, list[Any]]]
+"""Lists of columns: ``{table: {column: values}}``."""
 
 COLUMNS: dict[str, str] = {
     "actors": "t_s actor state phase operations ops_per_s op_mean_ns op_p50_ns op_p99_ns lines "
@@ -59,7 +65,6 @@ CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""
 
 
-@dataclass
 class Result:
     """Tables of one run.
 
@@ -71,20 +76,35 @@ class Result:
         See `numasim.provenance`.
     """
 
-    tables: dict[str, pd.DataFrame]
-    provenance: dict[str, Any]
+    _columns: Recorded  # until tables are made of them
+
+    def __init__(self, tables: dict[str, pd.DataFrame], provenance: dict[str, Any]) -> None:
+        self.tables, self.provenance = tables, provenance
 
     @classmethod
-    def of(
-        cls, columns: Mapping[str, Mapping[str, list[Any]]], provenance: dict[str, Any]
-    ) -> Result:
+    def of(cls, columns: Recorded, provenance: dict[str, Any]) -> Result:
         """A result from recorded columns."""
+        result = cls.__new__(cls)
+        result._columns, result.provenance = columns, provenance
+        return result
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Tables by name, see `COLUMNS`; of what was recorded they are made at the first look."""
+        columns = self._columns
+        del self._columns
         tables = {
-            name: pd.DataFrame(columns.get(name, {}), columns=wanted.split())
+            name: _pandas().DataFrame(columns.get(name, {}), columns=wanted.split())
             for name, wanted in COLUMNS.items()
         }
         tables["events"] = tables["events"].sort_values("t_s", kind="stable", ignore_index=True)
-        return cls(tables, provenance)
+        return tables
+
+    def has_rows(self, table: str) -> bool:
+        """Whether a table has any rows; tables that were not looked at need not be made for it."""
+        if "tables" in vars(self):
+            return len(self.tables[table]) > 0
+        return any(len(values) for values in self._columns.get(table, {}).values())
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in COLUMNS:
@@ -193,7 +213,9 @@ class Result:
                 began = float(phase.t_s.iloc[0])
                 took = float(good.t_s.iloc[0]) - began if len(good) else math.inf
                 rows.append((actor, phase.phase.iloc[0], began, took))
-        found = pd.DataFrame(rows, columns=["actor", "phase", "began_s", "converged_s"])
+        found: pd.DataFrame = _pandas().DataFrame(
+            rows, columns=["actor", "phase", "began_s", "converged_s"]
+        )
         return found.astype({"began_s": float, "converged_s": float})
 
     def working_set(self) -> pd.DataFrame:
@@ -244,8 +266,13 @@ class Result:
             raise ConfigError(Problem(str(folder), "holds no result (no manifest.json)"))
         provenance = json.loads((folder / "manifest.json").read_text())
         provenance.pop("summary", None)
-        tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in COLUMNS}
+        tables = {name: _pandas().read_parquet(folder / f"{name}.parquet") for name in COLUMNS}
         return cls(tables, provenance)
+
+
+def _pandas() -> Any:
+    """pandas, which takes as long to come up as a small run: only whoever looks at tables waits."""
+    return import_module("pandas")
 
 
 def _replace(path: Path, write: Any) -> None:

@@ -56,7 +56,7 @@ def run(
     options.tell_warnings([described], strict)
     options.check_outputs(out, json)
     result = _with_progress(described, quiet)
-    if not len(result.phases) and any(p.actors for p in described.workload.processes):
+    if not result.has_rows("phases") and any(p.actors for p in described.workload.processes):
         console.warn([NOTHING_BEGAN])
     written = _save(result, out) if out else []
     if json:

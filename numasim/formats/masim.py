@@ -6,13 +6,14 @@ accesses to one region after the other, as fast as the machine lets it.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numasim.errors import ConfigError, Problem
 from numasim.formats.masim_config import Access, Config, Phase, Region, dumps, loads, read, write
 from numasim.seeds import Seeds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Access", "Config", "Phase", "Region", "accesses_per_ms", "dumps", "loads", "read",
@@ -128,7 +129,7 @@ def accesses_per_ms(result: HasPhases) -> pd.DataFrame:
     rows = result.phases
     ms = (rows.ended_s - rows.began_s) * 1e3
     rate = rows.operations / ms.where(ms > 0)
-    return pd.DataFrame({"phase": rows.phase, "accesses_per_ms": rate, "ms": ms})
+    return rows[["phase"]].assign(accesses_per_ms=rate, ms=ms)
 
 
 def tiering_test(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from scipy.special import gammainc, gammaincinv
 
 from numasim.patterns import STRICT, Extent, Pattern, Spread, register
 
@@ -38,8 +38,9 @@ class Gamma(Pattern):
             1 - 0.1 * 0.6 ** np.arange(NR_CLASSES // 2),
             1.0,
         ]
-        bounds = np.r_[gammaincinv(self.shape, edges[:-1]), np.inf]
-        share = np.diff(np.r_[gammainc(self.shape + 1, bounds[:-1]), 1.0])
+        special = import_module("scipy.special")  # late: a fifth of a second that few runs need
+        bounds = np.r_[special.gammaincinv(self.shape, edges[:-1]), np.inf]
+        share = np.diff(np.r_[special.gammainc(self.shape + 1, bounds[:-1]), 1.0])
         rates = share / np.diff(edges)
         key = f"gamma/{self.shuffle}/{self.shape!r}"
         return [Extent(0, nr_pages, Spread(key, tuple(edges.tolist()), tuple(rates.tolist())))]

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from scipy.special import gammaincinv
 
 from numasim.cost import Background, CostModel, Demand, Flow
+from numasim.queueing import gamma_quantile
 from numasim.topology import Topology
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
@@ -267,6 +269,13 @@ def test_operation_quantiles_follow_the_sum_of_misses():
     assert solution.op_variance_ns2[0] == pytest.approx(drawn.var(), rel=0.02)
     assert solution.op_p50_ns[0] == pytest.approx(np.quantile(drawn, 0.5), rel=0.01)
     assert solution.op_p99_ns[0] == pytest.approx(np.quantile(drawn, 0.99), rel=0.02)
+
+
+def test_quantiles_of_gamma_variates_are_right_to_twelve_digits():
+    shapes = np.array([0.3, 5.0, 63.9, 64.0, 90.0, 400.0, 1e4, 1e9])
+    for share in (0.1, 0.5, 0.9, 0.99):
+        found = gamma_quantile(shapes, share)
+        np.testing.assert_allclose(found, gammaincinv(shapes, share) / shapes, rtol=1e-12)
 
 
 def test_an_operation_without_chance_takes_its_mean():

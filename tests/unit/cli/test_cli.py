@@ -56,6 +56,21 @@ def test_help_comes_at_once() -> None:
     assert min(took) < 0.3, "CPU seconds; other programs on this machine do not count"
 
 
+def test_a_quiet_run_waits_for_no_tables_that_nobody_reads() -> None:
+    """pandas and scipy take longer to come up than a tiny run."""
+    command = ["run", *TINY, "-p", POLICY, "-d", "3 s", "--quiet"]
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from numasim.cli import app\n"
+        f"done = CliRunner().invoke(app, {command})\n"
+        "assert done.exit_code == 0, done.output\n"
+        "print([name for name in ('pandas', 'pyarrow', 'scipy') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 @pytest.mark.parametrize(
     "command", ["run", "compare", "list", "schedule", "explain", "show topology", "show workload",
                 "show policy", "show scenario"],
