@@ -7,7 +7,7 @@ import numpy as np
 from numasim.cost import Background
 from numasim.migration import Traffic
 
-MIGRATE_BATCH = 512  # folios unmapped and flushed together; Linux 7.3.4 migration of a list
+MIGRATE_BATCH = 512  # base pages unmapped and flushed together; Linux 7.3.4 migration of a list
 
 
 class Load:
@@ -20,6 +20,8 @@ class Load:
     pages_per_bit : int64[C]
     process_of_class : int64[C]
     nr_processes : int
+    pages_per_frame : int
+        Base pages of what a page of the workload is counted in.
 
     Attributes
     ----------
@@ -32,7 +34,9 @@ class Load:
         pages_per_bit: np.ndarray,
         process_of_class: np.ndarray,
         nr_processes: int,
+        pages_per_frame: int = 1,
     ) -> None:
+        self._folio_pages = pages_per_bit * pages_per_frame
         self._tlb_shootdown, self._pages_per_bit = tlb_shootdown, pages_per_bit
         self._process_of_class, self._nr_processes = process_of_class, nr_processes
         self.cores: dict[str, float] = {}
@@ -58,7 +62,7 @@ class Load:
         visit_rates : float64[C]
             Visits per ns to one folio of each class.
         batch : int
-            Folios that are unmapped together.
+            Base pages that are unmapped together; at least one folio.
 
         Notes
         -----
@@ -72,9 +76,9 @@ class Load:
             flows.append(Background(node=source, read_bytes_per_ns=speed))
             flows.append(Background(node=target, write_bytes_per_ns=speed))
         self._flows[name], self.cores[name] = flows, 1.0
-        batches = moved.folios / batch
-        batch_ns = moved.busy_ns / max(batches, 1.0)
         folios = moved.pages_of_class / self._pages_per_bit
+        batches = float(np.sum(folios / np.maximum(1, batch // self._folio_pages)))
+        batch_ns = moved.busy_ns / max(batches, 1.0)
         visits = self._by_process(folios * visit_rates)
         self._waiting[name] = visits * batch_ns / 2 * batch_ns / busy_ns
         share = self._by_process(folios) / max(1, moved.folios)

@@ -71,6 +71,7 @@ class Machine:
             self.space.pages_per_bit,
             owner[self.space.mapping_of_class],
             len(workload.processes),
+            self.memory.pages_per_frame,
         )
         self.policies = {m.first: m.mapping.policy for m in self.space.mappings}
         self.populator = Populator(self.migrator, topology.costs, self.policies)
