@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from numasim.damon.attrs import attrs_problems
 from numasim.damon.ranges import coalesce, set_regions
 from numasim.damon.schemes import SchemeState
-from numasim.damon.spec import Context, Target
+from numasim.damon.spec import ELIGIBLE_METRICS, Context, Target
 from numasim.damon.targets import TargetState
 from numasim.errors import ConfigError, Problem
 
@@ -32,9 +32,9 @@ def context_problems(spec: Context, min_region_sz: int, place: str = "") -> list
             where = f"{prefix}schemes[{i}].quota.goals[{j}]"
             if goal.target_value == 0:
                 problems.append(Problem(f"{where}.target_value", "is 0"))
-            if goal.metric == "node_eligible_mem_bp" and spec.ops != "paddr":
+            if goal.metric in ELIGIBLE_METRICS and spec.ops != "paddr":
                 problems.append(
-                    Problem(f"{where}.metric", f"node_eligible_mem_bp is for paddr, not {spec.ops}")
+                    Problem(f"{where}.metric", f"{goal.metric} is for paddr, not {spec.ops}")
                 )
     return problems
 

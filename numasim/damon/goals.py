@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from numasim.damon.arith import mult_frac
 from numasim.damon.ops import GoalMetrics
-from numasim.damon.spec import QuotaGoal
+from numasim.damon.spec import ELIGIBLE_METRICS, QuotaGoal
 
 _BP = 10_000
 
@@ -75,8 +75,9 @@ def measure(
         return
     if metric == "some_mem_psi_us":
         _measure_psi(goal, metrics, temporal, esz)
-    elif metric == "node_eligible_mem_bp":
-        goal.current_value = _eligible_bp(eligible(), goal.spec.nid)
+    elif metric in ELIGIBLE_METRICS:
+        elsewhere = metric == "node_ineligible_mem_bp"
+        goal.current_value = _eligible_bp(eligible(), goal.spec.nid, elsewhere)
     elif metric in ("active_mem_bp", "inactive_mem_bp"):
         active, inactive = metrics.lru_pages() or (0, 0)
         part = active if metric == "active_mem_bp" else inactive
@@ -96,11 +97,13 @@ def _measure_psi(goal: GoalState, metrics: GoalMetrics, temporal: bool, esz: int
     goal.last_psi_total = total
 
 
-def _eligible_bp(on_node: dict[int, int] | None, nid: int | None) -> int:
+def _eligible_bp(on_node: dict[int, int] | None, nid: int | None, elsewhere: bool) -> int:
+    """Share of what matches the scheme that is on a node, or (proposed in 2026) on all others."""
     total = sum(on_node.values()) if on_node else 0
     if not on_node or not total or nid is None:
         return 0
-    return mult_frac(on_node.get(nid, 0), _BP, total)
+    here = on_node.get(nid, 0)
+    return mult_frac(total - here if elsewhere else here, _BP, total)
 
 
 def _node_bp(goal: QuotaGoal, metrics: GoalMetrics) -> int:

@@ -19,8 +19,9 @@ OPS = ("vaddr", "fvaddr", "paddr")
 GOAL_METRICS = (
     "user_input", "some_mem_psi_us", "node_mem_used_bp", "node_mem_free_bp",
     "node_memcg_used_bp", "node_memcg_free_bp", "active_mem_bp", "inactive_mem_bp",
-    "node_eligible_mem_bp",
+    "node_eligible_mem_bp", "node_ineligible_mem_bp",
 )  # fmt: skip
+ELIGIBLE_METRICS = ("node_eligible_mem_bp", "node_ineligible_mem_bp")
 CORE_FILTERS = ("addr", "target")
 OPS_FILTERS = ("anon", "active", "memcg", "young", "hugepage_size", "unmapped")
 PROBE_HITS_FILTERS = ("probe_hits_wsum",)

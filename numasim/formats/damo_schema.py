@@ -161,9 +161,9 @@ def _check_context(context: dict[str, Any], ask: Asker) -> None:
             ask.wrong(message, ("targets", i, "pid"), ("ops",))
     for i, scheme in enumerate(context["schemes"]):
         for j, goal in enumerate(scheme["quotas"]["goals"]):
-            if not physical and goal["metric"] == "node_eligible_mem_bp":
+            if not physical and goal["metric"] in spec.ELIGIBLE_METRICS:
                 trail = ("schemes", i, "quotas", "goals", j, "metric")
-                ask.wrong("node_eligible_mem_bp needs ops paddr", trail)
+                ask.wrong(f"{goal['metric']} needs ops paddr", trail)
 
 
 def _check_kdamond(kdamond: dict[str, Any], ask: Asker) -> None:

@@ -76,13 +76,13 @@ def goal(given: Given) -> Raw:
     metric, target, *rest = given.words
     complement = bool(rest) and rest[0] == "complement"
     rest = rest[1:] if complement else rest
-    names = {"user_input": ["current_value"], "node_eligible_mem_bp": ["nid"]}
+    names = {"user_input": ["current_value"], **{m: ["nid"] for m in spec.ELIGIBLE_METRICS}}
     takes = names.get(metric, [])
     if metric.startswith("node_mem_"):
         takes = ["nid"]
     elif metric.startswith("node_memcg_"):
         takes = ["nid", "memcg_path"]
-    optional = metric == "node_eligible_mem_bp"
+    optional = metric in spec.ELIGIBLE_METRICS
     if metric in spec.GOAL_METRICS and len(rest) != len(takes) and not (optional and not rest):
         wanted = " ".join([metric, "TARGET", "[complement]", *(name.upper() for name in takes)])
         raise BadText(f'got "{" ".join(given.words)}", expected {wanted}')

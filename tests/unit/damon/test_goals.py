@@ -45,6 +45,8 @@ def test_eligible_memory():
     assert value("node_eligible_mem_bp", metrics, nid=7, eligible={0: 1}) == 0
     assert value("node_eligible_mem_bp", metrics, eligible={}) == 0
     assert value("node_eligible_mem_bp", metrics, eligible=None) == 0
+    assert value("node_ineligible_mem_bp", metrics, eligible={0: 1, 1: 3}) == 7500
+    assert value("node_ineligible_mem_bp", metrics, eligible={}) == 0
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,8 @@ def attrs(draw):
 
 @st.composite
 def goals(draw, physical):
-    metrics = spec.GOAL_METRICS if physical else spec.GOAL_METRICS[:-1]
+    physical_only = () if physical else spec.ELIGIBLE_METRICS
+    metrics = [metric for metric in spec.GOAL_METRICS if metric not in physical_only]
     metric = draw(st.sampled_from(metrics))
     return spec.QuotaGoal(
         metric=metric,
