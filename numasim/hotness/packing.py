@@ -224,10 +224,10 @@ class Packing(Worker):
     # -- balancing ---------------------------------------------------------------------------------
 
     def shift(self, wanted: float, nr: int) -> int:
-        """Move up to `nr` spans with a share of accesses `wanted`, towards the fast tier if > 0."""
+        """Move up to `nr` hot spans with a share of accesses `wanted`, to the fast tier if > 0."""
         counts = self.counts.totals()
         total = float(counts.sum())
-        some = np.flatnonzero(counts)
+        some = np.flatnonzero(self.hot & (counts > 0))
         nodes = self.spans.nodes(some)
         some = some[nodes == self.fast if wanted < 0 else (nodes >= 0) & (nodes != self.fast)]
         if wanted > 0 and self.throttle is not None:
