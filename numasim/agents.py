@@ -86,8 +86,9 @@ class Stage:
         return self.topology.costs
 
     def begin_work(
-        self, name: str, busy_ns: int, cores: float = 1.0, batch: int = MIGRATE_BATCH
-    ) -> None:
+        self, name: str, busy_ns: int, cores: float = 1.0, batch: int = MIGRATE_BATCH,
+        flush: bool = True,
+    ) -> None:  # fmt: skip
         """Pages just moved are on the wires for `busy_ns` from now; end it with `end_work`.
 
         Parameters
@@ -99,11 +100,13 @@ class Stage:
             CPUs that a thread of its own takes meanwhile; 0 where applications do the work
             themselves, which `Observing.charge` takes from their time.
         batch : int
-            Folios that are unmapped together.
+            Base pages that are unmapped together; at least one folio.
+        flush : bool
+            Whether translations of them may be cached: those of armed pages were flushed before.
         """
         moved = self.migrator.take_traffic()
         moved.busy_ns = min(moved.busy_ns, busy_ns)  # several threads, or an engine, may copy
-        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns(), batch)
+        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns(), batch, flush)
         self.load.cores[name] = cores
 
     def end_work(self, name: str) -> None:

@@ -120,6 +120,8 @@ class CostSettings:
         A NUMA hint fault without migration.
     pte_scan : int
         Arming one page for hint faults.
+    pte_walk : int
+        Passing over a page that is there but not armed.
     pebs_record, ibs_record : int
         One hardware sample, drained.
     gpu_fault : int
@@ -131,7 +133,7 @@ class CostSettings:
     hardware offload" RFC v3 (3.73 GB/s for 4 KiB, 10.67 GB/s for 2 MiB); copy_share: the same, the
     points 512 x 4 KiB and 512 x 2 MiB. The others are priors from memory, ranges: check_paddr
     0.5-2 us, tlb_shootdown 2-6 us, minor_fault 0.5-1 us, hint_fault 0.5-2 us, pte_scan 10-50 ns,
-    pebs_record 0.2-1 us, ibs_record 1-2 us, gpu_fault 20-45 us.
+    pte_walk 5-15 ns, pebs_record 0.2-1 us, ibs_record 1-2 us, gpu_fault 20-45 us.
     """
 
     check_paddr: DurationNs = 1_000
@@ -149,6 +151,7 @@ class CostSettings:
     minor_fault_huge: DurationNs = 100_000
     hint_fault: DurationNs = 1_000
     pte_scan: DurationNs = 20
+    pte_walk: DurationNs = 8
     pebs_record: DurationNs = 500
     ibs_record: DurationNs = 1_500
     gpu_fault: DurationNs = 30_000

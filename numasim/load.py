@@ -51,6 +51,7 @@ class Load:
         busy_ns: int,
         visit_rates: np.ndarray,
         batch: int = MIGRATE_BATCH,
+        flush: bool = True,
     ) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it.
 
@@ -63,6 +64,8 @@ class Load:
             Visits per ns to one folio of each class.
         batch : int
             Base pages that are unmapped together; at least one folio.
+        flush : bool
+            Whether translations of them may be cached: those of armed pages were flushed before.
 
         Notes
         -----
@@ -82,7 +85,7 @@ class Load:
         visits = self._by_process(folios * visit_rates)
         self._waiting[name] = visits * batch_ns / 2 * batch_ns / busy_ns
         share = self._by_process(folios) / max(1, moved.folios)
-        self._interrupted[name] = share * batches * self._tlb_shootdown / busy_ns
+        self._interrupted[name] = share * batches * self._tlb_shootdown / busy_ns * flush
 
     def _by_process(self, per_class: np.ndarray) -> np.ndarray:
         return np.bincount(self._process_of_class, per_class, minlength=self._nr_processes)

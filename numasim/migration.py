@@ -247,7 +247,7 @@ class Migrator:
 
     # -- migration ---------------------------------------------------------------------------------
 
-    def migrate(self, heads: np.ndarray, target: int, cause: str) -> Moved:
+    def migrate(self, heads: np.ndarray, target: int, cause: str, split: bool = True) -> Moved:
         """Move folios to a node as the kernel does for DAMON: no reclaim, stop at a refusal.
 
         Parameters
@@ -257,6 +257,8 @@ class Migrator:
         target : int
         cause : str
             Who asks, for the ledger.
+        split : bool
+            Whether a huge folio that finds no block is split.
 
         Returns
         -------
@@ -283,7 +285,7 @@ class Migrator:
         for size in np.flatnonzero(np.bincount(sizes))[::-1].tolist():
             batch, left_size = heads[sizes == size], size
             moved, spent, left = self._migrate_batch(batch, size, target, cause)
-            if len(left) and size > 1:
+            if len(left) and size > 1 and split:
                 bases, left_size = self.split(left), 1
                 more, extra, left = self._migrate_batch(bases, 1, target, cause)
                 moved, spent = np.r_[moved, more], spent + extra

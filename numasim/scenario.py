@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from numasim.balancing import tunables
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
 from numasim.policies import Policy
@@ -18,6 +19,7 @@ SYSCTLS = {
     "vm.watermark_scale_factor": (1, 3000),
     "vm.swappiness": (0, 200),
     "numa/demotion_enabled": (0, 1),
+    **{name: (least, most) for name, (_, least, most) in tunables.SYSCTLS.items()},
 }
 """Kernel settings that an event may write, with their bounds."""
 MOST_SEEDS = 10_000

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from numasim.balancing.periods import Locality, adapted_period, scan_max, scan_min, scan_windows
+from numasim.balancing.promotion import Promotion
+from numasim.balancing.tunables import Tunables
 from numasim.damon.attrs import attrs_problems, convert_results, intervals_score
 from numasim.damon.feedback import feed
 from numasim.damon.filters import FilterSet, addr_condition, core_verdict
@@ -668,3 +671,56 @@ def walk_after_exit(given: Json, expected: Json) -> Json:
     if given["exiting"]:
         ctx.stop()
     return {"error": ctx.walk().state}
+
+
+# NUMA balancing
+
+
+@adapter
+def nb_threshold_seq(given: Json, expected: Json) -> Json:
+    assert given["initial"] == "all zero"
+    tunables = Tunables(
+        rate_limit_mbps=given["rate_limit_MBps"],
+        hot_threshold_ms=given["hot_threshold_ms"],
+        scan_period_max_ms=given["scan_period_max_ms"],
+    )
+    node, now_ms, thresholds = Promotion(), given["start_ms"], []
+    for pages in given["candidate_pages_added_before_each_call"]:
+        node.candidate += pages
+        node.adjust_threshold(now_ms, tunables)
+        thresholds.append(node.threshold)
+        now_ms += given["step_ms"]
+    return {"threshold_ms": thresholds}
+
+
+@adapter
+def nb_rate_limit_seq(given: Json, expected: Json) -> Json:
+    assert given["initial"] == "all zero"
+    node, tunables = Promotion(), Tunables(rate_limit_mbps=given["rate_limit_MBps"])
+    events = given["events_time_ms_and_pages"]
+    return {"limited": [node.limited(at, pages, tunables) for at, pages in events]}
+
+
+@adapter
+def nb_scan_period(given: Json, expected: Json) -> Json:
+    assert not given["numa_group"]
+    rss, size = given["rss_pages"], given["scan_size_mb"]
+    tunables = Tunables(
+        scan_size_mb=size,
+        scan_period_min_ms=given["period_min_ms"],
+        scan_period_max_ms=given["period_max_ms"],
+    )
+    got = {
+        "windows": scan_windows(rss, size),
+        "min_ms": scan_min(rss, tunables),
+        "max_ms": scan_max(rss, tunables),
+    }
+    return only(expected, got)
+
+
+@adapter
+def nb_scan_period_update(given: Json, expected: Json) -> Json:
+    seen = Locality(*(given[k] for k in ("remote", "local", "failed", "private", "shared")))
+    least = scan_min(given["rss_pages"], Tunables())
+    period, _ = adapted_period(given["period_ms"], least, given["period_max_ms"], seen)
+    return {"period_ms": period}

@@ -14,7 +14,6 @@ import pytest
 from tests.vectors.adapters import ADAPTERS
 
 DEFAULT = Path(__file__).parents[1] / "data" / "vectors-core.json"
-LATER = "nb_"  # NUMA balancing has its own runner
 
 
 def _vectors() -> list[dict]:
@@ -26,8 +25,6 @@ def _vectors() -> list[dict]:
 @pytest.mark.parametrize("vector", [pytest.param(v, id=v["id"]) for v in _vectors()])
 def test_vector(vector: dict) -> None:
     category = vector["category"]
-    if category.startswith(LATER):
-        pytest.skip("NUMA balancing is not part of the DAMON core")
     assert category in ADAPTERS, f"no adapter for category {category}"
     got = ADAPTERS[category](vector["input"], vector["expected"])
     assert got == vector["expected"]
