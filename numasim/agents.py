@@ -7,7 +7,7 @@ once per batch of faults or samples and not once per event.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from numasim.actors import ActorState
 from numasim.kernel import CostSettings
 from numasim.law import Law
 from numasim.load import MIGRATE_BATCH, Load
+from numasim.mapping import Mempolicy
 from numasim.memory import Memory
 from numasim.migration import Migrator
 from numasim.observing import Observing
@@ -68,6 +69,9 @@ class Stage:
         The truth by actor, what observing costs applications (`charge`), counters.
     load : Load
     seeds : Seeds
+    policies : dict of int to Mempolicy
+        Where first touch puts pages from now on, by the first page of a mapping; agents may change
+        it, as `set_mempolicy` does.
     """
 
     topology: Topology
@@ -79,6 +83,7 @@ class Stage:
     observing: Observing
     load: Load
     seeds: Seeds
+    policies: dict[int, Mempolicy] = field(default_factory=dict)
 
     @property
     def costs(self) -> CostSettings:

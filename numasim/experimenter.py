@@ -50,4 +50,5 @@ def stage_of(machine: Machine) -> Stage:
         observing=observing_of(machine),
         load=machine.load,
         seeds=machine.seeds,
+        policies=machine.policies,
     )
