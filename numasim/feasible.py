@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from numasim.actors import accessor_of
+from numasim.balancing.tunables import SYSCTLS as NUMA_BALANCING
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
 from numasim.monitors import check_runnable
@@ -59,6 +60,7 @@ def impossible(
     for i, event in enumerate(events or ()):
         where = f"events[{i}]."
         wrong += check_runnable(event.kdamonds, topology, workload, where, access_source)
+        wrong += _unread(event, policy, where)
     if not wrong and policy is not None and events is not None:
         start = Event(policy.start, "start", kdamonds)
         timed = [("policy.start", start), *((f"events[{i}]", e) for i, e in enumerate(events))]
@@ -76,6 +78,17 @@ def doubtful(topology: Topology, workload: Workload) -> Iterator[str]:
         if asked > accessor.nr_cores:
             cores = f"{accessor.nr_cores} cores, which they share"
             yield f"workload: {asked} threads on {accessor.name}, which has {cores}"
+
+
+def _unread(event: Event, policy: Policy | None, where: str) -> Iterator[Problem]:
+    """Settings that are written where nobody reads them."""
+    if event.action != "sysctl" or policy is None:
+        return
+    for name in event.settings:
+        if name in NUMA_BALANCING and name not in policy.sysctls:
+            message = f"nothing of the policy {policy.kind} reads it"
+            hint = 'use the policy numa_balancing; with "mode: 0" it waits for the event'
+            yield Problem(f"{where}sysctl.{name}", message, hint)
 
 
 def _too_short(workload: Workload, duration_ns: int) -> Iterator[Problem]:

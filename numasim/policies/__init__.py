@@ -54,6 +54,8 @@ class Policy:
     bandwidth_aware: ClassVar[str] = "no"
     multi_accessor: ClassVar[str] = "no"
     has_agents: ClassVar[bool] = False
+    sysctls: ClassVar[frozenset[str]] = frozenset()
+    """Settings of the kernel that only its agents read."""
 
     @property
     def demotion(self) -> bool:

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from numasim.agents import Agent, Stage
 from numasim.balancing.balancer import Balancer
-from numasim.balancing.tunables import TIERING, Tunables
+from numasim.balancing.tunables import SYSCTLS, TIERING, Tunables
 from numasim.policies import STRICT, Policy, register
 from numasim.units import DurationNs
 
@@ -71,6 +71,7 @@ class NumaBalancing(Policy):
     rate_control: ClassVar[str] = "candidates per second; threshold adapts to it"
     multi_accessor: ClassVar[str] = "mode 1: page follows who touched it last and before"
     has_agents: ClassVar[bool] = True
+    sysctls: ClassVar[frozenset[str]] = frozenset(SYSCTLS)
 
     def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
         """The scanner and what hint faults do."""
