@@ -21,7 +21,7 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.experimenter import change_machine, place_by, stage_of
+from numasim.experimenter import agents_of_kernel, begin, change_machine, place_by
 from numasim.kdamond import Thread, next_step
 from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
@@ -62,7 +62,7 @@ class Engine:
         self.threads: list[Thread] = []
         self._nr_threads = 0
         self._processes: dict[str, simpy.Process] = {}
-        self.agents: list[Agent] = []
+        self.agents: list[Agent] = agents_of_kernel(scenario, self.machine)
         self._traffic_alarm = self._alarm("TRAFFIC", self.machine.next_change_ns, self._change)
         self._agents_alarm = self._alarm("POLICY", self._next_act_ns, self._act)
         self._on_progress = on_progress
@@ -155,12 +155,12 @@ class Engine:
         policy = self.scenario.policy
         kdamonds = policy.kdamonds(self.scenario.topology)
         own = Event(policy.start, "start", kdamonds, text=policy.kind)
-        events = [own] if own.kdamonds or policy.has_agents else []
+        events = [own] if own.kdamonds or policy.has_agents or policy.demotion else []
         for event in sorted([*events, *self.scenario.events], key=lambda e: e.at_ns):
             yield self._sleep(max(0, event.at_ns - self.now_ns), "POLICY")
             self._absorb_all()
-            if event is own and policy.has_agents:
-                self.agents += policy.agents(stage_of(self.machine), self.now_ns)
+            if event is own:
+                begin(policy, self.machine, self.agents, self.now_ns)
             self._do(event)
             self.recorder.event(self.now_ns, event)
             self._changed()
@@ -286,6 +286,7 @@ class Engine:
             yield from self._busy(thread, pending)
         elif worked:
             self._changed()
+        self._agents_alarm.set()  # a refused move wakes kswapd
         self.recorder.applied(thread, due, self.now_ns)
 
     def _busy(self, thread: Thread, busy_ns: int) -> Steps:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from numasim.agents import Stage
+from numasim.agents import Agent, Stage
 from numasim.machine import Machine
 from numasim.monitors import observing_of
 from numasim.policies import Policy
-from numasim.scenario import Event
+from numasim.reclaim.kswapd import kernel_agents
+from numasim.scenario import Event, Scenario
 
 
 def change_machine(machine: Machine, event: Event, now_ns: int) -> None:
@@ -30,6 +31,34 @@ def change_machine(machine: Machine, event: Event, now_ns: int) -> None:
         machine.set_available(event.settings)
     else:
         machine.stop_process(event.settings["process"], now_ns)
+
+
+RECLAIM_ACTIONS = ("pageout", "lru_prio", "lru_deprio")
+"""DAMOS actions that need the kernel's LRU lists."""
+
+
+def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
+    """The kernel's own agents: reclaim, where it could do anything in this scenario."""
+    kernel, policy = scenario.topology.kernel, scenario.policy
+    kdamonds = [
+        *policy.kdamonds(scenario.topology),
+        *(k for e in scenario.events for k in e.kdamonds),
+    ]
+    actions = {s.action for k in kdamonds for c in k.contexts for s in c.schemes}
+    switched = any("numa/demotion_enabled" in event.settings for event in scenario.events)
+    wanted = kernel.demotion or kernel.swap is not None or policy.demotion or switched
+    if not wanted and not actions & set(RECLAIM_ACTIONS):
+        return []
+    return kernel_agents(stage_of(machine), kernel)
+
+
+def begin(policy: Policy, machine: Machine, agents: list[Agent], now_ns: int) -> None:
+    """A policy begins to act: its agents join those that run, and reclaim demotes if it wants."""
+    if policy.demotion:
+        for agent in agents:
+            agent.settings({"numa/demotion_enabled": 1})
+    if policy.has_agents:
+        agents += policy.agents(stage_of(machine), now_ns)
 
 
 def place_by(policy: Policy, machine: Machine) -> None:

@@ -7,6 +7,7 @@ patterns, and by a computed yes or no for sweeps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -111,6 +112,7 @@ class Law:
         self.bursts: dict[int, list[Burst]] = {}
         self.burst_fronts: frozenset[int] = frozenset()
         self.cleared_at: np.ndarray | None = None
+        self.before_reading: Callable[[np.ndarray], None] | None = None  # reclaim's late walks
         self.flush_ns: np.ndarray | None = None
         self.flush_cores = np.ones(self.nr_classes)
         self._alike: dict[tuple[int, int], Ticks] = {}
@@ -326,6 +328,8 @@ class Law:
         self, heads: np.ndarray, now_ns: int, rng: np.random.Generator
     ) -> np.ndarray:
         """bool[N]: draw whether each folio is young and make it old, as the young filter does."""
+        if self.before_reading is not None:
+            self.before_reading(heads)
         young: np.ndarray = rng.random(len(heads)) < self.young_chance(heads, now_ns)
         assert self.cleared_at is not None
         self.cleared_at[heads] = max(now_ns // STAMP_NS, 1)

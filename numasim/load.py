@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numasim.cost import Background
-from numasim.migration import Traffic
+from numasim.ledger import Traffic
 
 MIGRATE_BATCH = 512  # base pages unmapped and flushed together; Linux 7.3.4 migration of a list
 

@@ -394,4 +394,7 @@ class Machine:
             compute_ns=float(phase.compute),
             flows=flows,
             pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
+            stall_ns=self.migrator.swapped.stall_ns(
+                self.patterns_of(actor), self.weights[actor.process, actor.number]
+            ),
         )

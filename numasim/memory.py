@@ -349,6 +349,10 @@ class Memory:
         """Whether some zone of a node has free frames above its goal."""
         return any(zone.free > self.goal_of(zone) for zone in self.zones_of_node(nid))
 
+    def make_room(self, nodes: Sequence[int], nr: int) -> int:
+        """The allocating task reclaims by itself until `nr` frames are free; frames freed."""
+        return 0 if self.direct_reclaim is None else self.direct_reclaim(nodes, nr)
+
     def wake_kswapd(self, nid: int) -> int:
         """Drop page cache that is not ours up to the goal, wake kswapd for the rest; frames freed.
 

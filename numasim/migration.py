@@ -7,55 +7,18 @@ page moved asks here and learns what moved and how long the asking thread was bu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from numasim.counts import BlockCounts
 from numasim.errors import SimulationError
 from numasim.law import Law
+from numasim.ledger import CostOf, Ledger, Moved, Residents, Traffic
 from numasim.mapping import Mempolicy
-from numasim.memory import ABSENT, Memory
+from numasim.memory import ABSENT, SWAPPED, Memory
 from numasim.pages import MappingPages, PageSpace
+from numasim.swapped import Swapped
 from numasim.view import Arrivals, View
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a migration did: pages moved, by 4 KiB-or-larger frames, and CPU time of the mover."""
-
-    pages: np.ndarray
-    bytes: int
-    busy_ns: int
-    complete: bool
-
-
-@dataclass
-class Ledger:
-    """Bytes moved since last asked, by cause: ``(cause, mapping, from, to) → bytes``."""
-
-    moved: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
-
-    def take(self) -> tuple[dict[tuple[str, int, int, int], int], dict[str, int]]:
-        """All entries, and start afresh."""
-        found = (self.moved, self.failed)
-        self.moved, self.failed = {}, {}
-        return found
-
-
-@dataclass
-class Traffic:
-    """What was moved since last asked: bytes by (source, target), pages by class, folios, time."""
-
-    bytes: dict[tuple[int, int], int]
-    pages_of_class: np.ndarray
-    folios: int = 0
-    busy_ns: int = 0
-
-
-CostOf = Callable[[int, int, int], int]
-"""(source node, target node, folio order) → ns to migrate one folio in a batch."""
 
 
 class Migrator:
@@ -90,6 +53,10 @@ class Migrator:
         self._traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
         self.allowed: Callable[[np.ndarray, int, str], np.ndarray] | None = None
+        self.residents: Residents | None = None
+        self.swapped = Swapped(space.nr_classes)
+        self.now_ns = 0  # of the last first touch
+        self.stall_ns = 0  # that tasks which allocate have to reclaim by themselves
         self._frames_of: dict[int, np.ndarray] = {}
         for pages in space.mappings:
             if pages.mapping.frames:
@@ -138,7 +105,7 @@ class Migrator:
         new = new[self.memory.frame_of[new] == ABSENT]
         if not len(new):
             return
-        k = pages.folio_pages
+        k, self.now_ns = pages.folio_pages, now_ns
         folios = new.reshape(-1, k)
         frames = np.full(folios.shape, ABSENT, np.int64)
         if pages.mapping.frames:
@@ -202,9 +169,15 @@ class Migrator:
                 # the slow path wakes kswapd everywhere before it digs deeper, and reclaims
                 freed = sum(memory.wake_kswapd(n) for n in order)
                 more = memory.allocate(nr - len(frames), order, ("low", "min"), size)
-                if not freed and not len(more):
-                    break
                 frames = np.r_[frames, more]
+                # a huge fault falls back to base pages rather than wait for reclaim
+                room = (
+                    0
+                    if size > 1 or len(frames) >= nr
+                    else memory.make_room(order, nr - len(frames))
+                )
+                if not freed and not len(more) and not room:
+                    break
         return frames
 
     def _out_of_memory(self, pages: MappingPages, node: int, policy: Mempolicy) -> str:
@@ -224,26 +197,78 @@ class Migrator:
         self.frame_counts.add(frames, classes)
         if self.page_counts is not None:
             self.page_counts.add(pages, classes)
-        np.add.at(self.node_counts, (memory.node_of(frames), classes), 1)
+        nodes = memory.node_of(frames)
+        np.add.at(self.node_counts, (nodes, classes), 1)
+        if self.residents is not None:
+            first = self.space.folio_heads(pages) == pages
+            self.residents.arrive(pages[first], nodes[first])
 
-    def _lift(self, pages: np.ndarray) -> np.ndarray:
+    def _lift(self, pages: np.ndarray, freed: bool = False) -> np.ndarray:
         """Take pages out of their frames; the frames."""
         memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
         frames: np.ndarray = memory.frame_of[pages].astype(np.int64)
+        nodes = memory.node_of(frames)
+        if self.residents is not None:
+            first = self.space.folio_heads(pages) == pages
+            self.residents.leave(pages[first], nodes[first], freed)
         memory.frame_of[pages] = ABSENT
         self.frame_counts.remove(frames, classes)
         if self.page_counts is not None:
             self.page_counts.remove(pages, classes)
-        np.subtract.at(self.node_counts, (memory.node_of(frames), classes), 1)
+        np.subtract.at(self.node_counts, (nodes, classes), 1)
         return frames
 
     def unmap(self, pages: MappingPages) -> None:
         """Give back all frames of a mapping: its process ended."""
-        own = np.arange(pages.first, pages.last, dtype=np.int64)
+        own = np.arange(pages.first, pages.last)
+        self.bring_back(own[self.memory.frame_of[own] == SWAPPED])
         own = own[self.memory.frame_of[own] >= 0]
         if len(own):
             self.before_change()
-            self.memory.release(self._lift(own))
+            self.memory.release(self._lift(own, freed=True))
+
+    # -- swap --------------------------------------------------------------------------------------
+
+    def put_away(self, heads: np.ndarray) -> np.ndarray:
+        """Free the frames of folios whose content is in swap now; int64: their pages, split."""
+        sizes = self.space.pages_per_bit[self.space.class_of[heads]]
+        large = heads[sizes > 1]
+        pages = np.r_[heads[sizes == 1], self.split(large)] if len(large) else heads
+        self.before_change()
+        self.memory.release(self._lift(pages, freed=True))
+        self.memory.frame_of[pages] = SWAPPED
+        np.add.at(self.swapped.counts, self.space.class_of[pages], 1)
+        return pages
+
+    def bring_back(
+        self, pages: np.ndarray, home: int | None = None, policy: Mempolicy | None = None
+    ) -> bool:
+        """Swapped pages are forgotten, or come back where first touch would put them.
+
+        Parameters
+        ----------
+        pages : int64[N]
+        home : int, optional
+            Nearest node of who touches; None forgets them.
+        policy : Mempolicy, optional
+
+        Returns
+        -------
+        bool
+            Whether there was room; else nothing has changed.
+        """
+        if home is not None:
+            frames = self._allocate(len(pages), home, policy or Mempolicy(), 1)
+            if len(frames) < len(pages):
+                self.memory.release(frames)
+                return False
+        np.subtract.at(self.swapped.counts, self.space.class_of[pages], 1)
+        self.memory.frame_of[pages] = ABSENT
+        if home is not None and len(pages):
+            self.before_change()
+            self._place(pages, frames)
+            self.law.note_first_touch(pages)
+        return True
 
     # -- migration ---------------------------------------------------------------------------------
 
@@ -357,6 +382,8 @@ class Migrator:
             [np.arange(h, h + n) for h, n in zip(heads.tolist(), sizes.tolist(), strict=True)]
         )
         self.before_change()
+        if self.residents is not None:
+            self.residents.split(heads, pages, sizes)
         frames = self._lift(pages)
         self.space.class_of[pages] = self.space.split_class[self.space.class_of[pages]]
         if self.law.cleared_at is not None:

@@ -14,7 +14,8 @@ from numasim.memory import ABSENT
 from numasim.migration import Migrator
 from numasim.pages import CompiledPattern, MappingPages
 
-STEP_NS = 20_000_000
+STEP_NS, SHORT_STEP_NS = 20_000_000, 1_000_000
+NEAR = 4  # short steps while the home node has less than so many times what kswapd restores
 HUGE_BYTES = 2 << 20
 
 Task = tuple[MappingPages, int, int]
@@ -78,10 +79,21 @@ class Populator:
             for pages, first, last in populating.tasks
         )
         one = self._fault_ns(populating.tasks[0][0], populating.threads) if populating.tasks else 0
-        return populating.since_ns + max(1, math.ceil(one), math.ceil(min(STEP_NS, left)))
+        step = self._step_ns(populating.home)
+        return populating.since_ns + max(1, math.ceil(one), math.ceil(min(step, left)))
+
+    def _step_ns(self, home: int) -> int:
+        """Length of a step: short while kswapd may have to make room meanwhile."""
+        memory = self._migrator.memory
+        if memory.kswapd is None:
+            return STEP_NS
+        goal = sum(memory.goal_of(zone) for zone in memory.zones_of_node(home))
+        return SHORT_STEP_NS if memory.free_frames(home) < NEAR * goal else STEP_NS
 
     def write_bytes_per_ns(self, populating: Populating) -> float:
         """Zeroing now: bytes per ns written to memory."""
+        if not populating.tasks:  # it only waits for its own reclaim to end
+            return 0.0
         pages = populating.tasks[0][0]
         return pages.mapping.page / self._fault_ns(pages, populating.threads)
 
@@ -94,13 +106,18 @@ class Populator:
             pages, first, last = populating.tasks[0]
             fault_ns, k = self._fault_ns(pages, populating.threads), pages.folio_pages
             stop = min(last, first + math.floor(left_ns / fault_ns + 1e-6) * k)
-            if stop == first:
+            if stop <= first:
                 break
             frames = self._migrator.memory.frame_of[pages.first + first : pages.first + stop]
             left_ns -= np.count_nonzero(frames == ABSENT) // k * fault_ns
             policy = self._policies[pages.first]
             self._migrator.first_touch(pages, first, stop, populating.home, policy, from_ns, now_ns)
             populating.tasks[:1] = [(pages, stop, last)] if stop < last else []
+            left_ns -= self._migrator.stall_ns / populating.threads
+            self._migrator.stall_ns = 0
+        if left_ns < -1:  # they have reclaimed for longer than there was time, and go on later
+            populating.since_ns = now_ns - math.floor(left_ns)
+            return False
         populating.since_ns = now_ns - math.floor(max(left_ns, 0.0)) if populating.tasks else now_ns
         return not populating.tasks
 

@@ -56,10 +56,11 @@ COLUMNS: dict[str, str] = {
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
 ``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts`
-(on which regions) are kept only then. `vmstat` are counters of the kernel's agents, cumulative. `sources` (what each source did and took; without a kdamond:
-hardware that all share), `tolls` (thread time that observing took from actors), `accessor_truth`
-and `accessor_errors` (of each kdamond against the truth of each accessor, `own` where its filters
-let it pass) are kept when a source knows accessors, or with ``accessor_truth: true``."""
+(on which regions) are kept only then. `vmstat` are counters of the kernel's agents, cumulative.
+`sources` (what each source did and took; without a kdamond: hardware that all share), `tolls`
+(thread time that observing took from actors), `accessor_truth` and `accessor_errors` (of each
+kdamond against the truth of each accessor, `own` where its filters let it pass) are kept when a
+source knows accessors, or with ``accessor_truth: true``."""
 
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""

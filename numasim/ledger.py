@@ -1,0 +1,60 @@
+"""What the moving hand tells: what a call moved, what was moved by whom, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a migration did: pages moved, by 4 KiB-or-larger frames, and CPU time of the mover."""
+
+    pages: np.ndarray
+    bytes: int
+    busy_ns: int
+    complete: bool
+
+
+@dataclass
+class Ledger:
+    """Bytes moved since last asked, by cause: ``(cause, mapping, from, to) → bytes``."""
+
+    moved: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def take(self) -> tuple[dict[tuple[str, int, int, int], int], dict[str, int]]:
+        """All entries, and start afresh."""
+        found = (self.moved, self.failed)
+        self.moved, self.failed = {}, {}
+        return found
+
+
+@dataclass
+class Traffic:
+    """What was moved since last asked: bytes by (source, target), pages by class, folios, time."""
+
+    bytes: dict[tuple[int, int], int]
+    pages_of_class: np.ndarray
+    folios: int = 0
+    busy_ns: int = 0
+
+
+CostOf = Callable[[int, int, int], int]
+"""(source node, target node, folio order) → ns to migrate one folio in a batch."""
+
+
+class Residents(Protocol):
+    """Who is told which folios come to a node and go: reclaim."""
+
+    def arrive(self, heads: np.ndarray, nodes: np.ndarray) -> None:
+        """Folios (int64[N], first pages) are on these nodes (int64[N]) from now on."""
+
+    def leave(self, heads: np.ndarray, nodes: np.ndarray, freed: bool) -> None:
+        """Folios go from these nodes, for good if `freed`."""
+
+    def split(self, heads: np.ndarray, pages: np.ndarray, sizes: np.ndarray) -> None:
+        """Folios are about to become base pages: int64[sum of sizes], each folio's in order."""

@@ -1,0 +1,210 @@
+"""kswapd, one per node: it sleeps until allocation runs low, and works until the node is balanced.
+
+Source: numa-balancing-tiering specification, sections 5 and 5.4 (Linux 7.3.4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from numasim.agents import Agent, Stage
+from numasim.kernel import KernelSettings
+from numasim.reclaim.reclaimer import CLUSTER, DEFAULT_PRIORITY, Reclaimer, Work
+
+MAX_FAILURES = 16
+NAP_NS = 100_000_000
+SLICE_NS = 5_000_000
+"""What is moved in one act takes about so long; the world goes on meanwhile."""
+ABORT_PAGES = 64
+LEAST_NS = 10_000
+
+
+class Kswapd:
+    """The kswapd of one node.
+
+    Parameters
+    ----------
+    reclaimer : Reclaimer
+    nid : int
+
+    Attributes
+    ----------
+    name : str
+    due_ns : float
+        Infinite while it sleeps.
+    failures : int
+        Runs in a row that reclaimed nothing; from 16 on the node is left to direct reclaim.
+    """
+
+    def __init__(self, reclaimer: Reclaimer, nid: int) -> None:
+        self._reclaimer, self._stage, self.nid = reclaimer, reclaimer.stage, nid
+        self.name, self.due_ns = f"kswapd{nid}", math.inf
+        self.failures = self.runs = self.cpu_ns = 0
+        self._priority = 0  # of the run in progress; 0 between runs
+        self._left = 0  # pages to scan in the round in progress
+        self._round = Work()
+        self._reclaimed = 0  # in this run
+        self._busy = self._napping = False
+
+    def wake(self) -> None:
+        """Somebody found too little free memory here."""
+        hopeless = self.failures >= MAX_FAILURES
+        if not hopeless and (self.due_ns == math.inf or self._napping):
+            self.due_ns, self._napping = 0.0, False
+
+    def act(self, now_ns: int) -> bool:
+        """Work for a while, or see whether it may sleep."""
+        was_busy, self._busy = self._busy, False
+        if was_busy:
+            self._stage.end_work(self.name)
+        if self._priority == 0 and not self._start(now_ns):
+            return was_busy
+        done = self._work(now_ns)
+        busy_ns = max(done.busy_ns, LEAST_NS)
+        self.cpu_ns += busy_ns
+        self._stage.begin_work(self.name, busy_ns)
+        self._busy, self.due_ns = True, now_ns + busy_ns
+        return True
+
+    def _start(self, now_ns: int) -> bool:
+        """Begin a run, unless there is none to do: then it naps, and sleeps if that still holds."""
+        if self._stage.memory.is_balanced(self.nid) or self.failures >= MAX_FAILURES:
+            self.due_ns = math.inf if self._napping else now_ns + NAP_NS
+            self._napping = not self._napping
+            return False
+        self._napping = False
+        self._priority, self._left, self._reclaimed = DEFAULT_PRIORITY, 0, 0
+        self._round = Work()
+        self.runs += 1
+        return True
+
+    # -- a run -------------------------------------------------------------------------------------
+
+    def _work(self, now_ns: int) -> Work:
+        """Scan for about a slice of time."""
+        reclaimer, done = self._reclaimer, Work()
+        while self._priority and done.busy_ns < SLICE_NS:
+            kinds = reclaimer.kinds(self.nid)
+            if not self._left:
+                swappiness = reclaimer.swappiness
+                lru = reclaimer.lrus[self.nid]
+                self._left = lru.begin(self._priority, kinds, swappiness) if kinds else 0
+            if self._left:
+                step = min(self._left, max(CLUSTER, self._missing()))
+                self._left -= step
+                at = now_ns + done.busy_ns
+                one = reclaimer.scan(self.nid, step, self._priority, "kswapd", at)
+                self._round, done = self._round + one, done + one
+                self._reclaimed += one.reclaimed
+            if not self._left or self._is_enough():
+                self._end_round()
+        return done
+
+    def _missing(self) -> int:
+        """Frames short of where scanning stops."""
+        memory = self._stage.memory
+        more = ABORT_PAGES // memory.pages_per_frame + 1
+        return sum(
+            max(0, memory.goal_of(zone) + more - zone.free)
+            for zone in memory.zones_of_node(self.nid)
+        )
+
+    def _target(self) -> int:
+        zones = self._stage.memory.zones_of_node(self.nid)
+        return sum(max(zone.marks.high, CLUSTER) for zone in zones)
+
+    def _is_enough(self) -> bool:
+        return self._missing() == 0 or self._round.reclaimed >= self._target()
+
+    def _end_round(self) -> None:
+        """Look harder next time if this round found little; see whether the run is over."""
+        scanned_enough = self._round.scanned >= self._target()
+        if not scanned_enough or not self._round.reclaimed:
+            self._priority -= 1
+        self._left, self._round = 0, Work()
+        if self._reclaimed:
+            self.failures = 0
+        if self._stage.memory.is_balanced(self.nid):
+            self._priority = 0
+        elif self._priority == 0 and not self._reclaimed:
+            self.failures += 1
+
+    # -- as an agent -------------------------------------------------------------------------------
+
+    def settings(self, changed: dict[str, Any]) -> None:
+        """``numa/demotion_enabled`` and ``vm.swappiness``."""
+        reclaimer = self._reclaimer
+        if "numa/demotion_enabled" in changed:
+            reclaimer.demotion = bool(changed["numa/demotion_enabled"])
+            self.failures = 0
+        reclaimer.swappiness = int(changed.get("vm.swappiness", reclaimer.swappiness))
+
+    def counters(self) -> dict[str, int]:
+        """Its runs and CPU time; what it scanned and demoted is counted for the machine."""
+        return {"pageoutrun": self.runs, "kswapd_cpu_ns": self.cpu_ns}
+
+
+class Direct:
+    """Reclaim by tasks that allocate: it takes the bandwidth, and tells the counters of all.
+
+    Parameters
+    ----------
+    reclaimer : Reclaimer
+    """
+
+    name = "reclaim"
+
+    def __init__(self, reclaimer: Reclaimer) -> None:
+        self._reclaimer, self.due_ns = reclaimer, math.inf
+        self._until_ns = 0
+
+    def make_room(self, nodes: Sequence[int], nr: int) -> int:
+        """Direct reclaim; frames freed."""
+        stage = self._reclaimer.stage
+        before = stage.migrator.stall_ns
+        freed = self._reclaimer.direct(nodes, nr)
+        busy_ns = stage.migrator.stall_ns - before
+        if busy_ns:
+            stage.begin_work(self.name, busy_ns, 0.0)
+            self.due_ns = self._until_ns = stage.migrator.now_ns + busy_ns
+        return freed
+
+    def act(self, now_ns: int) -> bool:
+        """What was moved has arrived."""
+        self._reclaimer.stage.end_work(self.name)
+        self.due_ns = math.inf
+        return True
+
+    def settings(self, changed: dict[str, Any]) -> None:
+        """Those of kswapd hold here as well."""
+
+    def counters(self) -> dict[str, int]:
+        """Counters of the machine's reclaim."""
+        return dict(self._reclaimer.counts)
+
+
+def kernel_agents(stage: Stage, kernel: KernelSettings) -> list[Agent]:
+    """What the kernel has running for reclaim.
+
+    Parameters
+    ----------
+    stage : Stage
+    kernel : KernelSettings
+
+    Returns
+    -------
+    list of Agent
+        A kswapd for each node, direct reclaim, and swap if there is some.
+    """
+    reclaimer = Reclaimer(stage, kernel)
+    threads = [Kswapd(reclaimer, nid) for nid in range(len(stage.topology.nodes))]
+    direct = Direct(reclaimer)
+
+    def wake(nid: int) -> None:
+        threads[nid].wake()
+
+    stage.memory.kswapd, stage.memory.direct_reclaim = wake, direct.make_room
+    swap: list[Agent] = [] if reclaimer.swap is None else [reclaimer.swap]
+    return [*threads, direct, *swap]

@@ -1,0 +1,242 @@
+"""Reclaim of one machine: what scanning finds cold is demoted, swapped out, or put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from numasim.agents import Stage
+from numasim.kernel import KernelSettings
+from numasim.reclaim.mglru import MultiGen
+from numasim.reclaim.records import ANON, FILE, Isolated, Lru, Records
+from numasim.reclaim.swap import Swap
+from numasim.reclaim.tiers import memory_tiers
+from numasim.reclaim.two_lists import TwoLists
+
+COUNTERS = ("pgscan", "pgsteal", "pgdemote")
+MAX_RETRIES, DEFAULT_PRIORITY, CLUSTER = 16, 12, 32
+
+
+@dataclass(frozen=True)
+class Work:
+    """What some reclaim did: pages scanned and reclaimed (frames), and the time that it took."""
+
+    scanned: int = 0
+    reclaimed: int = 0
+    busy_ns: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.scanned + other.scanned,
+            self.reclaimed + other.reclaimed,
+            self.busy_ns + other.busy_ns,
+        )
+
+
+class Reclaimer:
+    """Lists of all nodes, and what is done with folios that are taken off them.
+
+    Parameters
+    ----------
+    stage : Stage
+    kernel : KernelSettings
+
+    Attributes
+    ----------
+    demotion : bool
+        ``numa/demotion_enabled``, as it is now.
+    swappiness : int
+    swap : Swap or None
+    counts : dict of str to int
+        Counters by their names in /proc/vmstat, pages of 4 KiB.
+
+    Notes
+    -----
+    Source: numa-balancing-tiering specification, section 5.2 (Linux 7.3.4). Assumption: pages of
+    files can be demoted but not dropped, as nothing says what reading them again would cost.
+    """
+
+    def __init__(self, stage: Stage, kernel: KernelSettings) -> None:
+        self.stage, self.demotion, self.swappiness = stage, kernel.demotion, kernel.swappiness
+        self.tiers = memory_tiers(stage.topology)
+        self._rng = stage.seeds.stream("reclaim/target")
+        rng = stage.seeds.stream("reclaim/bits")
+        self.records = Records(stage.space, stage.law, stage.memory, rng)
+        self._of_file = self.records.file_class
+        nodes = range(len(stage.topology.nodes))
+        self.lrus: list[Lru] = [
+            MultiGen(self.records, n, self.present)
+            if kernel.lru == "mglru"
+            else TwoLists(self.records, n, self._room)
+            for n in nodes
+        ]
+        self.swap = None if kernel.swap is None else Swap(stage, kernel.swap, self.lrus)
+        self.counts = {f"{name}_{who}": 0 for name in COUNTERS for who in ("kswapd", "direct")}
+        self.counts |= {"pgscan_proactive": 0, "pgsteal_proactive": 0, "allocstall": 0}
+        stage.migrator.residents = self
+        stage.law.before_reading = self.settle
+
+    # -- what it knows -----------------------------------------------------------------------------
+
+    def present(self, nid: int) -> np.ndarray:
+        """int64[2]: pages of a node by kind."""
+        counts = self.stage.migrator.node_counts[nid]
+        file = int(counts[self._of_file].sum())
+        return np.array([int(counts.sum()) - file, file])
+
+    def _room(self, nid: int) -> tuple[int, int]:
+        memory, per = self.stage.memory, self.stage.memory.pages_per_frame
+        high = sum(zone.marks.high for zone in memory.zones_of_node(nid))
+        return memory.free_frames(nid) * per, high * per
+
+    def kinds(self, nid: int) -> tuple[int, ...]:
+        """Kinds of pages that can be reclaimed on a node now."""
+        if self.demotion and self.tiers.lower[nid]:
+            return (ANON, FILE)
+        return (ANON,) if self.swap is not None and self.swap.free_pages > 0 else ()
+
+    def lru_pages(self) -> tuple[int, int]:
+        """Active and inactive pages (4 KiB) of the machine."""
+        per = self.stage.memory.pages_per_frame
+        pairs = [lru.pages() for lru in self.lrus]
+        return per * sum(a for a, _ in pairs), per * sum(i for _, i in pairs)
+
+    # -- being told --------------------------------------------------------------------------------
+
+    def arrive(self, heads: np.ndarray, nodes: np.ndarray) -> None:
+        """Folios are on these nodes from now on."""
+        for nid in np.unique(nodes).tolist():
+            self.lrus[nid].arrive(heads[nodes == nid])
+
+    def leave(self, heads: np.ndarray, nodes: np.ndarray, freed: bool) -> None:
+        """Folios go from these nodes."""
+        for nid in np.unique(nodes).tolist():
+            own = heads[nodes == nid]
+            (self.lrus[nid].forget if freed else self.lrus[nid].leave)(own)
+
+    def split(self, heads: np.ndarray, pages: np.ndarray, sizes: np.ndarray) -> None:
+        """Folios become base pages, which are as they were."""
+        flags = self.records.flags
+        flags[pages] = np.repeat(flags[heads], sizes)
+
+    def settle(self, heads: np.ndarray) -> None:
+        """Somebody else is about to read these folios' bits."""
+        nodes = self.stage.nodes_of(heads)
+        for nid in np.unique(nodes[nodes >= 0]).tolist():
+            self.lrus[nid].settle(heads[nodes == nid])
+
+    # -- doing -------------------------------------------------------------------------------------
+
+    def scan(self, nid: int, nr_pages: int, priority: int, who: str, now_ns: int) -> Work:
+        """Scan about so many pages of a node and reclaim what is cold.
+
+        Parameters
+        ----------
+        nid : int
+        nr_pages : int
+        priority : int
+        who : str
+            ``kswapd`` or ``direct``, for counters.
+        now_ns : int
+
+        Returns
+        -------
+        Work
+        """
+        costs, per = self.stage.costs, self.stage.memory.pages_per_frame
+        found = self.lrus[nid].isolate(nr_pages, self.kinds(nid), priority, now_ns)
+        busy = found.checked * costs.young_check + found.walked * costs.pte_scan
+        self.counts[f"pgscan_{who}"] += found.scanned * per
+        reclaimed, spent = self._reclaim(found, nid, who, now_ns)
+        self.counts[f"pgsteal_{who}"] += reclaimed * per
+        return Work(found.scanned, reclaimed, busy + spent)
+
+    def _reclaim(self, found: Isolated, nid: int, who: str, now_ns: int) -> tuple[int, int]:
+        """Demote isolated folios, or swap them out; frames reclaimed and time."""
+        left, reclaimed, busy = found.heads, 0, 0
+        if self.demotion and len(left):
+            left, reclaimed, busy = self._demote(left, nid, who)
+        if len(left) and self.swap is not None:
+            left, freed, spent = self.swap_out(left, nid, now_ns)
+            reclaimed, busy = reclaimed + freed, busy + spent
+        if len(left):
+            self.lrus[nid].put_back(left)
+        return reclaimed, busy
+
+    def _demote(self, heads: np.ndarray, nid: int, who: str) -> tuple[np.ndarray, int, int]:
+        """Move folios down; those that found no room, frames moved, time."""
+        stage, moved, busy = self.stage, 0, 0
+        order = self.tiers.demotion_order(nid, stage.topology.node_distances, self._rng)
+        cause = f"kswapd{nid}" if who == "kswapd" else "direct reclaim"
+        for target in order:
+            done = stage.migrator.migrate(heads, target, cause)
+            moved, busy = moved + len(done.pages), busy + done.busy_ns
+            if done.complete:
+                heads = heads[:0]
+                break
+            heads = self._still_on(heads, nid)
+        self.counts[f"pgdemote_{who}"] += moved * stage.memory.pages_per_frame
+        return heads, moved, busy
+
+    def _still_on(self, heads: np.ndarray, nid: int) -> np.ndarray:
+        """Folios of `heads`, or what they were split into, that are on a node."""
+        mapping = self.stage.space.mapping_index_of(heads)
+        size = np.array([m.folio_pages for m in self.stage.space.mappings])[mapping]
+        if (size > 1).any():
+            sizes = np.where(heads % size == 0, size, 1)
+            ends = np.cumsum(sizes)
+            pages = np.repeat(heads - (ends - sizes), sizes) + np.arange(ends[-1])
+            heads = np.unique(self.stage.space.folio_heads(pages))
+        left: np.ndarray = heads[self.stage.nodes_of(heads) == nid]
+        return left
+
+    def swap_out(self, heads: np.ndarray, nid: int, now_ns: int) -> tuple[np.ndarray, int, int]:
+        """Put anonymous folios into swap; those that stay, frames freed, time."""
+        if self.swap is None:
+            return heads, 0, 0
+        anon, file = self.records.by_kind(heads)
+        before = self.stage.memory.free_frames(nid)
+        left, busy = self.swap.put(anon, nid, now_ns)
+        nr = self.records.nr_pages(anon) - self.records.nr_pages(left)
+        self.lrus[nid].note_reclaimed(ANON, nr)
+        freed = max(0, self.stage.memory.free_frames(nid) - before)
+        return np.r_[left, file], freed, busy
+
+    def direct(self, nodes: Sequence[int], nr: int) -> int:
+        """Reclaim in the task that allocates, which it holds up; frames freed.
+
+        Parameters
+        ----------
+        nodes : sequence of int
+        nr : int
+            Frames wanted.
+        """
+        migrator, want = self.stage.migrator, max(nr, CLUSTER)
+        done = Work()
+        for _ in range(MAX_RETRIES):
+            for priority in range(DEFAULT_PRIORITY, -1, -1):
+                for nid in nodes:
+                    now_ns = migrator.now_ns + done.busy_ns
+                    done += self._direct_round(nid, want - done.reclaimed, priority, now_ns)
+                    if done.reclaimed >= want:
+                        break
+                if done.reclaimed >= want:
+                    break
+            if done.reclaimed:
+                break
+        self.counts["allocstall"] += -(-max(nr, 1) // CLUSTER)
+        migrator.stall_ns += done.busy_ns
+        return done.reclaimed
+
+    def _direct_round(self, nid: int, want: int, priority: int, now_ns: int) -> Work:
+        kinds, done = self.kinds(nid), Work()
+        if not kinds:
+            return done
+        left = self.lrus[nid].begin(priority, kinds, self.swappiness)
+        while left > 0 and done.reclaimed < want:
+            step = min(left, max(CLUSTER, want - done.reclaimed))
+            done += self.scan(nid, step, priority, "direct", now_ns + done.busy_ns)
+            left -= step
+        return done
