@@ -51,8 +51,10 @@ class RecordedClock:
 
     Notes
     -----
-    A high-resolution timer is late by what was recorded; a wake-up on the timer wheel slips a whole
-    step whenever lateness has added up to one. Nothing ends while the machine stands still.
+    What a tick lasted longer or shorter than timers and usual checks say is shared by its sleep and
+    its checks as their lengths are, but no sleep is shorter than asked for; a wake-up on the timer
+    wheel slips a whole step whenever lateness has added up to one. Nothing ends while the machine
+    stands still.
     """
 
     hz: int
@@ -72,9 +74,11 @@ class RecordedClock:
         at = now_ns
         for _ in range(nr):
             starts.append(at)
-            wake = self._moving(self._wake(at + work_ns // 2, sample_us))
+            asleep_late, checks_late = self._shared(self._late(at), sample_us, work_ns)
+            work = max(0, work_ns + checks_late)
+            wake = self._moving(self._wake(at + work // 2, sample_us, asleep_late))
             ends.append(wake)
-            at = self._moving(wake + work_ns - work_ns // 2)
+            at = self._moving(wake + work - work // 2)
             done.append(at)
         return np.array(starts, np.int64), np.array(ends, np.int64), np.array(done, np.int64)
 
@@ -91,10 +95,18 @@ class RecordedClock:
             at = end
         return at + left
 
-    def _wake(self, asleep_ns: int, sample_us: int) -> int:
-        wake, late = wake_ns(asleep_ns, sample_us, self.hz, self.slack_ns), self._late(asleep_ns)
+    def _shared(self, late_ns: int, sample_us: int, work_ns: int) -> tuple[int, int]:
+        """What of a tick's lateness is its sleep's, and what its checks'."""
+        if is_wheel(sample_us, self.hz):
+            return late_ns, 0
+        asleep = late_ns * sample_us * 1000 // max(1, sample_us * 1000 + work_ns)
+        asleep = max(asleep, -self.slack_ns)
+        return asleep, late_ns - asleep
+
+    def _wake(self, asleep_ns: int, sample_us: int, late: int) -> int:
+        wake = wake_ns(asleep_ns, sample_us, self.hz, self.slack_ns)
         if not is_wheel(sample_us, self.hz):
-            return max(wake + late, asleep_ns + sample_us * 1000)
+            return wake + late
         step = wheel_ns(sample_us, self.hz)
         self._owed = max(0, self._owed + late)
         slips, self._owed = divmod(self._owed, step)

@@ -15,7 +15,7 @@ from numasim.validate.recording import KdamondRecord, Snapshot
 
 PAGE = 4096
 SLACK_NS = 300_000
-CHECK_NS = 6_000
+CHECK_NS = 5_000
 TEST_S, MOVE_S = 8e-6, 35e-6  # of a page, in a young filter and to another node; see `hardware`
 BUSY_RATIO = 0.02  # of a window: applying schemes for longer hides how late its samples were
 STAT_S = 0.02  # statistics of an application follow the snapshot that it precedes

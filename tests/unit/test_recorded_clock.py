@@ -38,6 +38,20 @@ def test_no_sleep_is_shorter_than_asked():
     np.testing.assert_array_equal(np.diff(np.r_[0, ends]), 5_000_000)
 
 
+def test_sleep_and_checks_share_what_a_tick_was_late():
+    """Checks of 5 ms and a sleep of 5 ms, 1 ms late together."""
+    _, ends, done = clock(late=[(0, 1_000_000)]).ticks(0, 3, 5000, 5_000_000)
+    np.testing.assert_array_equal(done - ends, 2_750_000)
+    np.testing.assert_array_equal(np.diff(np.r_[0, done]), 11_300_000)
+
+
+def test_what_a_sleep_cannot_be_shorter_checks_were():
+    """0.9 ms early: 0.3 were slack, the checks of 1 ms took 0.4."""
+    _, ends, done = clock(late=[(0, -900_000)]).ticks(0, 3, 5000, 1_000_000)
+    np.testing.assert_array_equal(done - ends, 200_000)
+    np.testing.assert_array_equal(np.diff(np.r_[0, done]), 5_400_000)
+
+
 def test_on_the_wheel_lateness_adds_up_to_whole_steps():
     """20 ms end every 24 ms; half a millisecond each adds up to one 4 ms tick in eight."""
     _, ends, _ = clock(late=[(0, 500_000)]).ticks(0, 17, 20_000, 0)

@@ -69,7 +69,7 @@ def record(times, tunings=()):
 
 
 CONTEXT = Context("vaddr", attrs=Attrs(5000, 100_000, 1_000_000, 10, 1000))
-PERIOD = 5.3 + 20 * 0.006  # slack, and 20 regions after the split of 10
+PERIOD = 5.3 + 20 * 0.005  # slack, and 20 regions after the split of 10
 
 
 def test_lateness_is_what_timers_and_checks_leave_unexplained():
