@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from numasim.cli import compare, console, explain, listing, run, schedule, show, validate
+from numasim.cli import compare, console, explain, importing, listing, run, schedule, show, validate
 
 app = typer.Typer(
     cls=console.Group,
@@ -19,6 +19,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
+app.add_typer(importing.app, name="import")
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
 app.command("validate")(validate.validate)

@@ -1,0 +1,148 @@
+"""Intel Memory Latency Checker's log: latency and bandwidth matrices, loaded latency, peaks.
+
+Sections are found by their titles; whatever else the log holds is passed over. A matrix has rows
+for nodes with CPUs and columns for nodes with memory. Latencies are in ns, bandwidths in MB/s of
+10^6 bytes. Source: layout of MLC 3.x logs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from numasim.errors import ConfigError, Problem
+from numasim.formats.machines.description import Description, Loaded, Number, Origin, Pair
+from numasim.formats.machines.reading import BANDWIDTH, LATENCY_NS, Complaints, text_of
+
+TITLES = {
+    "latency": r"^\s*Measuring idle latencies\b",
+    "bandwidth": r"^\s*Measuring Memory Bandwidths between nodes",
+    "peaks": r"^\s*Measuring Peak .*Memory Bandwidths",
+    "loaded": r"^\s*Measuring Loaded Latencies",
+    "other": r"^\s*Measuring ",
+}
+MB_PER_S = 1e-3  # bytes/ns
+MIXES = {"all reads": "read", "1:1 reads-writes": "1:1"}
+Lines = list[tuple[int, str]]
+
+
+def read(data: bytes, source: str) -> Description:
+    """A machine from a log, or from the output of one measurement such as ``--latency_matrix``.
+
+    Parameters
+    ----------
+    data : bytes
+    source : str
+        Name of the file.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    ConfigError
+        If it holds neither matrix, or with every number that cannot be.
+    """
+    sections = _sections(text_of(data, source))
+    complaints = Complaints(source)
+    found = Description(source)
+    for key, table, bounds, scale in (
+        ("latency", found.latency, LATENCY_NS, 1.0),
+        ("bandwidth", found.read_bandwidth, BANDWIDTH, MB_PER_S),
+    ):
+        if key in sections:
+            _matrix(sections[key], found, table, bounds, scale, complaints)
+    if not found.latency and not found.read_bandwidth and not complaints.problems:
+        hint = "expected the output of mlc, mlc --latency_matrix or mlc --bandwidth_matrix"
+        raise ConfigError(Problem("", "holds no latency or bandwidth matrix", hint), source)
+    if "peaks" in sections:
+        _peaks(sections["peaks"], found, complaints)
+    if "loaded" in sections:
+        _loaded(sections["loaded"], found, complaints)
+    complaints.done()
+    return found
+
+
+def _sections(text: str) -> dict[str, Lines]:
+    """Numbered lines of every section, without its title; the first of each kind counts."""
+    sections: dict[str, Lines] = {}
+    current: Lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        key = next((key for key, title in TITLES.items() if re.search(title, line, re.I)), None)
+        if key is None:
+            current.append((number, line))
+        else:
+            current = []
+            sections.setdefault(key, current)
+    return sections
+
+
+def _matrix(
+    lines: Lines,
+    found: Description,
+    table: dict[Pair, Number],
+    bounds: tuple[float, float],
+    scale: float,
+    complaints: Complaints,
+) -> None:
+    """Values of a matrix; rows are nodes with CPUs, columns nodes with memory."""
+    rest = iter(lines)
+    for _, line in rest:
+        if re.fullmatch(r"\s*(Numa|Memory) node\s*", line, re.I):
+            break
+    number, header = next(rest, (lines[-1][0] if lines else 0, ""))
+    match = re.fullmatch(r"\s*(?:Numa node|Socket)((?:\s+\d+)+)\s*", header, re.I)
+    if match is None:
+        complaints.add(f"line {number}", 'expected a line "Numa node  0  1 …" with the columns')
+        return
+    columns = [complaints.node(word, f"line {number}") for word in match[1].split()]
+    rows: set[int] = set()
+    for number, line in rest:
+        first, *values = line.split() or [""]
+        if not first:
+            break
+        row = complaints.node(first, f"line {number}")
+        if row in rows or len(values) != len(columns):
+            message = "a second row of this node" if row in rows else f"got {len(values)} values"
+            complaints.add(f"line {number}", f"{message}, expected {len(columns)}, one per node")
+            continue
+        if row is None:
+            continue
+        rows.add(row)
+        for column, text in zip(columns, values, strict=True):
+            if column is None or text == "-":
+                continue
+            value = complaints.number(text, bounds, f"line {number}", "a value", scale)
+            if value is not None:
+                where = f"{found.source} line {number}, {text}"
+                table[row, column] = Number(value, Origin.MEASURED, where)
+    if not rows:
+        complaints.add(f"line {number}", "the matrix has no rows")
+    for nid in [c for c in columns if c is not None] + sorted(rows):
+        said = found.node(nid)
+        said.has_cpus, said.where = nid in rows, found.source
+
+
+def _peaks(lines: Lines, found: Description, complaints: Complaints) -> None:
+    for number, line in lines:
+        match = re.fullmatch(r"\s*(\S.*?)\s*:\s*([\d.]+)\s*", line)
+        mix = MIXES.get(match[1].lower()) if match else None
+        if match and mix:
+            place = f"line {number}"
+            value = complaints.number(match[2], BANDWIDTH, place, "a bandwidth", MB_PER_S)
+            if value is not None:
+                found.peaks[mix] = value
+
+
+def _loaded(lines: Lines, found: Description, complaints: Complaints) -> None:
+    points = []
+    for number, line in lines:
+        match = re.fullmatch(r"\s*(\d+)\s+([\d.]+)\s+([\d.]+)\s*", line)
+        if match:
+            place = f"line {number}"
+            latency = complaints.number(match[2], LATENCY_NS, place, "a latency")
+            speed = complaints.number(match[3], BANDWIDTH, place, "a bandwidth", MB_PER_S)
+            if latency is not None and speed is not None:
+                points.append((speed, latency))
+    if points:
+        found.loaded = Loaded(points, f"{found.source} line {lines[0][0]}")
