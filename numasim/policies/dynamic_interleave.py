@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
@@ -48,13 +49,15 @@ class DynamicInterleave(Policy):
     accessor : int
         Whose nearest nodes, and whose bandwidth to them, count.
     hot : float
-        Access rate from which a region is moved, as a share of samples; 0 moves everything.
+        Access rate from which a region is moved, as a share of samples, at least one of them; 0
+        moves everything.
     quota : int
         Most bytes tried per `interval`; 0: no limit.
     interval : int
         Quota window, ns; schemes are applied as often.
     sample, aggregate : int
-        Intervals of monitoring, ns. Zero: 5 ms and 100 ms, tuned for 4 % of accesses.
+        Intervals of monitoring, ns. Zero: 5 ms and 100 ms, tuned for 4 % of accesses; where so much
+        is hot that they stay there, each round of tuning puts an `interval` of 300 ms or more off.
     min_regions, max_regions : int
         Bounds of the number of regions.
 
@@ -63,8 +66,8 @@ class DynamicInterleave(Policy):
     To change weights at run time, as a user of the real thing does: ``damo tune`` with the same
     options but other weights, as a timed event. A page has one place for each set of weights, so
     that only pages whose turn changes are moved. Source: Micron's patches (policies specification,
-    section 6) and damo's example of weighted destinations: with 3 and 1 on nodes 0 and 1 it is
-    that example, option for option.
+    section 6): the example scheme under the intervals and regions of their tests. With intervals
+    of zero, 10 to 1000 regions and weights of 3 and 1 it is damo's example, option for option.
     """
 
     pids: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1000,)
@@ -75,10 +78,10 @@ class DynamicInterleave(Policy):
     hot: Ratio = 0.05
     quota: Bytes = 200 << 20
     interval: DurationNs = 1_000_000_000
-    sample: DurationNs = 0
-    aggregate: DurationNs = 0
-    min_regions: Annotated[int, Field(ge=3)] = 10
-    max_regions: Annotated[int, Field(ge=3)] = 1_000
+    sample: DurationNs = 500_000_000
+    aggregate: DurationNs = 5_000_000_000
+    min_regions: Annotated[int, Field(ge=3)] = 20
+    max_regions: Annotated[int, Field(ge=3)] = 50
 
     observes: ClassVar[str] = "page-table accessed bits of sampled regions of processes"
     moves: ClassVar[str] = "hot folios to the node that is their turn by weights"
@@ -111,7 +114,7 @@ class DynamicInterleave(Policy):
         nodes, weights = self.split(topology)
         scheme = Scheme(
             action="migrate_hot",
-            pattern=AccessPattern(min_nr_accesses=int(self.hot * samples)),
+            pattern=AccessPattern(min_nr_accesses=math.ceil(round(self.hot * samples, 6))),
             apply_interval_us=us,
             quota=quota,
             dests=tuple(Dest(n, w) for n, w in zip(nodes, weights, strict=True)),

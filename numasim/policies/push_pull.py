@@ -44,16 +44,22 @@ class PushPull(Policy):
     quota : int
         Most bytes either direction may try per `interval`; the goals decide how much of it.
     interval : int
-        Quota window, ns; schemes are applied as often.
+        Quota window, ns.
+    apply : int
+        How often schemes are applied, ns. Each round of interval tuning puts the next time off, so
+        it has to be shorter than three of the shortest aggregations, 300 ms.
     tuner : str
-        How goals steer quotas: ``consist`` by degrees, ``temporal`` all or nothing.
+        How goals steer quotas: ``temporal`` all or nothing, which settles to within a window's
+        quota; ``consist`` by degrees: it winds up while its goal is missed, so that the two
+        schemes overshoot in turn and the split swings widely.
 
     Notes
     -----
     Source: R. Jonnalagadda's goals node_eligible_mem_bp and node_ineligible_mem_bp (policies
     specification, section 6), with 70 % as the authors' example. Assumption: one kdamond monitors
     both nodes, as eligible memory is counted within a context; each scheme is kept to the node
-    that it takes from by address filters, so that quota is not spent on pages already there.
+    that it takes from by address filters, so that quota is not spent on pages already there;
+    the tuner is our choice.
     """
 
     near: str | int | None = None
@@ -63,7 +69,8 @@ class PushPull(Policy):
     hot: Ratio = 0.05
     quota: Bytes = 200 << 20
     interval: DurationNs = 1_000_000_000
-    tuner: Literal["consist", "temporal"] = "consist"
+    apply: DurationNs = 200_000_000
+    tuner: Literal["consist", "temporal"] = "temporal"
 
     observes: ClassVar[str] = "page-table accessed bits of sampled regions"
     moves: ClassVar[str] = "hot folios either way, until the near node has its share of them"
@@ -109,7 +116,7 @@ class PushPull(Policy):
         return Scheme(
             action="migrate_hot",
             pattern=AccessPattern(min_nr_accesses=int(self.hot * attrs.aggr_us // attrs.sample_us)),
-            apply_interval_us=self.interval // 1_000,
+            apply_interval_us=self.apply // 1_000,
             quota=Quota(
                 sz=self.quota,
                 reset_interval_ms=self.interval // 1_000_000,
