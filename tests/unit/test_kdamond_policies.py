@@ -196,7 +196,7 @@ def test_pages_go_where_it_is_their_turn_and_only_those_whose_turn_changes_move(
     tune += "--damos_access_rate 10% max --damos_apply_interval 1s "
     tune += "--damos_quotas 0 200M 1s"  # left out, the old limit would stay and never be reset
     found = ns.run(
-        machine, program, interleaving(1, 1), duration="60 s", record="1 s",
+        machine, program, interleaving(1, 1, start="5 s"), duration="60 s", record="1 s",
         events=[{"at": "30 s", "damo": tune}],
     )  # fmt: skip
     shares = found.residency[found.residency.mapping == "hot"].pivot(
