@@ -239,14 +239,30 @@ def pages_of_classes(
     Returns
     -------
     int64[N]
+    """
+    k = (rng.random(len(classes)) * counts[classes]).astype(np.int64)
+    return nth_of_classes(observing, classes, k)
+
+
+def nth_of_classes(observing: Observing, classes: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """The k-th present page of each class, counted over frames.
+
+    Parameters
+    ----------
+    observing : Observing
+    classes, k : int64[N]
+
+    Returns
+    -------
+    int64[N]
 
     Notes
     -----
-    The k-th page of its class is looked up in the prefix sums by block, then in its block: whatever
-    the memory's size, that is some steps per page.
+    It is looked up in the prefix sums by block, then in its block: whatever the memory's size, that
+    is some steps per page.
     """
     blocks, page_of = observing.migrator.frame_counts, observing.memory.page_of
-    k = (rng.random(len(classes)) * counts[classes]).astype(np.int64)
+    k = k.copy()
     inner, outer, of_slot = blocks.tables()
     group = _last_not_above(outer, classes, k, np.zeros_like(k), np.full_like(k, len(outer) - 1))
     k -= outer[group, classes].astype(np.int64)

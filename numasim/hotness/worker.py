@@ -16,18 +16,14 @@ class Worker:
     name : str
     now_ns : int
     period_ns : int
-    batch : int
-        Folios that a move unmaps together.
 
     Notes
     -----
     Who uses it writes `step`, which observes, moves, and says how long the moves took.
     """
 
-    def __init__(
-        self, stage: Stage, name: str, now_ns: int, period_ns: int, batch: int = 1
-    ) -> None:
-        self.stage, self.name, self.period_ns, self.batch = stage, name, period_ns, batch
+    def __init__(self, stage: Stage, name: str, now_ns: int, period_ns: int) -> None:
+        self.stage, self.name, self.period_ns = stage, name, period_ns
         self._start_ns, self._busy_until_ns = now_ns, 0
         self._at_work = False
         self._next_ns = now_ns + period_ns
@@ -48,7 +44,7 @@ class Worker:
             periods = (now_ns - self._start_ns) // self.period_ns + 1
             self._next_ns = self._start_ns + periods * self.period_ns
             if busy_ns > 0:
-                self.stage.begin_work(self.name, busy_ns, batch=self.batch)
+                self.stage.begin_work(self.name, busy_ns)
                 self._busy_until_ns, self._at_work, changed = now_ns + busy_ns, True, True
             changed |= self.stage.observing.tolls.changed(now_ns)
         self.due_ns = self._busy_until_ns if self._at_work else self._next_ns
