@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from numasim.cli import compare, console, explain, importing, listing, run, schedule, show, validate
+from numasim.cli import (
+    compare,
+    console,
+    explain,
+    importing,
+    listing,
+    run,
+    schedule,
+    show,
+    sweep,
+    validate,
+)
 
 app = typer.Typer(
     cls=console.Group,
@@ -17,6 +28,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
+app.command("sweep")(sweep.sweep)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")

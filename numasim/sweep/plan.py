@@ -20,6 +20,9 @@ DEFAULT_TIME_NS = 3_600_000_000_000
 MANY = 100_000
 PARTS = ("topology", "workload", "policy")
 
+Group = tuple[tuple[str, str], ...]
+"""Labels that points have in common, and their values as text."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -63,10 +66,10 @@ class Point:
         text = json.dumps([document, code], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def group(self, without: Sequence[str] = ("policy",)) -> tuple[tuple[str, Any], ...]:
+    def group(self) -> Group:
         """Its labels but those of the policy: what runs that are compared have in common."""
-        kept = (k for k in self.labels if k not in without and not k.startswith("policy."))
-        return tuple((key, self.labels[key]) for key in kept)
+        kept = (key for key in self.labels if key != "policy" and not is_own(key))
+        return tuple((key, str(self.labels[key])) for key in kept)
 
     def policy(self) -> str:
         """The policy with its parameters, as tables call it."""
@@ -97,6 +100,8 @@ class Plan:
     limits : Limits
     source : Path or None
         A plan in Python, which workers run too: it may define policies.
+    more_seeds : dict
+        Further seeds of points that are compared with each other, by `Point.group`.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Plan:
     keep: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     source: Path | None = None
+    more_seeds: dict[Group, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
@@ -115,11 +121,22 @@ class Plan:
     @property
     def nr_runs(self) -> int:
         """Runs that it asks for."""
-        return len(self.points) * len(self.seeds)
+        return sum(len(self.seeds_for(point)) for point in self.points)
+
+    def seeds_for(self, point: Point) -> tuple[int, ...]:
+        """Seeds of one of its points."""
+        return (*self.seeds, *self.more_seeds.get(point.group(), ()))
+
+    def groups(self) -> dict[Group, list[Point]]:
+        """Points that are compared with each other, the first being what the others are held to."""
+        found: dict[Group, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(point.group(), []).append(point)
+        return found
 
     def with_seeds(self, seeds: Sequence[int]) -> Plan:
         """The same for other seeds."""
-        return replace(self, seeds=tuple(seeds))
+        return replace(self, seeds=tuple(seeds), more_seeds={})
 
 
 def known_tables() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,11 @@ def tasks_of(plan: Plan, code: str, store: Store | None = None) -> list[Task]:
     contents = [point.content(code) for point in plan.points]
     cells = _cells(plan.points, list(plan.parameters))
     found: dict[str, Task] = {}
-    for seed in plan.seeds:
-        for point, content, own in zip(plan.points, contents, cells, strict=True):
+    seeds = [plan.seeds_for(point) for point in plan.points]
+    for seed in dict.fromkeys(seed for each in itertools.zip_longest(*seeds) for seed in each):
+        for point, content, own, mine in zip(plan.points, contents, cells, seeds, strict=True):
+            if seed is None or seed not in mine:
+                continue
             labels = dict(point.labels)
             key = _key(content, seed, labels)
             found[key] = Task(
