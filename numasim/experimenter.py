@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numasim.agents import Agent, Stage
+from numasim.damon.folios import LRU_ACTIONS
 from numasim.machine import Machine
 from numasim.monitors import observing_of
 from numasim.policies import Policy
@@ -33,10 +34,6 @@ def change_machine(machine: Machine, event: Event, now_ns: int) -> None:
         machine.stop_process(event.settings["process"], now_ns)
 
 
-RECLAIM_ACTIONS = ("pageout", "lru_prio", "lru_deprio")
-"""DAMOS actions that need the kernel's LRU lists."""
-
-
 def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
     """The kernel's own agents: reclaim, where it could do anything in this scenario."""
     kernel, policy = scenario.topology.kernel, scenario.policy
@@ -47,7 +44,7 @@ def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
     actions = {s.action for k in kdamonds for c in k.contexts for s in c.schemes}
     switched = any("numa/demotion_enabled" in event.settings for event in scenario.events)
     wanted = kernel.demotion or kernel.swap is not None or policy.demotion or switched
-    if not wanted and not actions & set(RECLAIM_ACTIONS):
+    if not wanted and not actions & set(LRU_ACTIONS):
         return []
     return kernel_agents(stage_of(machine), kernel)
 

@@ -58,3 +58,7 @@ class Residents(Protocol):
 
     def split(self, heads: np.ndarray, pages: np.ndarray, sizes: np.ndarray) -> None:
         """Folios are about to become base pages: int64[sum of sizes], each folio's in order."""
+
+    def act(self, action: str, heads: np.ndarray, now_ns: int) -> tuple[int, int]:
+        """Do what a DAMOS action says with folios; pages on which it succeeded, and time, ns."""
+        ...

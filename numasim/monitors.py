@@ -121,13 +121,17 @@ def check_runnable(
             where = f"{at}.contexts[{c}]"
             found += _context_problems(context, where, pids, access_source)
             for s, scheme in enumerate(context.schemes):
-                found += _scheme_problems(scheme, f"{where}.schemes[{s}]", topology)
+                physical = context.ops == "paddr"
+                found += _scheme_problems(scheme, f"{where}.schemes[{s}]", topology, physical)
     return found
 
 
-def _scheme_problems(scheme: Scheme, where: str, topology: Topology) -> Iterator[Problem]:
-    if scheme.action not in RUNNABLE:
-        hint = f"this version runs {', '.join(RUNNABLE)}"
+def _scheme_problems(
+    scheme: Scheme, where: str, topology: Topology, physical: bool
+) -> Iterator[Problem]:
+    runnable = RUNNABLE["paddr" if physical else "vaddr"]
+    if scheme.action not in runnable:
+        hint = f"{'physical' if physical else 'virtual'} memory knows {', '.join(runnable)}"
         yield Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
     nodes = [d.nid for d in scheme.dests]
     if not nodes and scheme.action.startswith("migrate"):

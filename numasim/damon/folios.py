@@ -6,6 +6,7 @@ Common to physical and virtual address operations. Source: DAMON operations spec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from numasim.pages import PageSpace
 
 SCORES = {"pageout": "cold", "migrate_hot": "hot", "migrate_cold": "cold"}
-RUNNABLE = ("migrate_hot", "migrate_cold", "stat")
+LRU_ACTIONS = ("pageout", "lru_prio", "lru_deprio", "cold")
+"""What reclaim does, rather than the migrator."""
+RUNNABLE = {
+    "paddr": ("migrate_hot", "migrate_cold", "pageout", "lru_prio", "lru_deprio", "stat"),
+    "vaddr": ("migrate_hot", "migrate_cold", "pageout", "cold", "stat"),
+}
 RUNNABLE_FILTERS = ("anon", "memcg", "young", "hugepage_size", "unmapped", "addr", "target")
 
 
@@ -75,14 +81,25 @@ class Folios:
 
     def passed(self, scheme: SchemeState, heads: np.ndarray, now_ns: int) -> np.ndarray:
         """bool[F]: which folios pass the scheme's filters; young ones tested are made old."""
-        self.now_ns = now_ns
+        self.now_ns, filters = now_ns, scheme.filters
+        if scheme.action == "pageout" and not any(f.type == "young" for f in filters.ops):
+            # paging out leaves young folios alone whatever the user says
+            filters = replace(filters, ops=(*filters.ops, Filter("young", True, False)))
 
         def condition(one: Filter, asked: np.ndarray) -> np.ndarray:
             holds = np.zeros(len(heads), bool)
             holds[asked] = self._holds(one, heads[asked])
             return holds
 
-        return ops_pass(scheme.filters, condition, scheme.core_filters_allowed, len(heads))
+        return ops_pass(filters, condition, scheme.core_filters_allowed, len(heads))
+
+    def reclaim(self, action: str, heads: np.ndarray) -> tuple[int, int]:
+        """Let reclaim act on folios (int64[F]); bytes on which that succeeded, and time, ns."""
+        residents = self.migrator.residents
+        if residents is None or not len(heads):
+            return 0, 0
+        pages, busy = residents.act(action, heads, self.now_ns)
+        return pages * self.space.frame_bytes, busy
 
     def _holds(self, one: Filter, heads: np.ndarray) -> np.ndarray:
         if one.type == "young":
@@ -98,6 +115,11 @@ class Folios:
             size = self.sizes(heads)
             return (one.min_sz <= size) & (size <= one.max_sz)
         return np.zeros(len(heads), bool)  # unmapped: every page here is mapped
+
+    def madvise(self, action: str, heads: np.ndarray, now_ns: int) -> int:
+        """Let reclaim act on folios of a process as it asks for them itself; time, ns."""
+        self.now_ns = now_ns
+        return self.reclaim(action, heads)[1]
 
     def sizes(self, heads: np.ndarray) -> np.ndarray:
         """int64[F]: bytes of each folio."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numasim.damon.folios import SCORES, Folios
+from numasim.damon.folios import LRU_ACTIONS, SCORES, Folios
 from numasim.damon.ops import Applied
 from numasim.damon.schemes import SchemeState
 
@@ -82,6 +82,9 @@ class Paddr:
         passing = heads[self._folios.passed(scheme, heads, now_ns)]
         passed_bytes = int(self._folios.sizes(passing).sum())
         busy = self._folios.take_busy_ns()
+        if scheme.action in LRU_ACTIONS:
+            done, spent = self._folios.reclaim(scheme.action, passing)
+            return Applied(done // self._unit, passed_bytes // self._unit, busy + spent)
         if not scheme.action.startswith("migrate") or not len(passing):
             return Applied(0, passed_bytes // self._unit, busy)
         # the kernel works the isolated list from its end: high addresses first

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numasim.damon.folios import SCORES, Folios
+from numasim.damon.folios import LRU_ACTIONS, SCORES, Folios
 from numasim.damon.ops import Applied, choose_dests, three_regions
 from numasim.damon.schemes import SchemeState
 
@@ -112,6 +112,10 @@ class Vaddr:
             )
             own = own[self._frame_of[own] >= 0]
             heads = self._folios.heads_of(own, None)
+            if scheme.action in LRU_ACTIONS:  # madvise: all or nothing, and no filter is asked
+                busy += self._folios.madvise(scheme.action, heads, now_ns)
+                applied += high - low
+                continue
             heads = heads[self._folios.passed(scheme, heads, now_ns)]
             if not scheme.action.startswith("migrate"):
                 passed += int(self._folios.sizes(heads).sum())

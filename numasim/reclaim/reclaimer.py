@@ -204,6 +204,42 @@ class Reclaimer:
         freed = max(0, self.stage.memory.free_frames(nid) - before)
         return np.r_[left, file], freed, busy
 
+    def act(self, action: str, heads: np.ndarray, now_ns: int) -> tuple[int, int]:
+        """Do what DAMOS says with present folios; pages on which it succeeded, and time, ns.
+
+        Parameters
+        ----------
+        action : str
+            ``pageout`` (into swap, whatever demotion says and bits tell), ``cold`` and
+            ``lru_deprio`` (next to be reclaimed) or ``lru_prio`` (last).
+        heads : int64[N]
+        now_ns : int
+
+        Notes
+        -----
+        Source: DAMON operations specification, section 6 (Linux 7.3.4). Assumption: a folio is put
+        on another list in the time of reading one page-table entry.
+        """
+        nodes = self.stage.nodes_of(heads)
+        done = busy = 0
+        for nid in np.unique(nodes).tolist():
+            own, lru = heads[nodes == nid], self.lrus[nid]
+            if action == "pageout":
+                per = self.stage.memory.pages_per_frame
+                self.records.tickets.held[own] = 0
+                nr = self.records.nr_pages(own)
+                left, _, spent = self.swap_out(own, nid, now_ns)
+                lru.put_back(left)
+                nr -= self.records.nr_pages(left)
+                self.counts["pgscan_proactive"] += len(own) * per
+                self.counts["pgsteal_proactive"] += nr * per
+                done, busy = done + nr, busy + spent
+                continue
+            (lru.prioritise if action == "lru_prio" else lru.deprioritise)(own)
+            done += self.records.nr_pages(own)
+            busy += len(own) * self.stage.costs.pte_scan
+        return done, busy
+
     def direct(self, nodes: Sequence[int], nr: int) -> int:
         """Reclaim in the task that allocates, which it holds up; frames freed.
 

@@ -103,7 +103,7 @@ def one(*contexts: Context) -> tuple[Kdamond, ...]:
 @pytest.mark.parametrize(
     ("kdamonds", "text"),
     [
-        (one(context(Scheme("pageout"))), '"pageout" is not simulated yet'),
+        (one(context(Scheme("hugepage"))), '"hugepage" is not simulated yet'),
         (one(context(Scheme("migrate_hot", target_nid=5))), "no node 5 on small"),
         (one(context(Scheme("migrate_hot", dests=(Dest(9, 1),)))), "no node 9"),
         (one(context(goal("node_mem_used_bp", nid=3))), "no node 3"),
