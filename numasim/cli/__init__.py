@@ -10,6 +10,7 @@ from numasim.cli import (
     compare,
     console,
     explain,
+    exporting,
     importing,
     listing,
     run,
@@ -32,6 +33,7 @@ app.command("sweep")(sweep.sweep)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
+app.add_typer(exporting.app, name="export")
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
 app.command("validate")(validate.validate)
