@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from numasim.sweep.until import Until
 
 MOST_ROWS = 24
+MOST_VALUES = 8
 MOST_FAILURES = 5
 SOON_S = 1.0
-CERTAIN = 0.05
+PLURAL = {"topology": "topologies", "workload": "workloads", "policy": "policies"}
 
 Out = Annotated[
     Path,
@@ -235,82 +236,74 @@ def as_json(found: Sweep, ranked: Sequence[Standing], metric: str) -> dict[str, 
 
 def show_plan(plan: Plan) -> None:
     """Print what a plan comes to."""
-    groups = plan.groups()
-    console.say(
-        f"{plan.name}: {len(plan.points)} points x {len(plan.seeds)} seeds = {plan.nr_runs} runs"
+    console.heading(
+        f"{plan.name}: {len(plan.points)} points x {len(plan.seeds)} seeds, {plan.nr_runs} runs"
     )
-    rows = [
-        (", ".join(value for _, value in group), ", ".join(p.policy() for p in points))
-        for group, points in list(groups.items())[:MOST_ROWS]
-    ]
-    console.table(("machine and workload", "policies"), rows)
-    if len(groups) > MOST_ROWS:
-        console.say(f"and {len(groups) - MOST_ROWS} more")
+    parts = {part: [str(p.labels[part]) for p in plan.points] for part in PLURAL}
+    rows = [(PLURAL[part], _some(dict.fromkeys(names))) for part, names in parts.items()]
+    rows += [(name, _some(map(str, values))) for name, values in plan.parameters.items()]
+    rows.append(("seeds", _some(map(str, plan.seeds))))
+    console.table(("", ""), rows)
+
+
+def _some(values: Iterable[str]) -> str:
+    listed = list(values)
+    if len(listed) <= MOST_VALUES:
+        return ", ".join(listed)
+    return f"{', '.join(listed[: MOST_VALUES - 1])}, ... {listed[-1]} ({len(listed)})"
 
 
 def show(found: Sweep, ranked: list[Standing], metric: str) -> None:
     """Print what failed, and how policies stand."""
     _show_failures(found)
-    groups = {one.group for one in ranked}
-    several = [one for one in ranked if sum(o.group == one.group for o in ranked) > 1]
     parts = [f"{len(found.metrics)} of {len(found.tasks)} runs finished"]
     if found.loaded:
         parts.append(f"{found.loaded} of them earlier")
     if found.failed:
         parts.append(f"{len(found.failed)} failed")
     console.heading(f"{found.plan.name}: {', '.join(parts)}")
-    if not several:
+    groups: dict[Group, list[Standing]] = {}
+    for one in ranked:
+        groups.setdefault(one.group, []).append(one)
+    groups = {group: each for group, each in groups.items() if len(each) > 1}
+    nr = sum(len(each) - 1 for each in groups.values())
+    if not nr:
         return
-    names = _names(sorted(groups))
-    nr = sum(1 for one in several) - len({one.group for one in several})
-    title = f"{metric} beside {found.plan.baseline}, by seed"
-    if nr > 1:
-        title += f"; {nr} comparisons, intervals hold together at 95%"
-    columns = ("", "policy", "rank", "ratio", "effect", "better", "p", "seeds")
-    shown = sorted(several, key=lambda one: -_distance(one))[:MOST_ROWS] if len(
-        several
-    ) > MOST_ROWS else several  # fmt: skip
-    rows, last = [], None
-    for one in shown:
-        where = names[one.group]
-        rows.append((where if where != last else "", one.policy, one.rank, *_cells(one)))
-        last = where
-    console.table(columns, rows, title, numbers=6)
-    if len(several) > MOST_ROWS:
-        console.say(f"the {MOST_ROWS} farthest from 1 of {len(several)}; all are in ranking.csv")
+    together = f"; all {nr} intervals hold together at 95%" if nr > 1 else ", 95% intervals"
+    console.say(f"{metric} as a ratio to {found.plan.baseline}, paired by seed{together}")
+    console.text()
+    room = MOST_ROWS
+    for group, each in groups.items():
+        if room <= 0:
+            console.say("ranking.csv has the rest")
+            break
+        ordered = sorted(each, key=lambda one: one.rank)[:room]
+        room -= len(ordered)
+        seeds = max(one.ratio.n for one in each)
+        rows = [(one.policy, *_cells(one)) for one in ordered]
+        columns = ("policy, best first", "ratio", "effect", "better", "p")
+        console.table(columns, rows, f"{_name(group, groups)}, {seeds} seeds", numbers=4)
 
 
-def _names(groups: Sequence[Group]) -> dict[Group, str]:
-    """What tells groups apart, in words."""
-    varying = {
-        key
-        for group in groups
-        for key, value in group
-        if any((key, value) not in g for g in groups)
-    }
-    found = {}
-    for group in groups:
-        said = [v if "." not in k else f"{k}={v}" for k, v in group if k in varying]
-        found[group] = ", ".join(said) or f"{group[1][1]} on {group[0][1]}"
-    return found
-
-
-def _distance(one: Standing) -> float:
-    mean = one.ratio.mean
-    return abs(math.log(mean)) if mean > 0 and math.isfinite(mean) else 0.0
+def _name(group: Group, others: Iterable[Group]) -> str:
+    """Machine and workload, and what tells the group from others."""
+    labels = dict(group)
+    varying = [k for k, v in group if "." in k and any((k, v) not in other for other in others)]
+    said = [f"{labels['workload']} on {labels['topology']}", *(f"{k}={labels[k]}" for k in varying)]
+    return ", ".join(said)
 
 
 def _cells(one: Standing) -> tuple[str, ...]:
     if math.isnan(one.ratio.mean):
-        return "-", "-", "-", "-", str(one.ratio.n)
+        return "-", "-", "-", "-"
     ratio = f"{one.ratio.mean:.4f}"
-    if not math.isnan(one.ratio.low) and one.ratio.low != one.ratio.high:
-        ratio += f" [{one.ratio.low:.4f}, {one.ratio.high:.4f}]"
     if math.isnan(one.p):
-        return ratio, "", "", "", str(one.ratio.n)
+        return "1", "", "", ""
+    if not math.isnan(one.ratio.low):
+        ratio += f" [{one.ratio.low:.4f}, {one.ratio.high:.4f}]"
     p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
     effect = f"{one.effect:+.1f}" if math.isfinite(one.effect) else "-"
-    return ratio, effect, f"{one.better:.0%}", p, str(one.ratio.n)
+    return ratio, effect, f"{one.better:.0%}", p
 
 
 def _show_failures(found: Sweep) -> None:
