@@ -245,8 +245,12 @@ class MultiGen:
         records.gen[young[records.refer(young)]] = self.max_seq
         return len(pages)
 
+    def take_off(self, heads: np.ndarray) -> None:
+        """Isolate folios."""
+        self._records.tickets.held[heads] = 0
+
     def put_back(self, heads: np.ndarray) -> None:
-        """Isolated folios could not be reclaimed: they are tried again last."""
+        """Isolated folios could not be reclaimed: they go to a young generation."""
         for kind, own in enumerate(self._records.by_kind(heads)):
             self._add(own, kind, np.full(len(own), self.max_seq - 1))
 

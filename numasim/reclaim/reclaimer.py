@@ -226,7 +226,7 @@ class Reclaimer:
             own, lru = heads[nodes == nid], self.lrus[nid]
             if action == "pageout":
                 per = self.stage.memory.pages_per_frame
-                self.records.tickets.held[own] = 0
+                lru.take_off(own)
                 nr = self.records.nr_pages(own)
                 left, _, spent = self.swap_out(own, nid, now_ns)
                 lru.put_back(left)

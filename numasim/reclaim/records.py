@@ -169,6 +169,10 @@ class Lru(Protocol):
         """Scan about so many pages, or age."""
         ...
 
+    def take_off(self, heads: np.ndarray) -> None:
+        """Isolate folios; those on no list are so already."""
+        ...
+
     def put_back(self, heads: np.ndarray) -> None:
         """Isolated folios could not be reclaimed."""
         ...

@@ -177,8 +177,14 @@ class TwoLists:
 
     def leave(self, heads: np.ndarray) -> None:
         """Folios leave; they keep their flags."""
-        self._records.tickets.held[heads] = 0
-        for kind, own in enumerate(self._records.by_kind(heads)):
+        self.take_off(heads)
+
+    def take_off(self, heads: np.ndarray) -> None:
+        """Isolate folios; those on no list are so already."""
+        held = self._records.tickets.held
+        listed = heads[held[heads] > 0]
+        held[listed] = 0
+        for kind, own in enumerate(self._records.by_kind(listed)):
             active = (self._records.flags[own] & ACTIVE) > 0
             for which, part in enumerate((own[~active], own[active])):
                 self._nr[kind, which] -= self._records.nr_pages(part)
@@ -255,6 +261,7 @@ class TwoLists:
         self._activate(used[again], kind)
         records.flags[used[~again]] |= REFERENCED
         self._lists[kind][0].add(used[~again])
+        self._nr[kind, 0] -= records.nr_pages(heads[~young])
         self._costs.note(kind, records.nr_pages(used), 0, int(self._nr.sum()))
         return Isolated(heads[~young], records.nr_pages(heads), len(heads))
 
@@ -264,9 +271,10 @@ class TwoLists:
         self._move(heads, kind, 0, 1)
 
     def put_back(self, heads: np.ndarray) -> None:
-        """Isolated folios could not be reclaimed: they are tried again last."""
+        """Isolated folios could not be reclaimed: they become active."""
+        self._records.flags[heads] |= ACTIVE
+        self.arrive(heads)
         for kind, own in enumerate(self._records.by_kind(heads)):
-            self._lists[kind][0].add(own)
             self._costs.note(kind, self._records.nr_pages(own), 0, int(self._nr.sum()))
 
     def note_reclaimed(self, kind: int, nr_pages: int) -> None:
