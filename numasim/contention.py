@@ -67,6 +67,11 @@ class Arbiter:
     A page is contended if another accessor finds it hot, by its own kdamond on the page's node, and
     would be farther from it after the move. Moves of what is cold are not asked about: filters say
     what may be demoted.
+
+    Assumption: accesses that a context misses because another accessor's came first in the same
+    sample (page faults) are not made up for, so of two contexts the one whose tuned interval is
+    shorter looks hotter than it is. And who has a page near runs faster and is hotter for that:
+    an order by heat favours whoever got there first.
     """
 
     def __init__(self, rules: Contention, memory: Memory, latency_ns: np.ndarray) -> None:
@@ -158,4 +163,6 @@ class Arbiter:
         place = np.searchsorted(regions.start, address // context.addr_unit, "right") - 1
         seen = context.mvsum(regions)[np.maximum(place, 0)] * (place >= 0)
         share = seen / max(1, context.aggr_samples)
-        return share / max(1, attrs.sample_us), share >= self._rules.hot
+        # a sample is 0 or 1: a share that is nearly all of them stands for many accesses in each
+        rate = -np.log1p(-np.minimum(share, 1 - 0.5 / max(1, context.aggr_samples)))
+        return rate / max(1, attrs.sample_us), share >= self._rules.hot

@@ -67,14 +67,14 @@ class Holistic(Policy):
     interval : int
         Quota window, ns.
     apply : int
-        How often schemes are applied, ns. Each change of intervals by auto-tuning puts the next
-        time off; with the published 1 s, a node so hot that three aggregations are shorter never
-        gets there.
+        How often schemes are applied, ns; 0 means at every aggregation, DAMON's default. Each
+        change of intervals by auto-tuning puts the next time off; with the published 1 s, a node so
+        hot that three aggregations are shorter never gets there.
     weights : tuple of int
         Priority weights of size, access rate and age, in permil.
     min_regions, max_regions : int
         Of each kdamond: fewest, which bounds how large a region gets, and most, which with `source`
-        decides what monitoring costs.
+        decides what monitoring costs. DAMON's own defaults.
     contended : str
         A page hot for one accessor that is also hot for another whose ranking says otherwise:
         ``first`` come, first served (all that DAMOS can say: shared pages go round); the ``hotter``
@@ -95,8 +95,16 @@ class Holistic(Policy):
     Notes
     -----
     Source: SeongJae Park, LPC'25 and LSFMM'26 (no results published); thresholds, goals and quota
-    of TPP-DAMON (RFC, 2025). Assumption: one kdamond carries both directions of a node, as its
-    monitoring is the same; all options are ours, as the author leaves them open.
+    of TPP-DAMON (RFC, 2025). Region limits and apply interval are DAMON's defaults. Assumption: one
+    kdamond carries both directions of a node, as its monitoring is the same.
+
+    Assumption: `tuner` and `contended` depart from what is published, and were chosen after looking
+    at the scenario `holistic_numa`. There (40 s, seeds 1 and 2, million operations per second over
+    the whole run; 6.7 without tiering) the defaults come to 12.4 and 12.2. With ``consist`` 6.5 and
+    6.4, as its quotas begin at one byte and the first pages move after half a minute; with ``first``
+    9.9 and 10.0, twice the bytes moved, and no end to it. Not decisive: 500 regions (12.4 and 12.4,
+    for twice the kdamonds' time), an apply interval of 1 s (12.8; but 6.5 with 500 regions). What
+    the other options do where nodes are full: `holistic_options`.
     """
 
     accessors: tuple[str | int, ...] = ()
@@ -108,9 +116,9 @@ class Holistic(Policy):
     quota: Bytes = 200 << 20
     tuner: Literal["consist", "temporal"] = "temporal"
     interval: DurationNs = 1_000_000_000
-    apply: DurationNs = 200_000_000
+    apply: DurationNs = 0
     weights: tuple[int, int, int] = (1, 1, 1)
-    min_regions: Annotated[int, Field(ge=3)] = 500
+    min_regions: Annotated[int, Field(ge=3)] = 10
     max_regions: Annotated[int, Field(ge=3)] = 1_000
     contended: Order = "hotter"
     lead: Annotated[float, Field(ge=1)] = 1.5

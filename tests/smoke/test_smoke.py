@@ -30,7 +30,7 @@ POLICIES: dict[str, list[Any]] = {
         "damo start --target_pid 1000 --damos_action migrate_hot 0 --damos_access_rate 1% max",
     ],
     "holistic": [
-        {"kind": "holistic", "min_regions": 10},
+        {"kind": "holistic", "apply": "200 ms"},
         {"kind": "holistic", "source": "pebs", "contended": "interleave", "others": "demote"},
     ],
 }
