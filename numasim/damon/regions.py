@@ -14,6 +14,20 @@ from numasim.damon.arith import INT64_MAX, U32, align_up, mult_frac
 
 COLUMNS = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
 _MAX_SCALED = 10_000  # basis points
+_KEPT_BYTES = 31 << 20
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of freed arrays for the next ones.
+
+    It gives arrays above 128 KiB back to the kernel at once, and faulting their pages in again can
+    take longer than what is computed in them. That limit rises to the largest array that it has
+    seen freed, up to 32 MiB. No page of this one is touched; other allocators are not impressed.
+    """
+    np.empty(_KEPT_BYTES, np.uint8)
+
+
+_keep_freed_memory()
 
 
 class Regions:
@@ -104,9 +118,21 @@ class Regions:
         if self._sampling_addr is not None:
             self._sampling_addr = self._sampling_addr[index]
 
+    def cut(self, pieces: np.ndarray, start: np.ndarray) -> None:
+        """Cut each region into so many pieces (int64[R]), which begin at `start` (int64[sum])."""
+        end = np.empty_like(start)
+        end[:-1] = start[1:]
+        end[pieces.cumsum() - 1] = self.end
+        self._repeat_rest(pieces)
+        self.start, self.end = start, end
+
     def repeat(self, times: np.ndarray) -> None:
         """Repeat each region so many times in a row (int64[R])."""
         self.start, self.end = self.start.repeat(times), self.end.repeat(times)
+        self._repeat_rest(times)
+
+    def _repeat_rest(self, times: np.ndarray) -> None:
+        """Repeat all columns but the bounds."""
         self.nr_accesses = self.nr_accesses.repeat(times)
         self.last_nr_accesses = self.last_nr_accesses.repeat(times)
         self.age = self.age.repeat(times)

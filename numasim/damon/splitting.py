@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from numasim.damon.compiled import KERNELS
 from numasim.damon.regions import COLUMNS, Regions, insert_cuts, nr_regions
 
 _CHUNK = 1024
+_EVERY_DRAW = np.arange(10)  # what may be drawn, and 0
 
 
 @dataclass
@@ -165,8 +165,8 @@ def _split_once(
 
 def _split_twice(regions: Regions, draws: Draws, min_region_sz: int) -> None:
     size = regions.end - regions.start
-    index = (size > 2 * min_region_sz).nonzero()[0]
-    if len(index) < len(size):
+    count, index = len(size), (size > 2 * min_region_sz).nonzero()[0]
+    if len(index) < count:
         size = size[index]
     queue = draws.peek(2 * len(index))
     place = _first_draws(size, draws, min_region_sz)
@@ -174,26 +174,28 @@ def _split_twice(regions: Regions, draws: Draws, min_region_sz: int) -> None:
         sub1 = _sub_sizes(queue[::2], size, min_region_sz)
         sub2 = _sub_sizes(queue[1::2], sub1, min_region_sz)
         draws.take(len(queue))
-        good = sub2 > 0
-        cuts = np.ones((len(index), 2), dtype=bool)
-        cuts[:, 0] = good
     else:
         sub1 = _sub_sizes(queue[place], size, min_region_sz)
-        cut1 = sub1 > 0
-        left = np.where(cut1, sub1, size)
+        left = np.where(sub1 > 0, sub1, size)
         again = left > 2 * min_region_sz
-        sub2 = _sub_sizes(queue[np.minimum(place + 1, len(queue) - 1)], left, min_region_sz)
+        place += 1
+        place[-1:] -= place[-1:] == len(queue)  # the last one may make no second try
+        sub2 = _sub_sizes(queue[place], left, min_region_sz)
+        sub2 *= again
         draws.take(len(index) + int(np.count_nonzero(again)))
-        cuts = np.stack((again & (sub2 > 0), cut1), axis=1)
-    start = regions.start[index]
-    addr = np.empty((len(index), 2), dtype=np.int64)
-    np.add(start, sub2, out=addr[:, 0])
-    np.add(start, sub1, out=addr[:, 1])
-    where, places = index.repeat(2), addr.reshape(-1)
-    if not cuts.all():
-        made = cuts.reshape(-1)
-        where, places = where[made], places[made]
-    insert_cuts(regions, where, places)
+    # each region's pieces from the left; where a try cut nothing there is none
+    start = np.empty((count, 3), dtype=np.int64)
+    start[:] = regions.start[:, None]
+    begins = np.zeros((count, 3), dtype=bool)
+    begins[:, 0] = True
+    rows: slice | np.ndarray = slice(None) if len(index) == count else index
+    for column, sub in ((1, sub2), (2, sub1)):
+        start[rows, column] += sub
+        begins[rows, column] = sub > 0
+    pieces = begins[:, 1].astype(np.int64)
+    pieces += begins[:, 2]
+    pieces += 1
+    regions.cut(pieces, start.reshape(-1).compress(begins.reshape(-1)))
 
 
 def _first_draws(size: np.ndarray, draws: Draws, min_region_sz: int) -> np.ndarray | None:
@@ -208,17 +210,22 @@ def _first_draws(size: np.ndarray, draws: Draws, min_region_sz: int) -> np.ndarr
     doubtful = (size < 10 * (floor + min_region_sz)).nonzero()[0]
     if not len(doubtful):
         return None
-    queue: Any = draws.peek(2 * len(size))
-    if 8 * len(doubtful) > len(queue):
-        queue = queue.tolist()
+    sub = _sub_sizes(_EVERY_DRAW, size[doubtful, None], min_region_sz)
+    ends = ((sub > 0) & (sub <= floor)).tobytes()  # whether draw d ends region k, at 10 k + d
+    queue = draws.peek(2 * len(size)).astype(np.uint8).tobytes()
     single: list[int] = []
-    for i, sz in zip(doubtful.tolist(), size[doubtful].tolist(), strict=True):
-        sub = align_down(int(queue[2 * i - len(single)]) * sz // 10, min_region_sz)
-        if 0 < sub <= floor:
+    nr_single = row = 0
+    for i, first in enumerate((2 * doubtful).tolist()):
+        if ends[row + queue[first - nr_single]]:
             single.append(i)
+            nr_single += 1
+        row += 10
     saved = np.zeros(len(size), dtype=np.int64)
-    saved[single] = 1
-    return 2 * np.arange(len(size)) - (np.cumsum(saved) - saved)
+    saved[doubtful[single]] = 1
+    place = np.arange(0, 2 * len(size), 2)
+    place -= saved.cumsum()
+    place += saved
+    return place
 
 
 def _split_often(regions: Regions, nr_subs: int, draws: Draws, min_region_sz: int) -> None:

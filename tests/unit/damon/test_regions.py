@@ -1,5 +1,9 @@
 """Regions as a container."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -53,3 +57,18 @@ def test_split_copies_counters():
     regions = Regions([(0, 100, 42, 15, 10)])
     split_at(regions, 0, 25)
     assert regions.rows() == [(0, 25, 42, 15, 10), (25, 100, 42, 15, 10)]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's allocator")
+def test_arrays_of_many_regions_are_not_faulted_in_again_and_again():
+    program = (
+        "import resource, numpy as np, numasim.damon.regions\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "work = lambda: [np.ones(50_000) for _ in range(8)]\n"
+        "work()\n"
+        "before = faults()\n"
+        "for _ in range(100): work()\n"
+        "print(faults() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert int(done.stdout) < 1000, f"of some 80,000 pages: {done.stdout} {done.stderr}"
