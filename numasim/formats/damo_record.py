@@ -113,7 +113,7 @@ def watched(result: Result) -> list[Watched]:
             snapshots.append(Seen(before, int(at[i]), int(sample_us[i]), *parts))
             before = int(at[i])
         index = int(str(name).rpartition(".")[2])
-        found.append(Watched(str(name), index, int(target), context, snapshots))
+        found.append(Watched(str(name), index, int(str(target)), context, snapshots))
     if not found:
         hint = "a run under a policy with kdamonds has them"
         raise ConfigError(Problem("", "the run holds no monitoring snapshots", hint))
@@ -172,7 +172,9 @@ def _intervals(attrs: Attrs) -> dict[str, Any]:
 
 
 def _snapshot(seen: Seen) -> dict[str, Any]:
-    rows = zip(*(c.tolist() for c in (seen.start, seen.end, seen.nr_accesses, seen.age)), strict=True)
+    rows = zip(
+        *(c.tolist() for c in (seen.start, seen.end, seen.nr_accesses, seen.age)), strict=True
+    )
     return {
         "start_time": str(seen.start_ns),
         "end_time": str(seen.end_ns),
@@ -244,7 +246,10 @@ def footprints(result: Result) -> list[dict[str, Any]]:
     found = []
     for t_s, row in system.iterrows():
         processes = [
-            {"pid": pids[name], "footprint": _of_process(sizes[name], int(held.get((t_s, name), 0)))}
+            {
+                "pid": pids[name],
+                "footprint": _of_process(sizes[name], int(held.get((t_s, name), 0))),
+            }
             for name in sizes
             if held.get((t_s, name), 0) > 0
         ]
