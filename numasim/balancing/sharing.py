@@ -165,6 +165,6 @@ class Statistics:
         least = scan_min(rss_pages, tunables)
         most = scan_max(rss_pages, tunables, self.sharing(task))
         period, rests = adapted_period(int(self._tasks.period_ms[task]), least, most, seen)
-        self._tasks.period_ms[task] = period
+        self._tasks.adapt(task, period)
         self.locality[task] = 0
         return rests

@@ -93,7 +93,7 @@ class Tasks:
         began = [min((a.phase_start_ns for a in actors), default=now_ns)] * nr
         self.runtime_ns = np.maximum(now_ns - np.array(began, float), 0.0)
         self.period_ms = np.full(nr, tunables.scan_delay_ms, np.int64)
-        self.fresh = np.ones(nr, bool)  # has not been due yet
+        self.fresh = np.ones(nr, bool)  # has its first period still
         users = np.arange(1, nr + 1)
         most = tunables.scan_period_max_ms
         stagger = np.minimum(most, tunables.scan_delay_ms * users) * NS_PER_MS + 2 * self._tick_ns
@@ -142,6 +142,10 @@ class Tasks:
         more = np.clip(np.ceil(behind / later_ns) - 1, 0, max(ticks, 1) - 1)
         self.stamp_ns[found] += period_ns[found] + more * later_ns
         return found
+
+    def adapt(self, task: int, period_ms: int) -> None:
+        """A thread's period is another from now on."""
+        self.period_ms[task], self.fresh[task] = period_ms, False
 
     def scanned(self, task: int, cost_ns: float) -> None:
         """A thread has scanned: another one shall win next time, and 3 % of a CPU are enough."""
