@@ -8,7 +8,7 @@ from typing import Any
 from distributed import Client, KilledWorker, as_completed
 
 from numasim.errors import ConfigError, NumasimError, Problem
-from numasim.sweep.code import fingerprint
+from numasim.sweep.code import own_code
 from numasim.sweep.lanes import OnStart, perform_bounded
 from numasim.sweep.messages import Prepare
 from numasim.sweep.task import Done, Task
@@ -44,8 +44,7 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise NumasimError(f"no Dask scheduler answers at {address}: {error}") from error
         self.workers = sum(self._client.nthreads().values())
-        here = fingerprint() if not wanted.source else ""
-        there = self._client.run(fingerprint) if here else {}
+        here, there = own_code(), self._client.run(own_code)
         other = sorted(worker for worker, code in there.items() if code != here)
         if other or not self.workers:
             self.close()

@@ -14,6 +14,8 @@ import numasim
 from numasim import patterns, policies, sources
 from numasim.provenance import PACKAGES
 
+PLAN_MODULE = "<run_path>"
+"""What `runpy` calls the module of a plan in Python."""
 LAYOUT = 1
 """Of the files that a run leaves; another number makes earlier ones useless."""
 BESIDE = frozenset((
@@ -23,11 +25,29 @@ BESIDE = frozenset((
 """Rooms that look at runs and change none."""
 
 
-def fingerprint() -> str:
+def fingerprint(source: str = "") -> str:
     """Hash of the simulator's source, of plugins' modules, and of the packages they stand on.
 
     Versions alone would not do: whoever works on a policy does not raise one with every edit.
+
+    Parameters
+    ----------
+    source : str
+        Text of a plan that registers policies itself.
     """
+    found = hashlib.sha256(own_code().encode())
+    for module in sorted(plugin_modules(), key=lambda m: m.__name__):
+        file = getattr(module, "__file__", None)
+        found.update(module.__name__.encode())
+        if file and Path(file).is_file():
+            found.update(Path(file).read_bytes())
+    if registered_by(PLAN_MODULE):
+        found.update(source.encode())
+    return found.hexdigest()[:16]
+
+
+def own_code() -> str:
+    """Hash of what changes a run without plugins."""
     found = hashlib.sha256(f"{LAYOUT} {platform.machine()} {sys.version_info[:2]}".encode())
     for name in PACKAGES:
         found.update(f"{name} {_version(name)}\n".encode())
@@ -36,12 +56,17 @@ def fingerprint() -> str:
         inside = path.relative_to(root)
         if inside.parts[0] not in BESIDE:
             found.update(f"{inside.as_posix()}\n".encode() + path.read_bytes())
-    for module in sorted(plugin_modules(), key=lambda m: m.__name__):
-        file = getattr(module, "__file__", None)
-        found.update(module.__name__.encode())
-        if file and Path(file).is_file():
-            found.update(Path(file).read_bytes())
-    return found.hexdigest()[:16]
+    return found.hexdigest()
+
+
+def registered_by(module: str) -> list[str]:
+    """Names of policies, sources and patterns that a module registered."""
+    return [
+        name
+        for registry in (policies.registry, sources.registry, patterns.registry)
+        for name in registry.names()
+        if registry.get(name).__module__ == module
+    ]
 
 
 def plugin_modules() -> list[ModuleType]:
@@ -57,7 +82,7 @@ def plugin_modules() -> list[ModuleType]:
 
 def importable(module: ModuleType) -> bool:
     """Whether another process can import it by its name."""
-    if module.__name__ in ("__main__", "<run_path>"):
+    if module.__name__ == "__main__":
         return False
     try:
         return importlib.util.find_spec(module.__name__) is not None

@@ -252,7 +252,7 @@ def _placed(
     """A complaint of one combination, told where the plan says it."""
     place = problem.place
     for key in settings:
-        if place.startswith(f"--set {key}=") or place == key:
+        if place.startswith(f"--set {key}=") or place == key.removeprefix("scenario."):
             return Problem(places[key], problem.message, problem.hint)
     with_what = ", ".join(f"{key}={value}" for key, value in settings.items())
     hint = "; ".join(filter(None, [with_what and f"with {with_what}", problem.hint]))

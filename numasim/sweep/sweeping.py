@@ -209,7 +209,7 @@ def at_work(
     began = time.time()
     try:
         with runner(plan, workers, scheduler, here) as found:
-            code = fingerprint()
+            code = fingerprint("" if plan.source is None else plan.source.read_text("utf-8"))
             if store is not None:
                 store.write("plan.json", described(plan, code, began))
             yield Sweeping(plan, found, store, code, on_progress, retry_failed)

@@ -16,6 +16,7 @@ import sys
 import threading
 from typing import Any
 
+from numasim.sweep.code import PLAN_MODULE
 from numasim.sweep.messages import Prepare, receive, send
 from numasim.sweep.task import perform
 
@@ -37,7 +38,7 @@ def run_source(source: str) -> None:
     if os.path.isfile(name):
         runpy.run_path(name)
     else:
-        exec(compile(text, name, "exec"), {"__name__": "<run_path>"})
+        exec(compile(text, name, "exec"), {"__name__": PLAN_MODULE})
 
 
 def bound_memory(more_bytes: int) -> None:

@@ -46,11 +46,11 @@ def preparation(plan: Plan, workers: int, remote: bool = False) -> Prepare:
     if plan.source is not None:
         source = f"{plan.source}\n{plan.source.read_text(encoding='utf-8')}"
     modules = plugin_modules()
-    lost = [m.__name__ for m in modules if not importable(m) and m.__name__ != "<run_path>"]
+    lost = [module.__name__ for module in modules if not importable(module)]
     if lost:
         hint = "put it into a module, or into the plan's Python file"
         raise ConfigError(Problem(lost[0], "registers something that workers cannot import", hint))
-    names = tuple(m.__name__ for m in modules if m.__name__ != "<run_path>")
+    names = tuple(module.__name__ for module in modules)
     paths = () if remote else tuple(os.path.abspath(path) for path in sys.path)
     memory = plan.limits.memory_bytes
     if not memory and not remote:

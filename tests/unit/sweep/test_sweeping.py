@@ -1,0 +1,165 @@
+"""Sweeps: the same bytes wherever, nothing twice, and every failure told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from numasim.errors import ConfigError
+from numasim.sweep import Sweep, read_plan, read_runs, sweep
+from numasim.sweep.code import fingerprint
+from numasim.sweep.store import Store
+from numasim.sweep.sweeping import Progress
+from numasim.sweep.tasking import tasks_of
+from tests.unit.sweep.plans import contents, plan, told, write_python
+
+KEEP = ["actors", "schemes"]
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """Two policies and two seeds, in this process."""
+    out = tmp_path_factory.mktemp("serial")
+    return sweep(read_plan(plan(keep=KEEP)), out, here=True)
+
+
+def test_processes_leave_the_same_bytes(serial: Sweep, tmp_path: Path) -> None:
+    assert serial.folder is not None
+    sweep(read_plan(plan(keep=KEEP)), tmp_path, workers=2)
+    here, there = contents(serial.folder), contents(tmp_path)
+    assert len(here) == 4 + 4 + 2  # rows, actors of all, schemes of those that have any
+    assert here == there
+
+
+def test_pandas_opens_it_in_a_line(serial: Sweep) -> None:
+    table = pd.read_parquet(f"{serial.folder}/runs")
+    assert len(table) == 4 and set(table.policy) == {"stay", "tier"}
+    mine = serial.runs().set_index("run").throughput_ops_per_s
+    assert (table.set_index("run").throughput_ops_per_s[mine.index] == mine).all()
+    actors = pd.read_parquet(f"{serial.folder}/tables/actors")
+    assert {"run", "seed", "policy", "t_s", "local_share"} <= set(actors)
+    assert actors.groupby("run").ngroups == 4
+
+
+def test_nothing_is_done_twice(serial: Sweep) -> None:
+    assert serial.folder is not None
+    before = contents(serial.folder)
+    seen: list[Progress] = []
+    again = sweep(
+        read_plan(plan(keep=KEEP)), serial.folder, here=True,
+        on_progress=lambda now, task, done: seen.append(now),
+    )  # fmt: skip
+    assert again.loaded == 4 and told(again.metrics) == told(serial.metrics)
+    assert contents(serial.folder) == before
+    assert seen[-1].left == 0 and seen[-1].done == 0
+
+
+def test_what_a_plan_no_longer_asks_for_is_kept_aside(tmp_path: Path) -> None:
+    both, one = read_plan(plan()), read_plan(plan(policies={"stay": "no_tiering"}, seeds=[2]))
+    first = sweep(both, tmp_path, here=True)
+    small = sweep(one, tmp_path, here=True)
+    assert small.loaded == 1 and len(read_runs(tmp_path)) == 1
+    assert len(list((tmp_path / "earlier").rglob("*.parquet"))) == 3
+    back = sweep(both, tmp_path, here=True)
+    assert back.loaded == 4 and told(back.metrics) == told(first.metrics)
+    assert not list((tmp_path / "earlier").rglob("*.parquet"))
+
+
+def test_a_new_parameter_gets_its_column_in_old_runs(tmp_path: Path) -> None:
+    sweep(read_plan(plan(seeds=1)), tmp_path, here=True)
+    wider = read_plan(plan(seeds=1, parameters={"policy.quota": ["4 MiB", "2 MiB"]}))
+    assert sweep(wider, tmp_path, here=True).loaded == 2  # stay, and the quota it had anyway
+    table = read_runs(tmp_path)
+    assert sorted(table["policy.quota_bytes"].dropna()) == [2 << 20, 4 << 20]
+    assert table["policy.quota"].isna().sum() == 1
+
+
+def test_other_code_or_another_scenario_runs_anew() -> None:
+    made = read_plan(plan(seeds=1))
+    keys = {task.key for task in tasks_of(made, "one")}
+    assert keys.isdisjoint(task.key for task in tasks_of(made, "other"))
+    longer = read_plan(plan(seeds=1, duration="2 s"))
+    assert keys.isdisjoint(task.key for task in tasks_of(longer, "one"))
+    assert keys == {task.key for task in tasks_of(read_plan(plan(seeds=1)), "one")}
+
+
+def test_an_edit_of_the_simulator_is_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = fingerprint()
+    assert fingerprint() == here
+    real = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: real(p) + (b"#" if p.name == "engine.py" else b"")
+    )
+    assert fingerprint() != here
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: real(p) + (b"#" if "report" in p.parts else b"")
+    )
+    assert fingerprint() == here
+
+
+def test_a_run_says_how_to_make_it_again(serial: Sweep) -> None:
+    from numasim.loader import load_scenario
+    from numasim.running import run_scenario
+    from numasim.sweep.store import read_row
+
+    assert serial.folder is not None
+    path = sorted((serial.folder / "runs").rglob("*.parquet"))[-1]
+    about, metrics = read_row(path)
+    again = run_scenario(load_scenario(about["scenario"])).summary()
+    assert pd.Series(again).equals(pd.Series(metrics))
+
+
+def test_failures_are_recorded_and_stop_nobody(tmp_path: Path) -> None:
+    path = write_python(tmp_path, policies=["no_tiering", "raises"])
+    found = sweep(read_plan(path), tmp_path / "out", here=True)
+    assert len(found.metrics) == 2 and len(found.failed) == 2
+    assert all("ZeroDivisionError: on purpose" in d.error for d in found.failed.values())
+    (record, _) = (tmp_path / "out/failed").glob("*.json")
+    assert json.loads(record.read_text())["policy"] == "raises"
+    again = sweep(read_plan(path), tmp_path / "out", here=True)
+    assert again.failed.keys() == found.failed.keys() and again.loaded == 2
+    started: list[str] = []
+    sweep(
+        read_plan(path), tmp_path / "out", here=True, retry_failed=True,
+        on_progress=lambda now, task, done: started.append(task.key) if task and not done else None,
+    )  # fmt: skip
+    assert set(started) == set(found.failed)
+
+
+def test_a_folder_has_one_sweep_at_a_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ConfigError, match="another sweep is at work here"):
+        sweep(read_plan(plan()), tmp_path, here=True)
+    store.close()
+
+
+def test_remains_of_a_killed_write_are_taken_away(tmp_path: Path) -> None:
+    rest = tmp_path / "runs/topology=x/.abc.parquet.99.part"
+    rest.parent.mkdir(parents=True)
+    rest.write_bytes(b"half")
+    Store(tmp_path).close()
+    assert not rest.exists()
+
+
+def test_a_worker_that_sees_another_folder_sends_its_files(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from numasim.sweep.task import perform
+
+    store = Store(tmp_path)
+    task = tasks_of(read_plan(plan(seeds=1)), "code", store)[0]
+    done = perform(replace(task, mark="of another folder of that name"))
+    assert list(done.files) and not (tmp_path / "runs").exists()
+    store.add(task, done)
+    assert len(read_runs(tmp_path)) == 1
+    store.close()
+
+
+def test_progress_estimates_the_rest() -> None:
+    now = Progress(total=10, workers=2, loaded=2)
+    assert now.left == 8 and now.rest_s != now.rest_s
+    now.done, now.seconds = 4, 8.0
+    assert now.rest_s == 4.0
