@@ -55,8 +55,8 @@ class Balance:
     latency_ns: np.ndarray = field(default_factory=lambda: np.zeros(2))
     _mean: np.ndarray | None = None
 
-    def step(self, occupied: np.ndarray, arrived: np.ndarray) -> float:
-        """Take up a measurement; the change of `share` that is wanted, in -1..1.
+    def measure(self, occupied: np.ndarray, arrived: np.ndarray) -> None:
+        """Take up a measurement.
 
         Parameters
         ----------
@@ -70,11 +70,22 @@ class Balance:
             self._mean = new
         self._mean = self._mean + self.weight * (new - self._mean)
         flight, rate = self._mean
-        if rate.sum() <= 0:
-            return 0.0
-        measured = np.divide(flight, rate, out=np.zeros(2), where=rate > 0)
-        self.latency_ns = np.where(rate > 0, measured, self.idle_ns)
-        self.share = float(rate[0] / rate.sum())
+        if rate.sum() > 0:
+            measured = np.divide(flight, rate, out=np.zeros(2), where=rate > 0)
+            self.latency_ns = np.where(rate > 0, measured, self.idle_ns)
+            self.share = float(rate[0] / rate.sum())
+
+    def counters(self) -> dict[str, int]:
+        """Share of the default tier in basis points, latencies as measured in ns."""
+        here, there = self.latency_ns.tolist()
+        return {
+            "default_share_bp": round(self.share * 10_000),
+            "default_latency_ns": round(here),
+            "alternate_latency_ns": round(there) if np.isfinite(there) else 0,
+        }
+
+    def decide(self) -> float:
+        """The change of `share` that is wanted now, in -1..1."""
         here, there = self.latency_ns.tolist()
         if max(here, there) <= (1 + self.tolerance) * min(here, there):
             return 0.0

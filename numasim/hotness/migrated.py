@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from numasim.agents import Stage
-from numasim.hotness.balance import LINE_BYTES, Balance, hottest_that_fit
+from numasim.hotness.balance import LINE_BYTES, hottest_that_fit
+from numasim.hotness.measured import Measured
 from numasim.hotness.mover import Mover
 from numasim.hotness.queues import Queue
 from numasim.hotness.sampled import Sampled
 from numasim.hotness.throttle import Throttle
-from numasim.hotness.tier_counters import TierCounters
 from numasim.hotness.worker import Worker
 
 
@@ -25,7 +25,7 @@ class Migrated(Worker):
     period_ns : int
     rate_bytes_per_ns : float
         Most that it moves, up and down together.
-    balance : Balance, optional
+    measured : Measured, optional
         Colloid's law in place of filling the fast tier.
     name : str
 
@@ -42,25 +42,19 @@ class Migrated(Worker):
         now_ns: int,
         period_ns: int,
         rate_bytes_per_ns: float,
-        balance: Balance | None = None,
+        measured: Measured | None = None,
         name: str = "memtis",
     ) -> None:
         super().__init__(stage, name, now_ns, period_ns)
-        self.eye, self.balance = eye, balance
+        self.eye, self.measured = eye, measured
         self.throttle: Throttle | None = None
         self._frames = int(rate_bytes_per_ns * period_ns) // stage.memory.frame_bytes
         self.mover = Mover(stage, name)
         tiers = stage.topology.tiers(eye.rules.accessor)
         self.fast, self.slow = tiers[0], tuple(tiers[1:])
-        self.tiers = TierCounters(stage, eye.rules.accessor)
         nr = stage.space.nr_pages
         self._cold, self._warm = Queue(nr), Queue(nr)
         self._walked = -1
-
-    def act(self, now_ns: int) -> bool:
-        """As every worker; the hardware's counters are read before speeds change."""
-        self.tiers.accumulate()
-        return super().act(now_ns)
 
     def counters(self) -> dict[str, int]:
         """Bytes moved."""
@@ -73,8 +67,8 @@ class Migrated(Worker):
             spent = self.eye.splitting.split(self.eye.heat)
         if not self.slow:
             return spent
-        if self.balance is not None:
-            return spent + self.shift(self.balance)
+        if self.measured is not None:
+            return spent + self.shift(self.measured)
         most = self._frames if self.throttle is None else self.throttle.take(self._frames)
         wanted = self._take(self.eye.hot_slow, most, self.eye.is_hot_slow)
         return spent + self.raise_up(wanted, self._frames)
@@ -158,13 +152,11 @@ class Migrated(Worker):
 
     # -- balancing ---------------------------------------------------------------------------------
 
-    def shift(self, balance: Balance) -> int:
+    def shift(self, measured: Measured) -> int:
         """Move the share of accesses that the balance asks for, hottest folios first; ns."""
-        occupied, arrived = (
-            np.array([x[self.fast], x[list(self.slow)].sum()]) for x in self.tiers.read()
-        )
-        wanted = balance.step(occupied, arrived)
-        moved = abs(wanted) * float(arrived.sum()) * LINE_BYTES
+        balance, arrived = measured.balance, measured.take_arrived()
+        wanted = balance.decide()
+        moved = abs(wanted) * arrived * LINE_BYTES
         frames = int(min(balance.most_bytes, moved) // self.stage.memory.frame_bytes)
         frames = min(frames, self._frames)
         if wanted > 0 and self.throttle is not None:

@@ -117,7 +117,8 @@ class Packing(Worker):
         if self.balance is None:
             return self.pack()
         occupied, arrived = (self._by_tier(x) for x in self.tiers.read())
-        wanted = self.balance.step(occupied, arrived)
+        self.balance.measure(occupied, arrived)
+        wanted = self.balance.decide()
         moved = abs(wanted) * float(arrived.sum()) * LINE_BYTES
         nr_spans = int(min(self.balance.most_bytes, moved) // self.rules.span)
         return self.shift(wanted, nr_spans) if nr_spans and wanted else 0
@@ -136,9 +137,7 @@ class Packing(Worker):
             "moved_bytes": self.mover.moved_bytes,
         }
         if self.balance is not None:
-            found["default_share_bp"] = round(self.balance.share * 10_000)
-            here, there = self.balance.latency_ns.tolist()
-            found |= {"default_latency_ns": round(here), "alternate_latency_ns": round(there)}
+            found |= self.balance.counters()
         return found
 
     # -- observing ---------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class Hemem(Policy):
     rate_control: ClassVar[str] = "10 ms thread, 10 GB/s"
     multi_accessor: ClassVar[str] = "no"
     has_agents: ClassVar[bool] = True
+    balance_weight: ClassVar[float] = 0.0625
 
     def rules(self) -> PackingRules:
         """The same for the agent."""

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from numasim.agents import Agent, Stage
 from numasim.hotness.balance import Balance
 from numasim.hotness.heat import HUGE_PAGES
+from numasim.hotness.measured import Measured
 from numasim.hotness.migrated import Migrated
 from numasim.hotness.sampled import Sampled, SampledRules
 from numasim.hotness.splitting import Splitting
@@ -81,6 +82,7 @@ class Memtis(Policy):
     cold_criterion: ClassVar[str] = "below the warm bin"
     rate_control: ClassVar[str] = "500 ms thread, 2048 MB/s; sampling at 3 % of a core"
     has_agents: ClassVar[bool] = True
+    balance_weight: ClassVar[float] = 1 / 32
 
     def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
         """The sampling and the migration thread."""
@@ -102,4 +104,8 @@ class Memtis(Policy):
         if self.split and huge:
             splitting = Splitting(stage, self.fast_latency, self.slow_latency)
         eye = Sampled(stage, rules, now_ns, splitting, name)
-        return (eye, Migrated(stage, eye, now_ns, self.interval, self.rate, balance, name))
+        if balance is None:
+            return (eye, Migrated(stage, eye, now_ns, self.interval, self.rate, None, name))
+        measured = Measured(stage, balance, self.accessor, now_ns, name)
+        mover = Migrated(stage, eye, now_ns, self.interval, self.rate, measured, name)
+        return (measured, eye, mover)

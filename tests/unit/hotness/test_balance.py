@@ -13,7 +13,8 @@ IDLE = np.array([70.0, 135.0])
 def step(balance: Balance, latencies: tuple[float, float], share: float) -> float:
     """A measurement of loaded latencies and of the default tier's share of a thousand reads."""
     arrived = np.array([share, 1 - share]) * 1000
-    return balance.step(arrived * np.array(latencies), arrived)
+    balance.measure(arrived * np.array(latencies), arrived)
+    return balance.decide()
 
 
 def test_the_bracket_closes_from_either_side():
@@ -42,7 +43,7 @@ def test_a_collapsed_bracket_opens_in_the_direction_of_the_move():
 def test_occupancy_and_rate_are_averaged_before_they_are_divided():
     balance = Balance(IDLE)
     step(balance, (100, 100), 0.5)
-    balance.step(np.array([0.0, 50_000.0 * 17]), np.array([0.0, 500.0]))
+    balance.measure(np.array([0.0, 50_000.0 * 17]), np.array([0.0, 500.0]))
     flight = 50_000 * (1 - 0.0625)
     assert balance.latency_ns[0] == pytest.approx(flight / (500 * (1 - 0.0625)))
     assert balance.latency_ns[1] == pytest.approx(50_000 * (1 + 16 * 0.0625) / 500)
@@ -58,7 +59,9 @@ def test_a_tier_without_reads_is_taken_to_be_unloaded():
 
 
 def test_a_machine_at_rest_moves_nothing():
-    assert Balance(IDLE).step(np.zeros(2), np.zeros(2)) == 0.0
+    balance = Balance(IDLE)
+    balance.measure(np.zeros(2), np.zeros(2))
+    assert balance.decide() == 0.0
 
 
 @pytest.mark.parametrize(
