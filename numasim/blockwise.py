@@ -18,6 +18,8 @@ from numasim.damon.compiled import KERNELS
 from numasim.law import Ticks
 
 MOST_GROUPS = 2  # of ticks whose extremes are worth finding
+MOST_INVERTED = 60  # samples up to which numpy's generator inverts, whatever the chance
+DOUBT = 1e-12  # distance from a step of the distribution function within which rounding may decide
 MOST_DOUBT = 0.3  # share of looks that extremes must leave undecided to be worth finding
 
 Places = np.ndarray | slice
@@ -159,6 +161,25 @@ class Bounds:
         chance[1:] = ticks.probability.T
         part: np.ndarray = chance[of_slot] * (inside / self._slot_bytes)[:, None]
         return part
+
+
+def successes(rng: np.random.Generator, nr: int, chance: np.ndarray) -> np.ndarray:
+    """int64[R]: how many of `nr` independent samples succeed, each with its chance (float64[R]).
+
+    Notes
+    -----
+    What the generator draws. It inverts the distribution function with one uniform number for each
+    chance that is not 0; compiled, that is done for several regions at once. Where rounding could
+    decide, the numbers are given back and the generator is asked itself.
+    """
+    if KERNELS.ready is None or nr > MOST_INVERTED:
+        return rng.binomial(nr, chance)
+    used = int(np.count_nonzero(chance))
+    found = np.empty(len(chance), np.int64)
+    if not _jitted().inverted(nr, chance, rng.random(used), DOUBT, found):
+        rng.bit_generator.advance(2**128 - used)  # type: ignore[attr-defined]
+        return rng.binomial(nr, chance)
+    return found
 
 
 def _edges(line: np.ndarray) -> tuple[np.ndarray, Places, Places]:

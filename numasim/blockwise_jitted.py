@@ -8,6 +8,7 @@ from numba import njit
 from numasim.counts import GROUP_BLOCKS
 
 _GROUP_SHIFT = GROUP_BLOCKS.bit_length() - 1
+AT_ONCE = 256  # regions whose numbers stay in the fastest cache
 
 
 @njit(cache=True, error_model="numpy")
@@ -136,3 +137,53 @@ def chances(
                 warm += part - less
             chance[g, r] = min(warm * scale, 1.0)
     return chance
+
+
+@njit(cache=True, error_model="numpy")
+def inverted(
+    nr: int, chance: np.ndarray, uniform: np.ndarray, doubt: float, found: np.ndarray
+) -> bool:
+    """Fill `found` (int64[R]); see `blockwise.successes`. False where rounding could decide.
+
+    Steps of the distribution function are taken for many regions side by side: that needs no
+    branches, so the processor takes some at once.
+    """
+    n, used, sure = len(chance), 0, True
+    u, exactly, ratio = np.empty(AT_ONCE), np.empty(AT_ONCE), np.empty(AT_ONCE)
+    at_most, counted, nearest = np.empty(AT_ONCE), np.empty(AT_ONCE), np.empty(AT_ONCE)
+    most = np.empty(AT_ONCE)
+    for first in range(0, n, AT_ONCE):
+        width = min(AT_ONCE, n - first)
+        for i in range(width):
+            p = chance[first + i]
+            rare = 1.0 - p if p > 0.5 else p
+            other = 1.0 - rare
+            none, power, left = 1.0, other, nr
+            while left:
+                if left & 1:
+                    none *= power
+                power *= power
+                left >>= 1
+            exactly[i], at_most[i], ratio[i] = none, none, rare / other
+            u[i] = -1.0
+            if p > 0.0:
+                u[i] = uniform[used]
+                used += 1
+            counted[i] = 1.0 if u[i] > none else 0.0
+            nearest[i] = abs(u[i] - none)
+            mean = nr * rare
+            most[i] = mean + 10.0 * np.sqrt(mean * other + 1.0) - 1.0
+        for k in range(1, nr):
+            times = (nr - k + 1) / k
+            for i in range(width):
+                more = exactly[i] * ratio[i] * times
+                exactly[i] = more
+                at_most[i] += more
+                counted[i] += 1.0 if u[i] > at_most[i] else 0.0
+                nearest[i] = min(nearest[i], abs(u[i] - at_most[i]))
+        for i in range(width):
+            # beyond ten deviations the generator draws anew
+            sure &= nearest[i] > doubt and (counted[i] <= most[i] or most[i] >= nr)
+            each = np.int64(counted[i])
+            found[first + i] = nr - each if chance[first + i] > 0.5 else each
+    return sure

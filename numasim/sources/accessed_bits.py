@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from numasim.blockwise import successes
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
@@ -101,10 +102,10 @@ class AccessedBits:
         if len(nr) > 2 and nr.max() == 1:
             hits = (self.rng.random(chance.shape) < chance).sum(axis=0)
             return hits
-        hits = self.rng.binomial(nr[-1], chance[-1])
+        hits = successes(self.rng, int(nr[-1]), chance[-1])
         for own, p in zip(nr[:-1].tolist(), chance[:-1], strict=True):
             # the first tick after a pause is alone where a timer wheel sets the pace
-            hits += self.rng.random(len(p)) < p if own == 1 else self.rng.binomial(own, p)
+            hits += self.rng.random(len(p)) < p if own == 1 else successes(self.rng, own, p)
         return hits
 
     # -- the same of few pages: what kind of page each one is tells enough -------------------------

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import unittest.mock
 from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numasim import blockwise
 from numasim.addresses import AddressSpace
-from numasim.blockwise import Bounds
+from numasim.blockwise import Bounds, successes
 from numasim.counts import BlockCounts, exact_parts
 from numasim.damon.compiled import KERNELS, SWITCH
 from numasim.damon.ops import Window
@@ -142,6 +144,29 @@ def test_chances_are_the_same_compiled(groups, seed, windows):
         KERNELS.decide(os.environ.get(SWITCH))
         assert np.array_equal(*found)
         assert np.array_equal(ours["0"].rows, ours["1"].rows)
+
+
+SURE = st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1.0 - 2**-53])
+
+
+@quick
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 70),
+    st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.01), SURE), min_size=1, max_size=600),
+    st.sampled_from([blockwise.DOUBT, 0.01, 2.0]),
+)
+@without_numba
+def test_successes_are_those_the_generator_draws(seed, nr, chances, doubt):
+    """To the last bit, and the generator goes on from there; also where it must be asked itself."""
+    ours, its = (np.random.Generator(np.random.PCG64DXSM(seed)) for _ in "ab")
+    chance = np.array(chances)
+    KERNELS.decide("1")
+    with unittest.mock.patch.object(blockwise, "DOUBT", doubt):
+        found = [successes(ours, nr, chance) for _ in "12"]
+    KERNELS.decide(os.environ.get(SWITCH))
+    assert np.array_equal(found, [its.binomial(nr, chance) for _ in "12"])
+    assert ours.random() == its.random()
 
 
 @quick
