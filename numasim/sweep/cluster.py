@@ -68,7 +68,7 @@ class Cluster:
             return [future]
 
         first = [future for _ in range(self.workers * AHEAD) for future in submit()]
-        pending = as_completed(first)
+        pending = as_completed(first, loop=self._client.loop)
         for future in pending:
             task = by_future.pop(future.key)
             yield _done(future, task)
