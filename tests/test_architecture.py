@@ -21,7 +21,7 @@ FLOORS = {
     "settings experimenter timed_events feasible loader columns accessor_record recorder result "
     "provenance formats",
     4: "engine running",
-    5: "documents pool comparing comparison statistics plain explain validate sweep",
+    5: "documents pool comparing comparison statistics plain explain validate sweep views",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""

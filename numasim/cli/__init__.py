@@ -18,6 +18,7 @@ from numasim.cli import (
     show,
     sweep,
     validate,
+    viewing,
 )
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.command("sweep")(sweep.sweep)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
+app.add_typer(viewing.app, name="view")
 app.add_typer(exporting.app, name="export")
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
