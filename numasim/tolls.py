@@ -14,7 +14,7 @@ import numpy as np
 from numasim.actors import ActorState
 
 MOST = 0.9
-"""Share of an actor's threads that may be paying at once; what is left stays owed."""
+"""As much of an actor's threads may be paying at once, unless somebody says otherwise."""
 PAY_OVER_NS = 100_000_000
 """Time over which a toll is paid, at least."""
 TOLERANCE, LEAST = 0.02, 1e-6
@@ -35,6 +35,8 @@ class Tolls:
         Thread time owed so far, and paid when speeds were last found, by actor.
     paying : float64[A]
         Threads that pay now instead of working.
+    most : float64[A]
+        Share of each actor's threads that may be paying at once; what is left stays owed.
     """
 
     def __init__(self, actors: Sequence[ActorState], now_ns: int) -> None:
@@ -42,6 +44,7 @@ class Tolls:
         self.owed_ns, self.paid_ns = np.zeros(len(actors)), np.zeros(len(actors))
         self.paying = np.zeros(len(actors))
         self._threads = np.array([float(a.actor.threads) for a in actors])
+        self.most = np.full(len(actors), MOST)
 
     def charge(self, thread_ns: np.ndarray, span_ns: int) -> None:
         """So much thread time (float64[A]) fell due in a window of that length."""
@@ -63,7 +66,8 @@ class Tolls:
     def _due(self, now_ns: int) -> np.ndarray:
         """float64[A]: threads that should pay."""
         paid = self.paid_by(now_ns)
-        due: np.ndarray = np.clip((self.owed_ns - paid) / self._span_ns, 0.0, MOST * self._threads)
+        most = self.most * self._threads
+        due: np.ndarray = np.clip((self.owed_ns - paid) / self._span_ns, 0.0, most)
         return due
 
     def changed(self, now_ns: int) -> bool:

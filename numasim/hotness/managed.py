@@ -15,7 +15,8 @@ from numasim.hotness.device_memory import BLOCK_BYTES, DeviceMemory, dense_subtr
 from numasim.hotness.far_visits import FarVisits, Visits
 from numasim.hotness.spans import NONE, Spans
 
-DRAWN = 4  # visits drawn for each fault that fits a batch: several may be to one page
+DRAWN = 8  # visits drawn for each fault that fits a batch: several may be to one page
+MOST_WAITING = 0.9999  # of an actor's threads
 LONGEST_LOOK_NS = 10_000_000
 
 
@@ -105,8 +106,8 @@ class Managed:
     -----
     A thread that turns to a page elsewhere waits until its batch is served. So of every window the
     share x / (1 + x) of an actor's time is lost, x being such visits per thread, at the speed of
-    threads that do not wait, times the time of a batch. Assumptions: a fault waits for one batch;
-    between two looks pages are served remotely; a CPU's fault brings 64 KiB, nothing more.
+    threads that do not wait, times the time of a batch, or of as many as the faults drawn fill.
+    Assumption: between two looks pages are served remotely; a CPU's fault brings 64 KiB, no more.
     """
 
     name = "cuda_managed"
@@ -135,6 +136,8 @@ class Managed:
         self._gpus = set(gpus)
         self.thrashing = Thrashing(len(self.blocks), rules)
         self.tally = stage.observing.tally(self.name)
+        if self._sides:
+            stage.observing.tolls.most[:] = MOST_WAITING
         self._since_ns, self._at_work = now_ns, False
         self._look_ns = rules.look_ns
         self.moved_bytes = self.batches = 0
@@ -178,12 +181,13 @@ class Managed:
             return 0
         leaves = visits.pages[moving] - self._within(visits.pages[moving], block[moving], memory)
         _, first = np.unique(leaves, return_index=True)
+        rounds = max(1.0, len(first) / self.rules.batch)
         leaves = leaves[np.sort(first)][: self.rules.batch]
         touched = np.unique(self.blocks.of(leaves))
         self.thrashing.note(touched, side, now_ns)
         wanted = self._wanted(touched, leaves, memory, prefetch=side in self._gpus)
         busy_ns = self.rules.fault_ns + memory.bring(memory.heads_of(wanted), now_ns)
-        self._charge(visits, float(moving.mean()), len(leaves), busy_ns, now_ns)
+        self._charge(visits, float(moving.mean()), len(leaves), busy_ns * rounds, now_ns)
         self.batches += 1
         return busy_ns
 
@@ -206,12 +210,12 @@ class Managed:
         return found
 
     def _charge(
-        self, visits: Visits, moving: float, faults: int, busy_ns: int, now_ns: int
+        self, visits: Visits, moving: float, faults: int, wait_ns: float, now_ns: int
     ) -> None:
         """What waiting took from the actors in the window."""
         seen, span_ns = self.stage.observing, now_ns - self._since_ns
         threads = np.array([float(a.actor.threads) for a in seen.actors])
         working = np.array([seen.tolls.working_share(a.index) for a in seen.actors])
         each = visits.expected * moving / np.maximum(threads * working * span_ns, 1.0)
-        x = each * busy_ns
+        x = each * wait_ns
         seen.charge(self.tally, faults, threads * span_ns * x / (1 + x), span_ns)
