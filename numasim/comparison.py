@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,12 @@ import pandas as pd
 
 from numasim import __version__
 from numasim.plain import plain, to_json
+from numasim.policies.oracle import Oracle
 from numasim.result import Result
 from numasim.scenario import Scenario
 from numasim.statistics import LEVEL, Interval, mean_interval, method, ratio_interval
+
+HEADLINE = "throughput_ops_per_s"
 
 
 class Results(Mapping[tuple[str, int], Result]):
@@ -79,7 +83,39 @@ class Comparison:
         """Geometric mean over seeds of the ratio to the baseline, paired by seed."""
         return ratio_interval(self.per_seed(policy, metric), self.per_seed(self.baseline, metric))
 
+    @property
+    def oracle(self) -> str | None:
+        """The policy that knows the truth, if there is one; of several one that moves for free."""
+        found = [(s.policy.cost, n) for n, s in self.scenarios.items() if type(s.policy) is Oracle]
+        return min(found)[1] if found else None
+
+    def distance(self, policy: str) -> Interval:
+        """Share of the oracle's throughput that a policy leaves, paired by seed; NaN without one.
+
+        Parameters
+        ----------
+        policy : str
+
+        Notes
+        -----
+        One less the geometric mean of ratios. Below zero if it is faster than the oracle, which
+        looks at the present phases only and searches where load counts.
+        """
+        if self.oracle is None:
+            return Interval(math.nan, math.nan, math.nan, 0)
+        bound = self.per_seed(self.oracle, HEADLINE)
+        found = ratio_interval(self.per_seed(policy, HEADLINE), bound)
+        return Interval(1 - found.mean, 1 - found.high, 1 - found.low, found.n)
+
     # -- tables --------------------------------------------------------------------------------
+
+    def distances(self) -> pd.DataFrame:
+        """Distance of every policy to the oracle: ``policy, distance, low, high, n``."""
+        rows = []
+        for policy in self.policies if self.oracle else ():
+            found = self.distance(policy)
+            rows.append((policy, found.mean, found.low, found.high, found.n))
+        return pd.DataFrame(rows, columns=["policy", "distance", "low", "high", "n"])
 
     def values(self) -> pd.DataFrame:
         """Every number of every run: ``policy, seed, metric, value``."""
@@ -116,8 +152,9 @@ class Comparison:
         -------
         dict
             ``policies.<name>.metrics.<metric>`` holds mean, low, high, n and per-seed `values` in
-            the order of `seeds`; ``policies.<name>.ratios.<metric>`` ratio, low, high, n. Numbers
-            that do not exist are null, infinite ones (a shift never followed) ``"inf"``.
+            the order of `seeds`; ``policies.<name>.ratios.<metric>`` ratio, low, high, n; with an
+            oracle ``policies.<name>.distance_to_oracle`` share, low, high, n. Numbers that do not
+            exist are null, infinite ones (a shift never followed) ``"inf"``.
         """
         first = self.scenarios[self.baseline]
         document = {
@@ -144,7 +181,11 @@ class Comparison:
             ratios[metric] = {
                 "ratio": ratio.mean, "low": ratio.low, "high": ratio.high, "n": ratio.n
             }  # fmt: skip
-        return {"metrics": metrics, "ratios": ratios}
+        if self.oracle is None:
+            return {"metrics": metrics, "ratios": ratios}
+        far = self.distance(policy)
+        distance = {"share": far.mean, "low": far.low, "high": far.high, "n": far.n}
+        return {"metrics": metrics, "ratios": ratios, "distance_to_oracle": distance}
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the tables and `to_json`; the files written."""

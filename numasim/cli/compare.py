@@ -147,6 +147,9 @@ def show(comparison: Comparison) -> None:
     for first in range(0, len(policies), at_once):
         page = policies[first : first + at_once]
         rows = [["throughput ratio", *(_ratio(comparison, policy) for policy in page)]]
+        if comparison.oracle is not None:
+            far = [_distance(comparison, policy) for policy in page]
+            rows.append(["distance to oracle (%)", *far])
         rows += [[m.title, *(_mean(comparison, policy, m) for policy in page)] for m in metrics]
         console.table(("mean over seeds", *page), rows, title, numbers=len(page))
         title = ""
@@ -171,6 +174,12 @@ def _ratio(comparison: Comparison, policy: str) -> str:
     if policy == comparison.baseline:
         return "1"
     return _with_interval(comparison.ratio(policy, "throughput_ops_per_s"), lambda x: f"{x:.4f}")
+
+
+def _distance(comparison: Comparison, policy: str) -> str:
+    if policy == comparison.oracle:
+        return "0"
+    return _with_interval(comparison.distance(policy), lambda x: f"{100 * x:.1f}")
 
 
 def _mean(comparison: Comparison, policy: str, metric: Metric) -> str:

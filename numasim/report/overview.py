@@ -157,6 +157,9 @@ def _forest(axes: Axes, comparison: Comparison) -> None:
         axes.plot([found.mean], [y], "o", color=colour, ms=7.5, mec="white", mew=1.0)
         texts.append((y, _times(found.mean, found.low, found.high)))
     _ratio_axis(axes, min(span), max(span))
+    if comparison.oracle not in (None, comparison.baseline):
+        bound = comparison.ratio(str(comparison.oracle), HEADLINE).mean
+        axes.axvline(bound, color=LIMIT, lw=1.0, ls=(0, (1, 2)), zorder=1)
     for y, text in texts:
         written = axes.text(
             0.985, y, text, transform=axes.get_yaxis_transform(), ha="right", va="center",

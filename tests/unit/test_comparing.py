@@ -22,6 +22,7 @@ from numasim import pool
 from numasim.comparing import RunsFailed, plan, seeds_of
 from numasim.documents import Document
 from numasim.errors import ConfigError, SimulationError
+from tests import worlds
 
 DATA = Path(__file__).parents[1] / "data"
 POLICIES = ["no_tiering", str(DATA / "tiny_policy.yaml")]
@@ -225,3 +226,28 @@ def test_a_scenario_says_all() -> None:
     found = ns.compare(scenario=scenario, workers=1)
     assert list(found.results) == [("no_tiering", 4)]
     assert math.isnan(found.mean("no_tiering", "throughput_ops_per_s").low)
+
+
+def test_the_distance_to_an_oracle_is_told_where_there_is_one():
+    policies = [
+        "no_tiering",
+        {"kind": "oracle", "cost": "real"},
+        {"name": "free", "kind": "oracle"},
+    ]
+    document = worlds.document(seeds=[1, 2])
+    found = ns.compare(scenario=document, policies=policies, workers=1)
+    assert found.oracle == "free"
+    speeds = {p: found.per_seed(p, "throughput_ops_per_s") for p in found.policies}
+    ratios = [a / b for a, b in zip(speeds["no_tiering"], speeds["free"], strict=True)]
+    assert found.distance("no_tiering").mean == pytest.approx(1 - math.sqrt(ratios[0] * ratios[1]))
+    far = found.distances().set_index("policy").distance
+    assert far["free"] == 0 and 0 < far["oracle"] < 0.05 < far["no_tiering"]
+    told = found.to_json()["policies"]["no_tiering"]["distance_to_oracle"]
+    assert told["low"] <= told["share"] == far["no_tiering"] <= told["high"]
+
+
+def test_without_an_oracle_there_is_no_distance():
+    found = ns.compare(scenario=worlds.document(seeds=[1]), policies=["no_tiering"], workers=1)
+    assert found.oracle is None and found.distances().empty
+    assert math.isnan(found.distance("no_tiering").mean)
+    assert "distance_to_oracle" not in found.to_json()["policies"]["no_tiering"]
