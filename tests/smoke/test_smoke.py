@@ -33,6 +33,13 @@ POLICIES: dict[str, list[Any]] = {
         {"kind": "holistic", "apply": "200 ms"},
         {"kind": "holistic", "source": "pebs", "contended": "interleave", "others": "demote"},
     ],
+    "bind": [{"kind": "bind", "nodes": [1, 0]}],
+    "preferred_many": [{"kind": "preferred_many", "nodes": [1]}],
+    "hmsdk": ["hmsdk", {"kind": "hmsdk", "region_max_size": "32 MiB"}],
+    "dynamic_interleave": [
+        {"kind": "dynamic_interleave", "sample": "5 ms", "aggregate": "100 ms", "interval": "1 s"}
+    ],
+    "oracle": ["oracle", {"kind": "oracle", "cost": "real"}],
 }
 """How each registered policy is asked for; one that is not here is run with its defaults."""
 TOPOLOGIES = library.names("topologies")
