@@ -171,6 +171,29 @@ def test_what_looking_costs_is_charged_once(kind):
         assert (last.kdamond == "").sum() == 1, "two readers share one sampler"
 
 
+@pytest.mark.parametrize("kind", ["page_fault", "pebs"])
+def test_faults_cost_for_each_accessor_watched_and_samples_once(kind):
+    """Every context arms pages of its own, and waits for its own flushes; a sampler has readers."""
+    owed, events, busy = {}, {}, {}
+    for nr in (2, 4):
+        lines = [
+            f"damo start --monitoring_nr_regions_range 50 100 --sample_primitives {kind} "
+            f"--sample_filter allow cpu {cpus}"
+            for cpus in ("0-3", "4-7", "0-3", "4-7")[:nr]
+        ]
+        found = run(*lines, sources={"pebs": {"period": 100}})
+        last = found.sources[found.sources.t_s == found.sources.t_s.max()]
+        owed[nr], events[nr] = found.tolls.groupby("actor").owed_ns.max().sum(), last.events.sum()
+        kdamonds = found.kdamonds[found.kdamonds.t_s == found.kdamonds.t_s.max()]
+        assert len(kdamonds) == nr
+        busy[nr] = kdamonds.cpu_ns.sum()
+    grows = 2 if kind == "page_fault" else 1
+    assert owed[4] == pytest.approx(grows * owed[2], rel=0.05)
+    assert events[4] == pytest.approx(grows * events[2], rel=0.05)
+    if kind == "page_fault":
+        assert busy[4] == pytest.approx(2 * busy[2], rel=0.05)
+
+
 def test_threads_that_pay_do_not_work():
     free = run("damo start --sample_primitives pebs", sources={"pebs": {"period": 1e9}})
     dear = run("damo start --sample_primitives pebs", sources={"pebs": {"period": 20}})
