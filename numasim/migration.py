@@ -20,6 +20,8 @@ from numasim.pages import MappingPages, PageSpace
 from numasim.swapped import Swapped
 from numasim.view import Arrivals, View
 
+MAX_RECLAIM_RETRIES = 16
+
 
 class Migrator:
     """Places pages in frames and keeps the counts.
@@ -161,7 +163,7 @@ class Migrator:
 
     def _allocate(self, nr: int, node: int, policy: Mempolicy, size: int) -> np.ndarray:
         """int64[<=nr]: frames (of folios the first), as first touch gets them."""
-        memory, frames = self.memory, np.empty(0, np.int64)
+        memory, frames, tries = self.memory, np.empty(0, np.int64), 0
         for order in policy.orders(memory.topology, node):
             if len(frames) < nr:
                 frames = np.r_[frames, memory.allocate(nr - len(frames), order, ("low",), size)]
@@ -170,12 +172,11 @@ class Migrator:
                 freed = sum(memory.wake_kswapd(n) for n in order)
                 more = memory.allocate(nr - len(frames), order, ("low", "min"), size)
                 frames = np.r_[frames, more]
+                tries = 0 if len(more) else tries + 1
+                room = 0
                 # a huge fault falls back to base pages rather than wait for reclaim
-                room = (
-                    0
-                    if size > 1 or len(frames) >= nr
-                    else memory.make_room(order, nr - len(frames))
-                )
+                if size == 1 and len(frames) < nr and tries < MAX_RECLAIM_RETRIES:
+                    room = memory.make_room(order, nr - len(frames))
                 if not freed and not len(more) and not room:
                     break
         return frames

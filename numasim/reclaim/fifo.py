@@ -85,7 +85,7 @@ class Fifo:
         while nr_pages > 0 and self._entries:
             ticket, entry = self._entries.popleft()
             part, rest = entry[: max(nr_pages, 64)], entry[max(nr_pages, 64) :]
-            heads = np.asarray(part, np.int64)
+            heads = _unpacked(part)
             heads = heads[self._tickets.held[heads] == ticket]
             pages = np.cumsum(sizes(heads))
             enough = int(np.searchsorted(pages, nr_pages)) + 1
@@ -104,7 +104,7 @@ class Fifo:
         """Whether no folio stands here any more; entries that do not hold are dropped."""
         while self._entries:
             ticket, entry = self._entries[0]
-            if (self._tickets.held[np.asarray(entry[:LOOK], np.int64)] == ticket).any():
+            if (self._tickets.held[_unpacked(entry[:LOOK])] == ticket).any():
                 return False
             self._entries.popleft()
             if len(entry) > LOOK:
@@ -115,7 +115,7 @@ class Fifo:
         """int64[N]: all folios, the oldest first; for tests, it looks at every entry."""
         parts = [np.empty(0, np.int64)]
         for ticket, entry in self._entries:
-            heads = np.asarray(entry, np.int64)
+            heads = _unpacked(entry)
             parts.append(heads[self._tickets.held[heads] == ticket])
         return np.concatenate(parts)
 
@@ -127,3 +127,10 @@ def _packed(heads: np.ndarray) -> np.ndarray | range:
         if step > 0 and (np.diff(heads) == step).all():
             return range(int(heads[0]), int(heads[-1]) + 1, step)
     return heads.astype(np.int32)
+
+
+def _unpacked(entry: np.ndarray | range) -> np.ndarray:
+    """int64[N]: the folios of an entry."""
+    if isinstance(entry, range):
+        return np.arange(entry.start, entry.stop, entry.step)
+    return entry.astype(np.int64)

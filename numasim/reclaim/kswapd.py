@@ -44,7 +44,7 @@ class Kswapd:
         self.failures = self.runs = self.cpu_ns = 0
         self._priority = 0  # of the run in progress; 0 between runs
         self._left = 0  # pages to scan in the round in progress
-        self._round = Work()
+        self._round, self._least = Work(), CLUSTER  # pages of a scan, more while none is cold
         self._reclaimed = 0  # in this run
         self._busy = self._napping = False
 
@@ -61,6 +61,7 @@ class Kswapd:
             self._stage.end_work(self.name)
         if self._priority == 0 and not self._start(now_ns):
             return was_busy
+        self._reclaimer.now_ns = now_ns
         done = self._work(now_ns)
         busy_ns = max(done.busy_ns, LEAST_NS)
         self.cpu_ns += busy_ns
@@ -76,7 +77,7 @@ class Kswapd:
             return False
         self._napping = False
         self._priority, self._left, self._reclaimed = DEFAULT_PRIORITY, 0, 0
-        self._round = Work()
+        self._round, self._least = Work(), CLUSTER
         self.runs += 1
         return True
 
@@ -92,12 +93,13 @@ class Kswapd:
                 lru = reclaimer.lrus[self.nid]
                 self._left = lru.begin(self._priority, kinds, swappiness) if kinds else 0
             if self._left:
-                step = min(self._left, max(CLUSTER, self._missing()))
+                step = min(self._left, max(self._least, self._missing()))
                 self._left -= step
                 at = now_ns + done.busy_ns
                 one = reclaimer.scan(self.nid, step, self._priority, "kswapd", at)
                 self._round, done = self._round + one, done + one
                 self._reclaimed += one.reclaimed
+                self._least = CLUSTER if one.reclaimed else 2 * self._least
             if not self._left or self._is_enough():
                 self._end_round()
         return done
@@ -123,7 +125,7 @@ class Kswapd:
         scanned_enough = self._round.scanned >= self._target()
         if not scanned_enough or not self._round.reclaimed:
             self._priority -= 1
-        self._left, self._round = 0, Work()
+        self._left, self._round, self._least = 0, Work(), CLUSTER
         if self._reclaimed:
             self.failures = 0
         if self._stage.memory.is_balanced(self.nid):

@@ -108,9 +108,10 @@ class MultiGen:
                 used = (flags & (REFERENCED | WORKINGSET)) > 0
                 seq = np.maximum(self.max_seq - np.where(used, 2, 3), self.min_seq[FILE])
             active = (flags & ACTIVE) > 0
-            young = self.max_seq - 1 + ((flags & WORKINGSET) > 0)
-            seq = np.where(active, young, seq)
-            records.flags[own] = flags & ~np.uint8(ACTIVE)
+            if active.any():
+                young = self.max_seq - 1 + ((flags & WORKINGSET) > 0)
+                seq = np.where(active, young, seq)
+                records.flags[own] = flags & ~np.uint8(ACTIVE)
             self._add(own, kind, seq)
 
     def _add(self, heads: np.ndarray, kind: int, seq: np.ndarray) -> None:
@@ -121,9 +122,13 @@ class MultiGen:
 
     def _sort(self, heads: np.ndarray, kind: int) -> None:
         """Put folios on the lists of the generations that they belong to."""
-        seq = self._records.gen[heads].astype(np.int64)
-        for one in np.unique(seq).tolist():
-            self._list(kind, one).add(heads[seq == one])
+        if len(heads):
+            seq = self._records.gen[heads].astype(np.int64)
+            first = int(seq.min())
+            for step, nr in enumerate(np.bincount(seq - first).tolist()):
+                if nr:
+                    own = heads if nr == len(heads) else heads[seq == first + step]
+                    self._list(kind, first + step).add(own)
 
     def leave(self, heads: np.ndarray) -> None:
         """Folios are about to leave; those of young generations arrive elsewhere as active."""

@@ -16,7 +16,7 @@ from numasim.reclaim.tiers import memory_tiers
 from numasim.reclaim.two_lists import TwoLists
 
 COUNTERS = ("pgscan", "pgsteal", "pgdemote")
-MAX_RETRIES, DEFAULT_PRIORITY, CLUSTER = 16, 12, 32
+DEFAULT_PRIORITY, CLUSTER = 12, 32
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Reclaimer:
             else TwoLists(self.records, n, self._room)
             for n in nodes
         ]
+        self.now_ns = 0  # of the act in progress; its work lies ahead of that
         self.swap = None if kernel.swap is None else Swap(stage, kernel.swap, self.lrus)
         self.counts = {f"{name}_{who}": 0 for name in COUNTERS for who in ("kswapd", "direct")}
         self.counts |= {"pgscan_proactive": 0, "pgsteal_proactive": 0, "allocstall": 0}
@@ -107,12 +108,13 @@ class Reclaimer:
 
     def arrive(self, heads: np.ndarray, nodes: np.ndarray) -> None:
         """Folios are on these nodes from now on."""
-        for nid in np.unique(nodes).tolist():
-            self.lrus[nid].arrive(heads[nodes == nid])
+        for nid, nr in enumerate(np.bincount(nodes).tolist()):
+            if nr:
+                self.lrus[nid].arrive(heads if nr == len(heads) else heads[nodes == nid])
 
     def leave(self, heads: np.ndarray, nodes: np.ndarray, freed: bool) -> None:
         """Folios go from these nodes."""
-        for nid in np.unique(nodes).tolist():
+        for nid in np.flatnonzero(np.bincount(nodes)).tolist():
             own = heads[nodes == nid]
             (self.lrus[nid].forget if freed else self.lrus[nid].leave)(own)
 
@@ -124,7 +126,7 @@ class Reclaimer:
     def settle(self, heads: np.ndarray) -> None:
         """Somebody else is about to read these folios' bits."""
         nodes = self.stage.nodes_of(heads)
-        for nid in np.unique(nodes[nodes >= 0]).tolist():
+        for nid in np.flatnonzero(np.bincount(nodes[nodes >= 0])).tolist():
             self.lrus[nid].settle(heads[nodes == nid])
 
     # -- doing -------------------------------------------------------------------------------------
@@ -149,17 +151,17 @@ class Reclaimer:
         found = self.lrus[nid].isolate(nr_pages, self.kinds(nid), priority, now_ns)
         busy = found.checked * costs.young_check + found.walked * costs.pte_scan
         self.counts[f"pgscan_{who}"] += found.scanned * per
-        reclaimed, spent = self._reclaim(found, nid, who, now_ns)
+        reclaimed, spent = self._reclaim(found, nid, who)
         self.counts[f"pgsteal_{who}"] += reclaimed * per
         return Work(found.scanned, reclaimed, busy + spent)
 
-    def _reclaim(self, found: Isolated, nid: int, who: str, now_ns: int) -> tuple[int, int]:
+    def _reclaim(self, found: Isolated, nid: int, who: str) -> tuple[int, int]:
         """Demote isolated folios, or swap them out; frames reclaimed and time."""
         left, reclaimed, busy = found.heads, 0, 0
         if self.demotion and len(left):
             left, reclaimed, busy = self._demote(left, nid, who)
         if len(left) and self.swap is not None:
-            left, freed, spent = self.swap_out(left, nid, now_ns)
+            left, freed, spent = self.swap_out(left, nid)
             reclaimed, busy = reclaimed + freed, busy + spent
         if len(left):
             self.lrus[nid].put_back(left)
@@ -192,13 +194,13 @@ class Reclaimer:
         left: np.ndarray = heads[self.stage.nodes_of(heads) == nid]
         return left
 
-    def swap_out(self, heads: np.ndarray, nid: int, now_ns: int) -> tuple[np.ndarray, int, int]:
+    def swap_out(self, heads: np.ndarray, nid: int) -> tuple[np.ndarray, int, int]:
         """Put anonymous folios into swap; those that stay, frames freed, time."""
         if self.swap is None:
             return heads, 0, 0
         anon, file = self.records.by_kind(heads)
         before = self.stage.memory.free_frames(nid)
-        left, busy = self.swap.put(anon, nid, now_ns)
+        left, busy = self.swap.put(anon, nid, self.now_ns)
         nr = self.records.nr_pages(anon) - self.records.nr_pages(left)
         self.lrus[nid].note_reclaimed(ANON, nr)
         freed = max(0, self.stage.memory.free_frames(nid) - before)
@@ -220,15 +222,15 @@ class Reclaimer:
         Source: DAMON operations specification, section 6 (Linux 7.3.4). Assumption: a folio is put
         on another list in the time of reading one page-table entry.
         """
-        nodes = self.stage.nodes_of(heads)
+        nodes, self.now_ns = self.stage.nodes_of(heads), now_ns
         done = busy = 0
-        for nid in np.unique(nodes).tolist():
+        for nid in np.flatnonzero(np.bincount(nodes)).tolist():
             own, lru = heads[nodes == nid], self.lrus[nid]
             if action == "pageout":
                 per = self.stage.memory.pages_per_frame
                 lru.take_off(own)
                 nr = self.records.nr_pages(own)
-                left, _, spent = self.swap_out(own, nid, now_ns)
+                left, _, spent = self.swap_out(own, nid)
                 lru.put_back(left)
                 nr -= self.records.nr_pages(left)
                 self.counts["pgscan_proactive"] += len(own) * per
@@ -250,18 +252,13 @@ class Reclaimer:
             Frames wanted.
         """
         migrator, want = self.stage.migrator, max(nr, CLUSTER)
+        self.now_ns = migrator.now_ns
         done = Work()
-        for _ in range(MAX_RETRIES):
-            for priority in range(DEFAULT_PRIORITY, -1, -1):
-                for nid in nodes:
+        for priority in range(DEFAULT_PRIORITY, -1, -1):
+            for nid in nodes:
+                if done.reclaimed < want:
                     now_ns = migrator.now_ns + done.busy_ns
                     done += self._direct_round(nid, want - done.reclaimed, priority, now_ns)
-                    if done.reclaimed >= want:
-                        break
-                if done.reclaimed >= want:
-                    break
-            if done.reclaimed:
-                break
         self.counts["allocstall"] += -(-max(nr, 1) // CLUSTER)
         migrator.stall_ns += done.busy_ns
         return done.reclaimed
@@ -271,8 +268,10 @@ class Reclaimer:
         if not kinds:
             return done
         left = self.lrus[nid].begin(priority, kinds, self.swappiness)
+        least = CLUSTER
         while left > 0 and done.reclaimed < want:
-            step = min(left, max(CLUSTER, want - done.reclaimed))
-            done += self.scan(nid, step, priority, "direct", now_ns + done.busy_ns)
-            left -= step
+            step = min(left, max(least, want - done.reclaimed))
+            one = self.scan(nid, step, priority, "direct", now_ns + done.busy_ns)
+            done, left = done + one, left - step
+            least = CLUSTER if one.reclaimed else 2 * least
         return done

@@ -68,6 +68,8 @@ class Records:
 
     def by_kind(self, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Folios of anonymous memory, and of files, each in order."""
+        if not self.file_class.any():
+            return heads, heads[:0]
         of_file = self.file_class[self.space.class_of[heads]]
         return heads[~of_file], heads[of_file]
 

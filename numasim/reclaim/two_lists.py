@@ -272,6 +272,7 @@ class TwoLists:
 
     def put_back(self, heads: np.ndarray) -> None:
         """Isolated folios could not be reclaimed: they become active."""
+        self.take_off(heads)  # what was split on the way is on a list again
         self._records.flags[heads] |= ACTIVE
         self.arrive(heads)
         for kind, own in enumerate(self._records.by_kind(heads)):

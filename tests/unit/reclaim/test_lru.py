@@ -41,7 +41,8 @@ def generations(records: Records, nr: int | None = None) -> MultiGen:
     [
         (100, 100, False), (99, 100, True), (0, 0, False),  # below 1 GiB: 1:1
         (GIB // 2, GIB // 2 + 1, False),  # 1 GiB: ratio 3
-        (GIB // 8, GIB, True), (GIB // 4, 3 * GIB // 4, False), (GIB // 4 - 1, 3 * GIB // 4 + 1, True),
+        (GIB // 8, GIB, True), (GIB // 4, 3 * GIB // 4, False),
+        (GIB // 4 - 1, 3 * GIB // 4 + 1, True),
         (GIB, 9 * GIB, False), (GIB, 10 * GIB, False),  # 10 GiB: ratio 10, 11 GiB: 10
         (GIB, 11 * GIB, True),  # 12 GiB: ratio 10
     ],
