@@ -35,6 +35,12 @@ class Columns:
             self._parts[table] = []
         self._parts[table].append((nr, tuple(values.values())))
 
+    def appended(self, table: str, since: int = 0) -> list[dict[str, Any]]:
+        """Rows added one by one after the first `since` of them."""
+        names = self._names.get(table, ())
+        rows = self._parts.get(table, [])[since:]
+        return [dict(zip(names, row, strict=True)) for nr, row in rows if nr < 0]
+
     def lists(self) -> dict[str, dict[str, list[Any]]]:
         """All tables so far: ``{table: {column: values}}``."""
         found = {}

@@ -50,22 +50,22 @@ class Recorder:
 
     def __init__(self, scenario: Scenario, machine: Machine, threads: list[Thread]) -> None:
         self.scenario, self.machine, self._threads = scenario, machine, threads
-        self._columns = Columns()
-        self.append, self.extend = self._columns.append, self._columns.extend
+        self.columns = Columns()
+        self.append, self.extend = self.columns.append, self.columns.extend
         self._found: dict[Any, tuple[Any, Any]] = {}
         self._snapshot_ns = max(scenario.record_ns, scenario.duration_ns // SNAPSHOTS)
         self._next_snapshot_ns = 0
-        self._latest: dict[str, tuple[int, int, list[Regions]]] = {}
+        self.latest: dict[str, tuple[int, int, list[Regions]]] = {}
         self._tried: dict[tuple[str, int], list[tuple[int, ...]]] = {}
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
         self._tune_at: dict[str, int] = {}
-        self._accessors = AccessorRecord(scenario, machine, self._columns)
+        self._accessors = AccessorRecord(scenario, machine, self.columns)
         self.agents: list[Agent] = []
 
     @property
     def tables(self) -> dict[str, dict[str, list[Any]]]:
         """All tables so far, as lists of columns."""
-        return self._columns.lists()
+        return self.columns.lists()
 
     def _known(self, what: Any, state: Any, find: Callable[[], Any]) -> Any:
         """What was found last for the same state of the world, or find it anew."""
@@ -97,7 +97,7 @@ class Recorder:
     def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
         max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
         seen = (now_ns, max_nr, [r.copy() for r in regions])
-        self._latest[context.name] = seen
+        self.latest[context.name] = seen
         if self.scenario.all_snapshots:
             self._regions(now_ns / 1e9, context.name, *seen)
             self._tuned(context, now_ns)
@@ -350,9 +350,9 @@ class Recorder:
                 "truth", PROFILE_BINS, t_s=t, node=node.name, bin=BINS, visits_per_s=profile
             )
         for thread in self._threads:
-            if thread.ended or thread.name not in self._latest:
+            if thread.ended or thread.name not in self.latest:
                 continue
-            context, seen = thread.context, self._latest[thread.name]
+            context, seen = thread.context, self.latest[thread.name]
             seen_ns, max_nr, regions = seen
             if len(regions) != len(context.targets):
                 continue  # tuned since: what was seen is of other targets

@@ -12,7 +12,11 @@ from numasim.result import Result
 from numasim.scenario import Scenario
 
 
-def run_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> Result:
+def run_scenario(
+    scenario: Scenario,
+    on_progress: Callable[[float], None] | None = None,
+    on_start: Callable[[Engine], None] | None = None,
+) -> Result:
     """Run one scenario to its end.
 
     Parameters
@@ -20,13 +24,17 @@ def run_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None
     scenario : Scenario
     on_progress : callable, optional
         Called with the share that is done.
+    on_start : callable, optional
+        Called with the engine before it runs; who keeps it may look, not touch.
 
     Raises
     ------
     SimulationError
     """
-    recorder = Engine(scenario, on_progress).run()
-    return Result.of(recorder.tables, provenance(scenario))
+    engine = Engine(scenario, on_progress)
+    if on_start is not None:
+        on_start(engine)
+    return Result.of(engine.run().tables, provenance(scenario))
 
 
 def run(

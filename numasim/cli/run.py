@@ -42,6 +42,10 @@ def run(
     json: options.Json = None,
     exact_ticks: options.ExactTicks = False,
     strict: options.Strict = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Show heat, nodes, speed, intervals and quotas as it runs."),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:  # fmt: skip
     """Simulate one scenario. Options win over what the scenario says.
@@ -55,7 +59,7 @@ def run(
     described = found.scenario(chosen, settings or [])
     options.tell_warnings([described], strict)
     options.check_outputs(out, json)
-    result = _with_progress(described, quiet)
+    result = _watched(described) if live and not quiet else _with_progress(described, quiet)
     if not result.has_rows("phases") and any(p.actors for p in described.workload.processes):
         console.warn([NOTHING_BEGAN])
     written = _save(result, out) if out else []
@@ -81,6 +85,14 @@ def _policy(document: Document, policy: str | None, damo: str | None) -> Any:
         hint = "choose one with --policy, or use numasim compare"
         raise ConfigError(Problem("policies", f"names {len(several)}, a run takes one", hint))
     return several[0]
+
+
+def _watched(scenario: Scenario) -> Result:
+    from numasim.cli.live import watching
+    from numasim.running import run_scenario
+
+    with watching(scenario) as (on_progress, on_start):
+        return run_scenario(scenario, on_progress, on_start)
 
 
 def _with_progress(scenario: Scenario, quiet: bool) -> Result:
