@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo late test test-slow bench lint kernel clean
+.PHONY: demo late test test-slow bench lint kernel docs clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ lint: $(VENV)/.ready
 
 kernel: $(VENV)/.ready ## bundled recordings of a real kernel beside the same runs, simulated: a verdict and pictures
 	$(BIN)/numasim validate tests/data/ground_truth --out results/kernel
+
+docs: $(VENV)/.ready ## renew the table of policies in docs/policies.md
+	$(BIN)/python -c "from pathlib import Path as P; from numasim.features import renewed; \
+	  page = P('docs/policies.md'); page.write_text(renewed(page.read_text('utf-8')), 'utf-8')"
 
 clean:
 	rm -rf $(VENV) demo results build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

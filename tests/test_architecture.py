@@ -19,7 +19,7 @@ FLOORS = {
     "sampling counting contention agents alarm balancing hotness reclaim ledger swapped placing",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events feasible loader columns accessor_record recorder result "
-    "provenance formats",
+    "provenance formats features",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate sweep views",
     6: "cli report __main__ numasim",

@@ -17,13 +17,37 @@ KINDS: tuple[Kind, ...] = (
 
 def list_(
     kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="What each policy observes, and by what it moves.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The features as a table in Markdown.")
+    ] = False,
 ) -> None:
     """List topologies, workloads, scenarios, policies, patterns and access sources.
 
-    Example: numasim list policies
+    Example: numasim list policies --features
     """
+    if features or markdown:
+        _features(kind, markdown)
+        return
     for each in KINDS if kind is None else (kind,):
         console.table((each, ""), DESCRIBED[each]())
+
+
+def _features(kind: Kind | None, markdown: bool) -> None:
+    from numasim import features
+    from numasim.errors import ConfigError, Problem
+
+    if kind not in (None, "policies"):
+        message = f"{kind} have none"
+        raise ConfigError(Problem("--features", message, "numasim list policies --features"))
+    if markdown:
+        console.text(features.markdown())
+        return
+    for row in features.features():
+        name = row.pop("policy")
+        console.table((name, ""), list(row.items()))
 
 
 def _files(kind: str) -> Callable[[], list[tuple[str, str]]]:
