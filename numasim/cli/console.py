@@ -34,11 +34,12 @@ class Group(TyperGroup):
         except (NumasimError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
-            print(f"numasim: {_message(error)}", file=sys.stderr)
+            print(f"numasim: {message(error)}", file=sys.stderr)
             raise typer.Exit(BAD_INPUT if isinstance(error, ConfigError) else FAILED) from None
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """What went wrong, as it is told: every mistake on a line of its own."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     text = str(error)
