@@ -14,7 +14,7 @@ import numpy as np
 from numasim.actors import ActorState
 
 MOST = 0.9
-"""As much of an actor's threads may be paying at once, unless somebody says otherwise."""
+"""Share of an actor's threads that may be paying at once; what is left stays owed."""
 PAY_OVER_NS = 100_000_000
 """Time over which a toll is paid, at least."""
 TOLERANCE, LEAST = 0.02, 1e-6
@@ -35,8 +35,9 @@ class Tolls:
         Thread time owed so far, and paid when speeds were last found, by actor.
     paying : float64[A]
         Threads that pay now instead of working.
-    most : float64[A]
-        Share of each actor's threads that may be paying at once; what is left stays owed.
+    waiting : float64[A]
+        Share of each actor's other threads that waits for something else now, such as a fault of a
+        GPU; whoever says so keeps the account.
     """
 
     def __init__(self, actors: Sequence[ActorState], now_ns: int) -> None:
@@ -44,7 +45,7 @@ class Tolls:
         self.owed_ns, self.paid_ns = np.zeros(len(actors)), np.zeros(len(actors))
         self.paying = np.zeros(len(actors))
         self._threads = np.array([float(a.actor.threads) for a in actors])
-        self.most = np.full(len(actors), MOST)
+        self.waiting = np.zeros(len(actors))
 
     def charge(self, thread_ns: np.ndarray, span_ns: int) -> None:
         """So much thread time (float64[A]) fell due in a window of that length."""
@@ -66,7 +67,7 @@ class Tolls:
     def _due(self, now_ns: int) -> np.ndarray:
         """float64[A]: threads that should pay."""
         paid = self.paid_by(now_ns)
-        most = self.most * self._threads
+        most = MOST * self._threads
         due: np.ndarray = np.clip((self.owed_ns - paid) / self._span_ns, 0.0, most)
         return due
 
@@ -76,5 +77,6 @@ class Tolls:
         return bool((gap > np.maximum(TOLERANCE * self.paying, LEAST * self._threads)).any())
 
     def working_share(self, actor: int) -> float:
-        """Part of an actor's threads that does not pay."""
-        return 1.0 - float(self.paying[actor] / self._threads[actor])
+        """Part of an actor's threads that neither pays nor waits."""
+        free = 1.0 - float(self.paying[actor] / self._threads[actor])
+        return free * (1.0 - float(self.waiting[actor]))

@@ -16,7 +16,6 @@ from numasim.hotness.far_visits import FarVisits, Visits
 from numasim.hotness.spans import NONE, Spans
 
 DRAWN = 8  # visits drawn for each fault that fits a batch: several may be to one page
-MOST_WAITING = 0.9999  # of an actor's threads
 LONGEST_LOOK_NS = 10_000_000
 
 
@@ -136,9 +135,8 @@ class Managed:
         self._gpus = set(gpus)
         self.thrashing = Thrashing(len(self.blocks), rules)
         self.tally = stage.observing.tally(self.name)
-        if self._sides:
-            stage.observing.tolls.most[:] = MOST_WAITING
-        self._since_ns, self._at_work = now_ns, False
+        self._since_ns = self._told_ns = now_ns
+        self._at_work = False
         self._look_ns = rules.look_ns
         self.moved_bytes = self.batches = 0
         self.due_ns: float = now_ns + rules.look_ns
@@ -161,8 +159,10 @@ class Managed:
         if self._at_work:
             self.stage.end_work(self.name)
             self._at_work = False
-        busy_ns = sum(self._serve(*side, now_ns) for side in self._sides)
+        waiting = np.zeros(len(self.stage.actors))
+        busy_ns = sum(self._serve(*side, now_ns, waiting) for side in self._sides)
         self._since_ns = now_ns
+        changed |= self._wait(waiting)
         if busy_ns:
             self.stage.begin_work(self.name, busy_ns)
             self._at_work, self._look_ns = True, self.rules.look_ns
@@ -170,10 +170,12 @@ class Managed:
         else:
             self._look_ns = min(2 * self._look_ns, LONGEST_LOOK_NS)
             self.due_ns = now_ns + self._look_ns
-        return changed or bool(busy_ns) or self.stage.observing.tolls.changed(now_ns)
+        return changed or bool(busy_ns)
 
-    def _serve(self, side: int, memory: DeviceMemory, far: FarVisits, now_ns: int) -> int:
-        """One batch of one accessor's faults; ns."""
+    def _serve(
+        self, side: int, memory: DeviceMemory, far: FarVisits, now_ns: int, waiting: np.ndarray
+    ) -> int:
+        """One batch of one accessor's faults; ns. Adds to the share of each actor that waits."""
         visits = far.draw(self._since_ns, now_ns, DRAWN * self.rules.batch)
         block = self.blocks.of(visits.pages)
         moving = (block != NONE) & ~self.thrashing.pinned(np.maximum(block, 0), now_ns)
@@ -187,7 +189,8 @@ class Managed:
         self.thrashing.note(touched, side, now_ns)
         wanted = self._wanted(touched, leaves, memory, prefetch=side in self._gpus)
         busy_ns = self.rules.fault_ns + memory.bring(memory.heads_of(wanted), now_ns)
-        self._charge(visits, float(moving.mean()), len(leaves), busy_ns * rounds, now_ns)
+        waiting += self._share(visits, float(moving.mean()), busy_ns * rounds, now_ns)
+        self.tally.events += len(leaves)
         self.batches += 1
         return busy_ns
 
@@ -209,13 +212,22 @@ class Managed:
         found: np.ndarray = memory.leaves_of(blocks)[dense_subtrees(memory.present(blocks), wanted)]
         return found
 
-    def _charge(
-        self, visits: Visits, moving: float, faults: int, wait_ns: float, now_ns: int
-    ) -> None:
-        """What waiting took from the actors in the window."""
-        seen, span_ns = self.stage.observing, now_ns - self._since_ns
-        threads = np.array([float(a.actor.threads) for a in seen.actors])
-        working = np.array([seen.tolls.working_share(a.index) for a in seen.actors])
+    def _share(self, visits: Visits, moving: float, wait_ns: float, now_ns: int) -> np.ndarray:
+        """float64[A]: share of each actor's threads that waits if visits go on as in the window."""
+        tolls, span_ns = self.stage.observing.tolls, now_ns - self._since_ns
+        threads = np.array([float(a.actor.threads) for a in self.stage.actors])
+        working = np.array([tolls.working_share(a.index) for a in self.stage.actors])
         each = visits.expected * moving / np.maximum(threads * working * span_ns, 1.0)
         x = each * wait_ns
-        seen.charge(self.tally, faults, threads * span_ns * x / (1 + x), span_ns)
+        share: np.ndarray = x / (1 + x)
+        return share
+
+    def _wait(self, waiting: np.ndarray) -> bool:
+        """Let threads wait from now on, and keep the account; whether that is news."""
+        tolls = self.stage.observing.tolls
+        news = not np.allclose(waiting, tolls.waiting, rtol=0.01)
+        threads = np.array([float(a.actor.threads) for a in self.stage.actors])
+        self.tally.stall_ns += float(threads @ tolls.waiting) * (self._since_ns - self._told_ns)
+        self._told_ns = self._since_ns
+        tolls.waiting[:] = waiting
+        return news
