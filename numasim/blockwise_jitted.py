@@ -22,23 +22,32 @@ def _count(
     near: np.ndarray,
     row: np.ndarray,
 ) -> None:
-    """Pages of the used classes before a slot; see `counts.BlockCounts.before_slots`."""
+    """Pages of the used classes before a slot; see `counts.BlockCounts.before_slots`.
+
+    `near` is zero before and after.
+    """
     place = slot >> shift
     odd = place & 1
     block = (place + odd) >> 1
     first, last, sign = place << shift, slot, 1
     if odd:
         first, last, sign = slot, (place + 1) << shift, -1
-    near[:] = 0
     for s in range(first + 1, last, 2):  # two sums, which do not wait for each other
         near[0, of_slot[s - 1]] += sign
         near[1, of_slot[s]] += sign
     if (last - first) & 1:
         near[0, of_slot[last - 1]] += sign
-    group = block >> _GROUP_SHIFT
-    for k in range(len(used)):
-        c = used[k]
-        row[k] = within[block, c] + groups[group, c] + near[0, c + 1] + near[1, c + 1]
+    group, c, nr_used = block >> _GROUP_SHIFT, used[0], len(used)
+    if used[-1] - c + 1 == nr_used:  # classes side by side, some at once
+        inside, before = within[block, c : c + nr_used], groups[group, c : c + nr_used]
+        one, other = near[0, c + 1 : c + 1 + nr_used], near[1, c + 1 : c + 1 + nr_used]
+        for k in range(nr_used):
+            row[k] = before[k] + (np.int32(inside[k]) + one[k] + other[k])
+    else:
+        for k in range(nr_used):
+            c = used[k]
+            row[k] = within[block, c] + groups[group, c] + near[0, c + 1] + near[1, c + 1]
+    near[:] = 0
 
 
 @njit(cache=True, error_model="numpy")
@@ -83,13 +92,14 @@ def follow(
             block = ((slot >> shift) + 1) >> 1
             touched += of_slot[slot] + of_slot[(slot + (block << (shift + 1))) >> 1]
             touched += within[block, used[0]] + within[block, used[-1]]
-    near = np.empty((2, within.shape[1] + 1), np.int32)
+    near = np.zeros((2, within.shape[1] + 1), np.int32)
     for i in range(nr + 1):
         if at[i] < 0:
             _count(slots[i], shift, used, within, groups, of_slot, near, rows[i])
         else:
-            for k in range(len(used)):
-                rows[i, k] = known_rows[at[i], k]
+            row, known_row = rows[i], known_rows[at[i]]
+            for k in range(len(row)):
+                row[k] = known_row[k]
     return touched
 
 

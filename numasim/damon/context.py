@@ -40,6 +40,7 @@ from numasim.damon.schemes import SchemeState
 from numasim.damon.spec import Attrs, Context
 from numasim.damon.splitting import Draws, Shared, split_regions
 from numasim.damon.targets import TargetState
+from numasim.damon.turnover import Turned, turn_over
 from numasim.damon.walk import Walk
 from numasim.errors import ConfigError
 
@@ -295,8 +296,7 @@ class ContextState:
         self.now_ns = now_ns
         aggregate_at, update_at = self.next_aggregation_sis, self.next_ops_update_sis
         passed = self.passed_sample_intervals
-        if passed >= aggregate_at:
-            self._merge_regions()
+        turned = self._merge_regions() if passed >= aggregate_at else None
         self._run_calls()
         while self.paused:
             self._cancel_walks()
@@ -310,7 +310,7 @@ class ContextState:
         else:
             self._cancel_walks()
         if passed >= aggregate_at:
-            self._complete_window(aggregate_at)
+            self._complete_window(aggregate_at, turned)
         if passed >= update_at:
             self.next_ops_update_sis = update_at + self.attrs.ops_update_us // (
                 self.attrs.sample_us or 1
@@ -325,22 +325,30 @@ class ContextState:
 
     # steps
 
-    def _merge_regions(self) -> None:
-        regions = self.regions
-        most = max((int(r.nr_accesses.max()) for r in regions if len(r)), default=0)
-        merge_regions(
-            regions,
-            most // 10,
-            self._size_limit,
-            aggr_samples(self.attrs),
-            self.attrs.max_nr_regions,
-        )
+    def _merge_regions(self) -> Turned | None:
+        regions, attrs, limit = self.regions, self.attrs, self._size_limit
+        max_thres, unit = aggr_samples(attrs), self.min_region_sz
+        if self._splits_next():
+            turned = turn_over(regions, attrs, max_thres, limit, unit, self.shared, self.draws)
+            if turned is not None:
+                self._size_limit = turned.size_limit
+                return turned
+        most = max([int(np.maximum.reduce(r.nr_accesses)) for r in regions if len(r)], default=0)
+        merge_regions(regions, most // 10, limit, max_thres, attrs.max_nr_regions)
         self._size_limit = self._apply_min_nr_regions()
+        return None
+
+    def _splits_next(self) -> bool:
+        """Whether nothing sees or changes regions, once they are merged, before they are split."""
+        passed = self.passed_sample_intervals
+        tunes = self.attrs.intervals_goal.aggrs and passed >= self.next_intervals_tune_sis
+        busy = tunes or self.paused or self._calls or any([s.due(passed) for s in self.schemes])
+        return not busy
 
     def _apply_min_nr_regions(self) -> int:
         return apply_min_nr_regions(self.regions, self.attrs.min_nr_regions, self.min_region_sz)
 
-    def _complete_window(self, aggregate_at: int) -> None:
+    def _complete_window(self, aggregate_at: int, turned: Turned | None) -> None:
         if self.attrs.intervals_goal.aggrs and (
             self.passed_sample_intervals >= self.next_intervals_tune_sis
         ):
@@ -350,10 +358,12 @@ class ContextState:
         self.next_aggregation_sis = aggregate_at + aggr_samples(self.attrs)
         if self.aggregated is not None:
             self.aggregated(self, self.now_ns, self.regions)
-        reset_aggregated(self.regions)
-        split_regions(
-            self.regions, self.shared, self.draws, self.min_region_sz, self.attrs.max_nr_regions
-        )
+        if turned is not None:
+            turned.close(self.targets[0].regions)
+            return
+        regions, most = self.regions, self.attrs.max_nr_regions
+        reset_aggregated(regions)
+        split_regions(regions, self.shared, self.draws, self.min_region_sz, most)
 
     def tune_intervals(self) -> None:
         """Change intervals towards the goal, by the window just completed (section 7)."""

@@ -134,3 +134,71 @@ def split(
             out[3, n], out[4, n] = last_nr_accesses[i], age[i]
             n += 1
     return n, used
+
+
+@njit(cache=True, error_model="numpy")
+def turn(
+    start: np.ndarray,
+    end: np.ndarray,
+    nr_accesses: np.ndarray,
+    last_nr_accesses: np.ndarray,
+    age: np.ndarray,
+    max_thres: int,
+    limit: int,
+    min_nr_regions: int,
+    max_nr_regions: int,
+    unit: int,
+    last_nr_regions: int,
+    rotation: int,
+    draws: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, int, int, int]:
+    """Merge, cut to size, close the window and split; see `turnover.turn_over`.
+
+    Returns the merged regions and the split ones, int64[5, N] each, the new limit of sizes, draws
+    used, and whether the offset of splits moves on.
+    """
+    merged = np.empty((5, len(start)), np.int64)
+    threshold = nr_accesses.max() // 10
+    n = merge(start, end, nr_accesses, last_nr_accesses, age, threshold, limit, True, merged)
+    while n > max_nr_regions and threshold < max_thres:
+        threshold = max(1, 2 * threshold) if threshold < max_thres // 2 else max_thres
+        m = merged[:, :n]  # what is written lies left of what is read
+        n = merge(m[0], m[1], m[2], m[3], m[4], threshold, limit, False, merged)
+    total = 0
+    for i in range(n):
+        total += merged[1, i] - merged[0, i]
+    limit = (max(total // max(min_nr_regions, 1), unit) + unit - 1) & -unit
+    more = 0
+    for i in range(n):
+        more += (merged[1, i] - merged[0, i] - 1) // limit
+    merged = merged[:, :n].copy() if not more else _cut_evenly(merged[:, :n], limit, n + more)
+    count = n + more
+    first, step, tries, least, rotates = 0, count + 1, 0, 0, 0
+    if count < max_nr_regions:
+        if count > max_nr_regions // 2:
+            step = max_nr_regions // (max_nr_regions - count)
+            first, tries, least, rotates = rotation % step, 1, 2 * unit, 1
+        else:
+            stuck = last_nr_regions == count and count < max_nr_regions // 3
+            step, tries, least = 1, 2 if stuck else 1, 2 * unit + 1
+    out = np.empty((5, (tries + 1) * count), np.int64)
+    zero = np.zeros(count, np.int64)
+    written, used = split(
+        merged[0], merged[1], zero, merged[2], merged[4],
+        first, step, tries, least, unit, draws, out,
+    )  # fmt: skip
+    return merged, out[:, :written].copy(), limit, used, rotates
+
+
+@njit(cache=True, error_model="numpy")
+def _cut_evenly(regions: np.ndarray, limit: int, count: int) -> np.ndarray:
+    """int64[5, count]: regions without any larger than `limit`."""
+    out, n = np.empty((5, count), np.int64), 0
+    for i in range(regions.shape[1]):
+        left, end = regions[0, i], regions[1, i]
+        while left < end:
+            out[:, n] = regions[:, i]
+            out[0, n], out[1, n] = left, min(left + limit, end)
+            left += limit
+            n += 1
+    return out
