@@ -75,6 +75,10 @@ class Observing:
         `damon_report_access()`: what components have reported.
     latency_ns : float64[accessor, node]
         Loaded latencies now.
+    numa_balancing : bool
+        Whether it is on, so that faults on pages that DAMON armed report nothing.
+    shares_faults : bool
+        Whether NUMA balancing and DAMON learn from one fault; an extension of ours.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Observing:
         self.door = Log()
         self.latency_ns = topology.idle_latency_ns
         self.started_ns = now_ns
+        self.numa_balancing = self.shares_faults = False
         self._shared: dict[Any, Any] = {}
 
     def settled(

@@ -18,7 +18,7 @@ from numasim.balancing.space import AddressSpace
 from numasim.balancing.tasks import Tasks
 from numasim.balancing.tunables import Tunables
 from numasim.reclaim.tiers import memory_tiers
-from numasim.threads import NOBODY
+from numasim.threads import NOBODY, who
 
 UPTIME_MS = 3_600_000
 """The machine has been up for an hour when the run begins."""
@@ -77,6 +77,7 @@ class Balancer:
 
     def _switched(self, now_ns: int) -> None:
         """The mode has been written."""
+        self._stage.observing.numa_balancing = self.tunables.mode != 0
         self._stage.memory.promo_headroom = self.tunables.tiering
         if self.tunables.tiering:  # the kernel begins to count anew
             for node in self.nodes:
@@ -211,6 +212,9 @@ class Balancer:
             at = np.flatnonzero(owner == p)
             bits = np.array([pid_bit(t) for t in self._spaces[p].tasks.tid.tolist()], np.uint64)
             self._spaces[p].touched_by(batch.head[at], bits[task[at]])
+        if stage.observing.shares_faults:
+            cpu, tid = who(stage.observing.threads, faults.actor, self._rng)
+            stage.observing.report_access(now_ns, faults.head, cpu, tid)
         self._decide(batch, owner, now_ns)
 
     def _decide(self, batch: Batch, owner: np.ndarray, now_ns: int) -> None:

@@ -49,9 +49,12 @@ class PageFaultSettings:
         `capacity` entries that forgets all when full and is read by age in jiffies.
     capacity : int
     numa_balancing : bool
-        NUMA balancing is on: faults happen, but report nothing.
+        NUMA balancing is on: faults happen, but report nothing. Also while the machine's own
+        ``kernel.numa_balancing`` is not 0.
     shared_fault : bool
-        Extension of ours: with NUMA balancing on, both learn from one fault.
+        Extension of ours: with NUMA balancing on, both learn from one fault. Faults on pages that
+        its scans armed are reported too, when it handles them (up to its `batch` later, and as
+        reads: it does not tell); what DAMON armed tells NUMA balancing nothing.
     leftover : str
         Pages that nobody touched by the time of their check are ``disarmed``, or stay ``armed``
         until somebody does, whose report then counts: nothing in the proposed code takes the
@@ -128,6 +131,7 @@ class PageFault:
         self._armed: dict[int, Armed] = {}  # by target, where pages stay armed
         self._kept = Reports.none()  # that a later check may still count
         self._dues = Dues()
+        self.scene.observing.shares_faults |= self.scene.settings.shared_fault
         self.scene.observing.door.marks[self.scene.name] = self.scene.since_ns
 
     def check_ns(self, nr_regions: int) -> int:
@@ -233,7 +237,8 @@ class PageFault:
         else:
             faults = faults_within(truth, pages, offset, tick, starts, ends, self.rng)
         self._charge(faults, pages, tick, window)
-        if settings.numa_balancing and not settings.shared_fault:
+        silent = settings.numa_balancing or self.scene.observing.numa_balancing
+        if silent and not settings.shared_fault:
             return Reports.none()
         cpu, tid = who(self.scene.observing.threads, faults.actor, self.rng)
         return Reports.of(faults.time_ns, faults.page, faults.offset, cpu, tid, faults.is_write)

@@ -194,6 +194,24 @@ def test_faults_cost_for_each_accessor_watched_and_samples_once(kind):
         assert busy[4] == pytest.approx(2 * busy[2], rel=0.05)
 
 
+def test_faults_report_nothing_while_numa_balancing_is_on():
+    """As the proposal codes it; as an extension of ours both learn from one fault."""
+    line = f"damo start {REGIONS} --sample_primitives page_fault"
+    balancing = {"kind": "numa_balancing", "mode": 1, "scan_delay": "100 ms"}
+    off = {"at": "1 s", "sysctl": {"kernel.numa_balancing": 0}}
+    reports = {}
+    for shared in (False, True):
+        data = document(line, policy=balancing, sources={"page_fault": {"shared_fault": shared}})
+        data["events"].append(off)
+        found = ns.run_scenario(load_scenario(data)).sources.set_index("t_s")
+        own = found[found.source == "page_fault"]
+        assert own.events[1.0] > 100
+        reports[shared] = own.reports
+    assert reports[False][1.0] == 0 < reports[False].iloc[-1], "on, then off"
+    honest = reports[False].iloc[-1]
+    assert reports[True][1.0] > 0.5 * honest, "as many as without it, and those of its own faults"
+
+
 def test_threads_that_pay_do_not_work():
     free = run("damo start --sample_primitives pebs", sources={"pebs": {"period": 1e9}})
     dear = run("damo start --sample_primitives pebs", sources={"pebs": {"period": 20}})
