@@ -160,23 +160,27 @@ class Direct:
 
     def __init__(self, reclaimer: Reclaimer) -> None:
         self._reclaimer, self.due_ns = reclaimer, math.inf
-        self._until_ns = 0
+        self._pending_ns, self._busy = 0, False
 
     def make_room(self, nodes: Sequence[int], nr: int) -> int:
         """Direct reclaim; frames freed."""
-        stage = self._reclaimer.stage
-        before = stage.migrator.stall_ns
+        migrator = self._reclaimer.stage.migrator
+        before = migrator.stall_ns
         freed = self._reclaimer.direct(nodes, nr)
-        busy_ns = stage.migrator.stall_ns - before
-        if busy_ns:
-            stage.begin_work(self.name, busy_ns, 0.0)
-            self.due_ns = self._until_ns = stage.migrator.now_ns + busy_ns
+        self._pending_ns += migrator.stall_ns - before
+        if self._pending_ns and not self._busy:
+            self.due_ns = 0.0
         return freed
 
     def act(self, now_ns: int) -> bool:
-        """What was moved has arrived."""
-        self._reclaimer.stage.end_work(self.name)
-        self.due_ns = math.inf
+        """What was moved has arrived; what has been moved meanwhile is on its way."""
+        stage = self._reclaimer.stage
+        if self._busy:
+            stage.end_work(self.name)
+        self._busy, self.due_ns = self._pending_ns > 0, math.inf
+        if self._busy:
+            stage.begin_work(self.name, self._pending_ns, 0.0)
+            self.due_ns, self._pending_ns = now_ns + self._pending_ns, 0
         return True
 
     def settings(self, changed: dict[str, Any]) -> None:
