@@ -16,8 +16,8 @@ from numasim.formats.machines.reading import (
     BANDWIDTH,
     CAPACITY,
     LATENCY_NS,
-    MOST_CPUS,
     Complaints,
+    mask_of,
     square,
 )
 from numasim.formats.machines.xml_tree import Element, parse
@@ -38,7 +38,8 @@ ATTRIBUTES = {
 @dataclass
 class _Numa:
     nid: int
-    cpus: frozenset[int]
+    cpus: frozenset[int]  # of the machine, also those that a container does not allow
+    allowed: frozenset[int]
 
 
 def read(data: bytes, source: str) -> Description:
@@ -60,8 +61,8 @@ def read(data: bytes, source: str) -> Description:
 
     Notes
     -----
-    Assumption: of nodes beside the same CPUs the one with the lowest number owns them; on Linux
-    memory without CPUs is numbered after the nodes that have some.
+    Assumption: of nodes beside the same CPUs, DRAM that is beside the fewest others owns them, and
+    of equals the one with the lowest number; Linux numbers memory without CPUs last.
     """
     root = parse(data, source)
     if root.tag != "topology":
@@ -96,18 +97,26 @@ def _nodes(root: Element, found: Description, complaints: Complaints) -> dict[st
         if element.get("type") == "NUMANode":
             numa = _node(element, found, complaints)
             if numa is not None:
-                numas[element.get("gp_index")] = numa
+                numas[element.get("gp_index") or f"node {numa.nid}"] = numa
         stack += _named(element, "object")
-    owner: dict[frozenset[int], int] = {}
-    for numa in sorted(numas.values(), key=lambda numa: numa.nid):
+    owner: dict[int, int] = {}
+    for numa in sorted(numas.values(), key=lambda numa: _rank(found, numa)):
         said = found.node(numa.nid)
         said.where = f"{found.source}, NUMANode {numa.nid}"
-        said.has_cpus = bool(numa.cpus) and numa.cpus not in owner
+        taken = [owner[cpu] for cpu in numa.cpus if cpu in owner]
+        said.has_cpus = bool(numa.cpus) and not taken
         said.cpus = tuple(sorted(numa.cpus)) if said.has_cpus else ()
-        if not said.has_cpus and numa.cpus:
-            said.home = owner[numa.cpus]
-        owner.setdefault(numa.cpus, numa.nid)
+        said.home = min(taken, default=None)
+        owner |= dict.fromkeys(said.cpus, numa.nid)
+    if not any(said.capacity and said.capacity.value for said in found.nodes.values()):
+        for said in found.nodes.values():
+            said.capacity = None  # the file tells of no memory at all: unknown, not none
     return numas
+
+
+def _rank(found: Description, numa: _Numa) -> tuple[bool, int, int]:
+    """Who owns CPUs that several nodes are beside: DRAM, the closest, the lowest number."""
+    return found.node(numa.nid).kind not in ("", "DRAM"), len(numa.cpus), numa.nid
 
 
 def _node(element: Element, found: Description, complaints: Complaints) -> _Numa | None:
@@ -124,20 +133,9 @@ def _node(element: Element, found: Description, complaints: Complaints) -> _Numa
     if value is not None:
         said.capacity = Number(value, Origin.KERNEL, f"{found.source}, local_memory of node {nid}")
     said.kind = KINDS.get(element.get("subtype"), "")
-    return _Numa(nid, _mask(element.get("cpuset"), complaints, place))
-
-
-def _mask(text: str, complaints: Complaints, place: str) -> frozenset[int]:
-    """Numbers of the bits set in ``0x00000003`` or ``0x1,0xffffffff`` (chunks of 32 bits)."""
-    chunks = text.split(",")
-    good = all(re.fullmatch(r"(0x[0-9a-fA-F]{1,8})?", chunk) for chunk in chunks)
-    if not good or len(chunks) * 32 > MOST_CPUS:
-        complaints.add(place, f'got the set "{text[:40]}", expected one such as "0x0000000f"')
-        return frozenset()
-    value = 0
-    for chunk in chunks:
-        value = value << 32 | int(chunk or "0", 16)
-    return frozenset(bit for bit in range(value.bit_length()) if value >> bit & 1)
+    allowed = mask_of(element.get("cpuset"), complaints, place)
+    whole = element.get("complete_cpuset")
+    return _Numa(nid, mask_of(whole, complaints, place) if whole else allowed, allowed)
 
 
 def _distances(root: Element, found: Description, complaints: Complaints) -> None:
@@ -186,13 +184,13 @@ def _attribute(
         if not one.get("initiator_cpuset"):
             found.notes.append(f"{found.source}: {name} seen by something that is no CPU left out")
             continue
-        cpus = _mask(one.get("initiator_cpuset"), complaints, place)
+        cpus = mask_of(one.get("initiator_cpuset"), complaints, place)
         bounds, scale = (LATENCY_NS, 1.0) if latency else (BANDWIDTH, MIB_PER_S)
         value = complaints.number(one.get("value"), bounds, place, "a value", scale)
         if value is None:
             continue
         unit = "ns" if latency else "MiB/s"
         where = f"{found.source}, {name} {one.get('value')} {unit}"
-        for nid, said in found.nodes.items():
-            if said.cpus and cpus >= set(said.cpus):
-                table.setdefault((nid, target.nid), Number(value, Origin.FIRMWARE, where))
+        for numa in numas.values():
+            if found.nodes[numa.nid].has_cpus and cpus >= (numa.allowed or numa.cpus):
+                table.setdefault((numa.nid, target.nid), Number(value, Origin.FIRMWARE, where))

@@ -126,6 +126,19 @@ def cpus_of(words: str | Sequence[str], complaints: Complaints, place: str) -> t
     return tuple(sorted(cpus))
 
 
+def mask_of(text: str, complaints: Complaints, place: str) -> frozenset[int]:
+    """Numbers of the bits set in ``0x00000003`` or ``00000001,ffffffff`` (chunks of 32 bits)."""
+    chunks = text.split(",")
+    good = all(re.fullmatch(r"(?:(?:0x)?[0-9a-fA-F]{1,8})?", chunk) for chunk in chunks)
+    if not good or len(chunks) * 32 > MOST_CPUS:
+        complaints.add(place, f'got the set "{text[:40]}", expected one such as "0x0000000f"')
+        return frozenset()
+    value = 0
+    for chunk in chunks:
+        value = value << 32 | int(chunk or "0", 16)
+    return frozenset(bit for bit in range(value.bit_length()) if value >> bit & 1)
+
+
 def square(
     rows: dict[int, list[float]], nodes: Sequence[int], complaints: Complaints, place: str
 ) -> dict[tuple[int, int], float]:

@@ -20,6 +20,7 @@ from numasim.formats.machines.reading import (
     MOST_NODES,
     Complaints,
     cpus_of,
+    mask_of,
     square,
 )
 from numasim.formats.machines.sysfs_files import Files, from_data, from_folder
@@ -87,7 +88,7 @@ def read_host(root: Path = Path("/")) -> Description:
 def _described(files: Files, source: str) -> Description:
     complaints, found = Complaints(source), Description(source)
     names = {m[1] for m in (re.match(rf"{NODE}(\d{{1,4}})/", name) for name in files) if m}
-    nodes = sorted(int(name) for name in names)
+    present = nodes = sorted(int(name) for name in names)
     if not nodes:
         hint = "expected files of /sys/devices/system/node"
         raise ConfigError(Problem("", "holds no nodes", hint), source)
@@ -102,7 +103,7 @@ def _described(files: Files, source: str) -> Description:
     complaints.done()
     for nid in nodes:
         _node(files, nid, found, complaints)
-    _distances(files, nodes, found, complaints)
+    _distances(files, nodes, present, found, complaints)
     for nid in nodes:
         _access(files, nid, found, complaints)
     complaints.done()
@@ -112,9 +113,13 @@ def _described(files: Files, source: str) -> Description:
 
 def _node(files: Files, nid: int, found: Description, complaints: Complaints) -> None:
     said, place = found.node(nid), f"node{nid}/cpulist"
-    cpus = files.get(f"{NODE}{nid}/cpulist")
-    if cpus is not None:
-        said.cpus = cpus_of(cpus.strip(), complaints, place)
+    cpus, mask = (files.get(f"{NODE}{nid}/{name}") for name in ("cpulist", "cpumap"))
+    if cpus is not None or mask is not None:
+        if cpus is not None:
+            said.cpus = cpus_of(cpus.strip(), complaints, place)
+        else:  # older kernels have no list
+            place = f"node{nid}/cpumap"
+            said.cpus = tuple(sorted(mask_of((mask or "").strip(), complaints, place)))
         said.has_cpus, said.where = bool(said.cpus), f"{found.source}, {place}"
         taken = {c for n, other in found.nodes.items() if n != nid for c in other.cpus or ()}
         if shared := taken & set(said.cpus):
@@ -140,19 +145,24 @@ def _blocks(files: Files, nid: int, found: Description) -> None:
         found.node(nid).capacity = Number(nr * int(block, 16), Origin.KERNEL, where)
 
 
-def _distances(files: Files, nodes: list[int], found: Description, complaints: Complaints) -> None:
+def _distances(
+    files: Files, nodes: list[int], present: list[int], found: Description, complaints: Complaints
+) -> None:
+    """Distances of the nodes online; a row may have a column for those offline too."""
     rows: dict[int, list[float]] = {}
     for nid in nodes:
-        text = files.get(f"{NODE}{nid}/distance")
-        if text is not None:
-            rows[nid] = [float(word) for word in text.split() if re.fullmatch(r"\d{1,4}", word)]
+        text = files.get(f"{NODE}{nid}/distance", "")
+        row = [float(word) for word in text.split() if re.fullmatch(r"\d{1,4}", word)]
+        if len(row) == len(present):
+            row = [value for value, n in zip(row, present, strict=True) if n in nodes]
+        if any(row):  # all zero: the firmware has no table
+            rows[nid] = row
     if not rows:
         found.notes.append(f"{found.source} has no node distances")
         return
     for pair, value in square(rows, nodes, complaints, "distance").items():
-        found.distances[pair] = Number(
-            value, Origin.FIRMWARE, f"{found.source}, node{pair[0]}/distance"
-        )
+        where = f"{found.source}, node{pair[0]}/distance"
+        found.distances[pair] = Number(value, Origin.FIRMWARE, where)
 
 
 def _access(files: Files, nid: int, found: Description, complaints: Complaints) -> None:

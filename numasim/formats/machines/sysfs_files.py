@@ -20,7 +20,7 @@ Files = dict[str, str]
 
 WANTED = re.compile(
     r"(?:^|/)(devices/system/node/(?:online|has_cpu|has_memory|possible"
-    r"|node\d{1,4}/(?:cpulist|distance|meminfo|memory\d{1,9})"
+    r"|node\d{1,4}/(?:cpulist|cpumap|distance|meminfo|memory\d{1,9})"
     r"|node\d{1,4}/access[01]/initiators/(?:node\d{1,4}|(?:read|write)_(?:latency|bandwidth)))"
     r"|devices/system/memory/block_size_bytes"
     r"|devices/virtual/memory_tiering/memory_tier\d{1,4}/nodelist"
@@ -132,7 +132,8 @@ def _from_tar(data: bytes, source: str) -> Files:
                 if member.issym():
                     files[match[1]] = f"-> {member.linkname[:256]}"
                 elif member.isfile() and (file := archive.extractfile(member)) is not None:
-                    files[match[1]] = file.read(LARGEST_FILE).decode("utf-8", errors="replace")
+                    text = file.read(LARGEST_FILE).decode("utf-8", errors="replace")
+                    files[match[1]] = text.rstrip("\0")  # tar keeps the size that /sys declares
     except (tarfile.TarError, EOFError, ValueError, OSError) as error:
         raise ConfigError(Problem("", f"is no whole tar archive: {error}"), source) from None
     return files

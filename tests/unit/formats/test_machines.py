@@ -397,3 +397,67 @@ def test_readers_agree_with_their_names() -> None:
     assert machines.recognised((SAMPLES / QEMU).read_bytes()) == "qemu"
     assert machines.recognised((SAMPLES / DUMP).read_bytes()) == "sysfs"
     assert (mlc.read, hwloc.read) == (machines.FORMATS["mlc"], machines.FORMATS["hwloc"])
+
+
+# -- what real machines' files have --------------------------------------------------------------
+
+
+def tar_of(files: dict[str, str]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"machine/sys/devices/system/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+def test_files_of_sys_may_be_padded_and_old() -> None:
+    page = {"cpumap": "00000000,0000000f\n", "distance": "0\n", "meminfo": "MemTotal: 1024 kB\n"}
+    files = {f"node/node0/{name}": text.ljust(4096, "\0") for name, text in page.items()}
+    found = sysfs.read(tar_of({**files, "node/online": "0\n".ljust(4096, "\0")}), "t")
+    assert found.nodes[0].cpus == (0, 1, 2, 3), "older kernels have no cpulist"
+    assert found.distances == {}, "a distance of 0 is no table"
+    assert found.notes == ["t has no node distances"]
+
+
+def test_a_row_of_distances_may_count_nodes_that_are_offline() -> None:
+    files = {"node/online": "0,2"}
+    for nid, row in ((0, "10 20 30"), (1, "20 10 25"), (2, "30 25 10")):
+        files[f"node/node{nid}/distance"] = row
+        files[f"node/node{nid}/cpulist"] = str(nid)
+    found = sysfs.read(tar_of(files), "t")
+    assert sorted(found.nodes) == [0, 2]
+    assert found.distances[0, 2].value == 30
+
+
+def hwloc_of(*nodes: str) -> bytes:
+    return f'<topology version="3.0">{"".join(f"<object {n}/>" for n in nodes)}</topology>'.encode()
+
+
+def numa(nid: int, cpus: str, more: str = "") -> str:
+    return f'type="NUMANode" os_index="{nid}" cpuset="{cpus}" local_memory="1073741824" {more}'
+
+
+def test_nodes_need_no_index_and_the_closest_owns_the_cpus() -> None:
+    data = hwloc_of(numa(2, "0xf"), numa(0, "0x3"), numa(1, "0xc"), numa(3, "0x3"))
+    found = hwloc.read(data, "t")
+    assert {n: said.cpus for n, said in sorted(found.nodes.items())} == {
+        0: (0, 1), 1: (2, 3), 2: (), 3: ()
+    }  # fmt: skip
+    assert (found.nodes[2].home, found.nodes[3].home) == (0, 0)
+
+
+def test_dram_owns_the_cpus_that_faster_memory_is_closer_to() -> None:
+    data = hwloc_of(numa(0, "0xf", 'subtype="DRAM"'), numa(1, "0x3", 'subtype="HBM"'))
+    found = hwloc.read(data, "t")
+    assert found.nodes[0].cpus == (0, 1, 2, 3) and not found.nodes[1].has_cpus
+    assert [n.kind for n in topology_of(machines.completed(found)).nodes] == ["DRAM", "HBM"]
+
+
+def test_cpus_that_a_container_may_not_use_are_the_machines_all_the_same() -> None:
+    data = hwloc_of(
+        numa(0, "0x1", 'complete_cpuset="0x3"'), numa(1, "0x0", 'complete_cpuset="0xc"')
+    )
+    found = hwloc.read(data, "t")
+    assert (found.nodes[0].cpus, found.nodes[1].cpus) == ((0, 1), (2, 3))
