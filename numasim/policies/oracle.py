@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -86,7 +85,8 @@ class Oracle(Policy):
 class Move:
     """Folios of one class to go from a node to another.
 
-    `gain` is what one page of them gains, in thread time (ns) per weight; `heads` are first pages.
+    `gain` is the thread time (ns) that one page of them saves until its phase ends, `heads` are
+    first pages, and `pays` is whether that was more than a move costs when last judged.
     """
 
     rate_class: int
@@ -94,7 +94,8 @@ class Move:
     target: int
     folio_pages: int
     gain: float
-    heads: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    heads: np.ndarray
+    pays: bool = True
 
 
 class Mover:
@@ -140,6 +141,8 @@ class Mover:
             before = self._moved_pages
             busy_ns = self._move_free() if self.rules.cost == "free" else self._move_real()
             changed |= self._moved_pages > before
+            if not self._moves:
+                self._counts = self.stage.migrator.node_counts.copy()  # others' changes count
         self.due_ns = now_ns + max(busy_ns, self.rules.interval if not busy_ns else 1)
         return changed
 
@@ -147,16 +150,16 @@ class Mover:
 
     def _look(self, running: list[ActorState], now_ns: int) -> None:
         """Plan anew where phases changed, or once in a while where pages did."""
-        workers = [self._worker(actor, now_ns) for actor in running]
         known = tuple(
-            (actor.index, actor.entered, *(want.lines.tobytes() for want in worker.wants))
-            for actor, worker in zip(running, workers, strict=True)
+            (a.index, a.entered, *(p.next_change(a.phase_operations) for p in a.current.access))
+            for a in running
         )
         counts = self.stage.migrator.node_counts
         lately = now_ns - self._looked_ns < self.rules.again
         if known == self._known and (lately or np.array_equal(counts, self._counts)):
             return
         self._known, self._looked_ns, self._counts = known, now_ns, counts.copy()
+        workers = [self._worker(actor, now_ns) for actor in running]
         busy = [worker for worker in workers if worker.wants]
         if not busy:
             self._moves = []
@@ -254,7 +257,7 @@ class Mover:
 
     def _move_real(self) -> int:
         """The best moves that fit an interval, with the demotions that make room; their time."""
-        for move in [m for m in self._moves if m.gain > 0]:
+        for move in [m for m in self._moves if m.gain > 0 and m.pays]:
             way = self._way(move)
             if way is None:
                 continue
@@ -262,7 +265,8 @@ class Mover:
             each_ns = sum(self._busy_ns(one) for one in way)
             gain = sum(one.gain * one.folio_pages for one in way)
             if gain <= sum(self._price(one, batch) for one in way):
-                continue  # it does not earn what it costs
+                move.pays = False  # nor will it later: less of the phase is left then
+                continue
             nr = max(1, int(self.rules.interval // max(1, each_ns)))
             nr = min(nr, *(len(one.heads) for one in way))
             if len(way) == 1:

@@ -132,6 +132,27 @@ def test_hmsdk_moves_only_what_is_in_its_cgroup():
     assert on_fast(squeezed({"kind": "hmsdk", "cgroup": "/hmsdk"}, 90), "hot") < 0.1
 
 
+def test_pieces_of_a_node_move_as_much_more_as_there_are_kdamonds():
+    """Authors' claim for v4: each piece has a time quota of its own, so four move four times."""
+    common = {"at": "socket0", "bandwidth": "50 GB/s"}
+    nodes = [
+        {"name": "fast", "capacity": "1 GiB", "latency": "100 ns", **common},
+        {"name": "slow", "capacity": "1 GiB", "latency": "300 ns", **common},
+    ]
+    machine, program = hot_program("640 MiB")
+    machine["nodes"] = nodes
+    far = {"mode": "preferred", "nodes": ["slow"]}
+    program["processes"][0]["mappings"] = [worlds.mapping("hot", "640 MiB", policy=far)]
+    moved = {}
+    for most in ("1 GiB", "256 MiB"):
+        policy = {"kind": "hmsdk", "promote_time": "10 ms", "region_max_size": most}
+        found = ns.run(machine, program, policy, duration="70 s", record="5 s")
+        moved[most] = found.moves.bytes.sum() / 2**20
+    # 10 ms at 4 MiB a ms in the first window, then three at the speed that was measured
+    assert 40 < moved["1 GiB"] < 4 * 40
+    assert 2 < moved["256 MiB"] / moved["1 GiB"] <= 4  # the last piece has few pages of the program
+
+
 # -- Micron ----------------------------------------------------------------------------------------
 
 DAMO_EXAMPLE = {

@@ -7,7 +7,7 @@ import pytest
 
 import numasim as ns
 from numasim.policies import registry
-from tests import worlds
+from tests import recordings, worlds
 
 MIB = 1 << 20
 FREE, REAL = {"kind": "oracle"}, {"kind": "oracle", "cost": "real"}
@@ -87,11 +87,31 @@ def test_what_two_accessors_share_goes_where_it_saves_most():
     assert speed(found["free"]) > 1.5 * speed(found["none"])
 
 
-def test_huge_pages_and_recordings_are_moved_too():
+def test_huge_pages_are_moved_whole():
     document = worlds.document(policy=FREE)
     for mapping in document["workload"]["processes"][0]["mappings"]:
         mapping["page"] = "2 MiB"
-    assert ns.run(**document).summary()["local_share"] > 0.7
+    found = ns.run(**document)
+    assert found.summary()["local_share"] > 0.7
+    assert (found.moves.bytes % (2 * MIB) == 0).all()
+
+
+def test_what_a_recording_touches_most_comes_near():
+    size = f"{recordings.PAGES * 4} KiB"
+    access = {"pattern": "trace", "mapping": "m", "file": str(recordings.TINY)}
+    phase = {"compute": "1 us", "pace": "1000 /s", "access": [access]}
+    far = {"mode": "preferred", "nodes": ["slow"]}
+    app = {
+        "name": "app",
+        "mappings": [worlds.mapping("m", size, policy=far)],
+        "actors": [{"name": "main", "phases": [phase]}],
+    }
+    work = {"name": "recorded", "processes": [app]}
+    shares = {
+        str(policy): run(policy, workload=work).summary()["local_share"]
+        for policy in ("no_tiering", FREE)
+    }
+    assert shares["no_tiering"] == 0 and shares[str(FREE)] > 0.95
 
 
 def test_it_is_deterministic():
