@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numasim.memory import Memory
     from numasim.migration import Migrator
 
-Order = Literal["first", "hotter", "leave", "interleave"]
+Order = Literal["first", "hotter", "least", "leave", "interleave"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Contention:
     Parameters
     ----------
     order : str
-        ``hotter``, ``leave`` or ``interleave``; see `numasim.policies.holistic`.
+        ``hotter``, ``least``, ``leave`` or ``interleave``; see `numasim.policies.holistic`.
     controls : tuple of Control
     hot : float
         Share of samples from which a page counts as hot.
@@ -65,7 +65,8 @@ class Arbiter:
     Notes
     -----
     A page is contended if another accessor finds it hot, by its own kdamond on the page's node, and
-    would be farther from it after the move. Moves of what is cold are not asked about: filters say
+    would be farther from it after the move; ``least`` asks everybody, hot or not, for its rate times
+    how much farther the page would be. Moves of what is cold are not asked about: filters say
     what may be demoted.
 
     Assumption: accesses that a context misses because another accessor's came first in the same
@@ -123,12 +124,12 @@ class Arbiter:
             latency_ns = self._latency_ns
             if latency_ns[mover, target] >= latency_ns[mover, node]:
                 continue  # no promotion
-            rivals = [
-                a
-                for a in range(len(latency_ns))
-                if a != mover and latency_ns[a, target] > latency_ns[a, node]
-            ]
             own = np.flatnonzero(nodes == node)
+            farther = latency_ns[:, target] - latency_ns[:, node]
+            if self._rules.order == "least":
+                free[own] = self._least(farther, node, frames[own])
+                continue
+            rivals = np.flatnonzero(farther > 0).tolist()  # the mover is none of them
             free[own] = self._judge(mover, rivals, node, heads[own], frames[own])
         self.refused_bytes += int(np.count_nonzero(~free)) * self._memory.frame_bytes
         return free
@@ -152,6 +153,14 @@ class Arbiter:
         if self._rules.order == "interleave":
             found = heads % contenders == before
         return found
+
+    def _least(self, farther: np.ndarray, node: int, frames: np.ndarray) -> np.ndarray:
+        """bool[N]: whether all accessors together wait less after the move."""
+        address = self._memory.addresses_of(frames)
+        waits = np.zeros(len(frames))
+        for accessor, more_ns in enumerate(farther.tolist()):
+            waits += more_ns * self._seen(accessor, node, address)[0]
+        return waits < 0
 
     def _seen(self, accessor: int, node: int, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Accesses per microsecond that an accessor's kdamond found at addresses; which are hot."""

@@ -78,8 +78,9 @@ class Holistic(Policy):
     contended : str
         A page hot for one accessor that is also hot for another whose ranking says otherwise:
         ``first`` come, first served (all that DAMOS can say: shared pages go round); the ``hotter``
-        accessor wins, ``leave`` it where it is, or ``interleave``: by page number each contender
-        may move every n-th. All but ``first`` are an extension of ours.
+        accessor wins; ``least``: it moves if all accessors together, each by its own rate, then
+        wait less; ``leave`` it where it is; or ``interleave``: by page number each contender may
+        move every n-th. All but ``first`` are an extension of ours.
     lead : float
         With ``hotter``: how many times the other's access rate the mover's has to be.
     goals : str

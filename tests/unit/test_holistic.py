@@ -154,6 +154,8 @@ class Frames:
         ("hotter", 10, 0, 8), ("hotter", 10, 6, 8), ("hotter", 10, 8, 0), ("hotter", 2, 10, 0),
         ("leave", 10, 0, 8), ("leave", 20, 1, 0),
         ("interleave", 10, 0, 8), ("interleave", 10, 10, 4),
+        # 300 ns nearer for the mover, 500 ns farther for the other
+        ("least", 10, 0, 8), ("least", 10, 6, 8), ("least", 10, 7, 0), ("least", 2, 0, 8),
     ],
 )  # fmt: skip
 def test_who_gives_way(order, mover, other, moves):
