@@ -68,13 +68,14 @@ def percent_of(samples: int, attrs: spec.Attrs) -> str:
         return "max"
     per_percent = Fraction(attrs.aggr_us, 100 * max(attrs.sample_us, 1))
     exact = samples / per_percent
+    ratio = attrs.aggr_us / max(attrs.sample_us, 1)
     for digits in range(30):
-        percent = Fraction(-(-exact * 10**digits // 1), 10**digits)
-        ratio = attrs.aggr_us / max(attrs.sample_us, 1)
-        by_damo = int(float(percent) * ratio / 100) == samples or digits > 15
-        if int(percent * per_percent) == samples and by_damo:
-            break
-    return f"{format_decimal(percent)}%"
+        least = -(-exact * 10**digits // 1)
+        for percent in (Fraction(least, 10**digits), Fraction(least + 1, 10**digits)):
+            by_damo = int(float(percent) * ratio / 100) == samples or digits > 15
+            if int(percent * per_percent) == samples and by_damo:
+                return f"{format_decimal(percent)}%"
+    return f"{format_decimal(exact)}%"
 
 
 # ---------------------------------------------------------------------------- groups of options
