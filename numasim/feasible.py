@@ -136,10 +136,11 @@ def _installed_bytes() -> int | None:
 def _too_large(topology: Topology, workload: Workload) -> Iterator[Problem]:
     room = sum(topology.managed_pages(n) for n in range(len(topology.nodes))) * 4096
     room -= sum(node.other_memory.bytes for node in topology.nodes)
+    room += 0 if topology.kernel.swap is None else topology.kernel.swap.gain
     if workload.footprint_bytes > room and all(p.stop is None for p in workload.processes):
         need, have = workload.footprint_bytes / 2**30, room / 2**30
         message = f"needs {need:.1f} GiB, {topology.name} has {have:.1f} GiB for it"
-        yield Problem("workload", message, "use a larger machine or less data")
+        yield Problem("workload", message, "use a larger machine, less data, or kernel.swap")
 
 
 def _unknown_places(topology: Topology, workload: Workload) -> Iterator[Problem]:

@@ -46,6 +46,11 @@ class SwapSettings:
     ratio: Annotated[float, Field(gt=1, le=100)] = 3.0
 
     @property
+    def gain(self) -> int:
+        """Bytes that it holds beyond what it takes of memory."""
+        return self.size - (round(self.size / self.ratio) if self.kind == "compressed" else 0)
+
+    @property
     def read_ns(self) -> float:
         """Time until a page is there again."""
         if self.kind == "compressed":

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from numasim.agents import Agent
-from numasim.errors import SimulationError
+from numasim.errors import ConfigError, SimulationError
 from numasim.experimenter import begin
 from numasim.loader import load_scenario
 from numasim.policies import Policy
@@ -183,3 +183,23 @@ def test_lru_actions_apply_to_whole_folios(action, rate):
     )})  # fmt: skip
     scheme = run_scenario(load_scenario(made)).schemes.iloc[-1]
     assert scheme.sz_applied == scheme.sz_ops_filter_passed > 0
+
+
+def test_swap_counts_as_room_for_a_workload():
+    made = scenario()
+    made["workload"]["processes"][0]["mappings"][0]["size"] = "200 MiB"
+    with pytest.raises(ConfigError, match="or kernel.swap"):
+        load_scenario(made)
+    made["topology"]["kernel"]["swap"] = {"size": "64 MiB", "kind": "compressed", "ratio": 1.2}
+    with pytest.raises(ConfigError, match="needs 0.2 GiB"):
+        load_scenario(made)
+    made["topology"]["kernel"]["swap"]["kind"] = "device"
+    load_scenario(made)
+
+
+def test_settings_of_swap_are_checked():
+    made = scenario(kernel={"swap": {"size": "64 MiB", "ratio": 0.5, "kind": "zswap"}})
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(made)
+    text = str(caught.value)
+    assert "topology.kernel.swap.ratio" in text and "topology.kernel.swap.kind" in text
