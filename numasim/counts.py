@@ -179,7 +179,11 @@ class BlockCounts:
         heat: np.ndarray = self._counts.take(blocks, axis=0) @ weights
         heat *= share
         heat += self._inner.take(blocks, axis=0) @ weights
-        heat += (self._outer @ weights).take(blocks // GROUP_BLOCKS, axis=0)
+        groups = blocks // GROUP_BLOCKS
+        if len(groups) < len(self._outer):
+            heat += self._outer.take(groups, axis=0) @ weights
+        else:
+            heat += (self._outer @ weights).take(groups, axis=0)
         return heat
 
     def by_block(self) -> np.ndarray:
