@@ -33,10 +33,12 @@ class CooledCounts:
         self._counts = np.zeros((nr, 2), np.int32)  # reads, writes
         self._clock_of = np.zeros(nr, np.int32)
         self.cooling, self.clock = cooling, 0
+        self._sum, self._sum_clock = 0, 0
 
     def add(self, unit: np.ndarray, is_write: np.ndarray) -> int:
         """Count samples (int64[N], bool[N]) in their order; how often the clock advanced."""
         before = self.clock
+        self._sum += len(unit)
         kind = is_write.astype(np.int64)
         start = 0
         while start < len(unit):
@@ -70,6 +72,12 @@ class CooledCounts:
         """int32[N], int32[N]: reads and writes of units (int64[N], distinct), up to date."""
         self._cool(units)
         return self._counts[units, 0], self._counts[units, 1]
+
+    def total(self) -> int:
+        """Reads and writes of all units together, as `totals` would add up when the clock moved."""
+        if self._sum_clock != self.clock:
+            self._sum, self._sum_clock = int(self.totals().sum()), self.clock
+        return self._sum
 
     def totals(self) -> np.ndarray:
         """int32[U]: reads and writes together of every unit, up to date; nothing is changed."""

@@ -224,16 +224,16 @@ class Packing(Worker):
 
     def shift(self, wanted: float, nr: int) -> int:
         """Move up to `nr` hot spans with a share of accesses `wanted`, to the fast tier if > 0."""
-        counts = self.counts.totals()
-        total = float(counts.sum())
-        some = np.flatnonzero(self.hot & (counts > 0))
+        some = np.flatnonzero(self.hot)
         nodes = self.spans.nodes(some)
         some = some[nodes == self.fast if wanted < 0 else (nodes >= 0) & (nodes != self.fast)]
         if wanted > 0 and self.throttle is not None:
             nr = self.throttle.take(nr)
         if not len(some) or not nr:
             return 0
-        units = some[hottest_that_fit(counts[some] / total, abs(wanted), nr)]
+        reads, writes = self.counts.of(some)
+        shares = (reads + writes) / max(1, self.counts.total())
+        units = some[hottest_that_fit(shares, abs(wanted), nr)]
         if wanted < 0:
             return self._demote(units)
         free = self.mover.room(self.fast) // self.spans.per

@@ -59,4 +59,15 @@ def test_batches_of_any_size_count_as_single_samples_do(batch):
     shift = [twin.clock - one for one in twin.clock_of]
     expected = [[r >> s, w >> s] for (r, w), s in zip(twin.count, shift, strict=True)]
     assert fast.totals().tolist() == [r + w for r, w in expected]
+    assert fast.total() == fast.totals().sum()
     assert np.stack(fast.of(np.arange(50)), axis=1).tolist() == expected
+
+
+def test_the_total_follows_samples_and_coolings():
+    counts = CooledCounts(3, 10)
+    add(counts, [0] * 10 + [1] * 4)
+    assert counts.total() == 14
+    add(counts, [2])
+    assert counts.total() == 15
+    add(counts, [0])
+    assert counts.total() == 5 + 2 + 0, "all halved, downwards"
