@@ -231,6 +231,18 @@ def test_pages_go_where_it_is_their_turn_and_only_those_whose_turn_changes_move(
     assert cold.bytes.iloc[-1] == 256 * 2**20, "what is not hot stays"
 
 
+def test_damos_example_is_never_applied_where_so_much_is_hot_that_intervals_stay_short():
+    """Tuning every 300 ms starts the scheme's second anew: a trap of the kernel's rules."""
+    machine, program = hot_program("64 MiB")
+    example = {"kind": "dynamic_interleave", **DAMO_EXAMPLE, "pids": [1000]}
+    found = ns.run(machine, program, example, duration="20 s", record="1 s")
+    assert found.schemes.nr_snapshots.max() == 0 and found.moves.empty
+    sooner = ns.run(
+        machine, program, {**example, "interval": "200 ms"}, duration="20 s", record="1 s"
+    )
+    assert sooner.schemes.nr_snapshots.max() > 50 and not sooner.moves.empty
+
+
 @pytest.mark.slow
 def test_the_published_transition_takes_about_an_iteration():
     """Micron: iterations of 7620 ms all local, one of 7077 ms while weights change, then 5633 ms.
