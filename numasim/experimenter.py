@@ -41,10 +41,11 @@ def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
         *policy.kdamonds(scenario.topology),
         *(k for e in scenario.events for k in e.kdamonds),
     ]
-    actions = {s.action for k in kdamonds for c in k.contexts for s in c.schemes}
+    schemes = [s for k in kdamonds for c in k.contexts for s in c.schemes]
+    asked = {s.action for s in schemes} | {g.metric for s in schemes for g in s.quota.goals}
     switched = any("numa/demotion_enabled" in event.settings for event in scenario.events)
     wanted = kernel.demotion or kernel.swap is not None or policy.demotion or switched
-    if not wanted and not actions & set(LRU_ACTIONS):
+    if not wanted and not asked & {*LRU_ACTIONS, "active_mem_bp", "inactive_mem_bp"}:
         return []
     return kernel_agents(stage_of(machine), kernel)
 

@@ -62,3 +62,7 @@ class Residents(Protocol):
     def act(self, action: str, heads: np.ndarray, now_ns: int) -> tuple[int, int]:
         """Do what a DAMOS action says with folios; pages on which it succeeded, and time, ns."""
         ...
+
+    def lru_pages(self) -> tuple[int, int]:
+        """Active and inactive pages (4 KiB) of the machine."""
+        ...

@@ -29,9 +29,7 @@ from numasim.workload import Workload
 
 NO_TARGET = -1
 UNKNOWABLE_METRICS = {
-    "some_mem_psi_us": "memory stalls come with reclaim",
-    "active_mem_bp": "LRU lists come with reclaim",
-    "inactive_mem_bp": "LRU lists come with reclaim",
+    "some_mem_psi_us": "how long tasks stall on memory is not measured",
 }
 
 
@@ -80,11 +78,12 @@ class Metrics:
         return found
 
     def lru_pages(self) -> tuple[int, int] | None:
-        """None: LRU lists come with reclaim."""
-        return None
+        """Active and inactive pages; None where no reclaim keeps lists."""
+        residents = self._machine.migrator.residents
+        return None if residents is None else residents.lru_pages()
 
     def psi_some_us(self) -> int | None:
-        """None: memory stalls come with reclaim."""
+        """None: how long tasks stall on memory is not measured."""
         return None
 
 

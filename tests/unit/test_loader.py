@@ -331,8 +331,7 @@ def test_more_data_than_memory():
     big = workload(mappings=[worlds.mapping("m", "200 MiB"), worlds.mapping("s", "1 MiB")])
     (found,) = complaints(workload=big)
     assert (
-        found
-        == "workload: needs 0.2 GiB, small has 0.1 GiB for it; "
+        found == "workload: needs 0.2 GiB, small has 0.1 GiB for it; "
         "use a larger machine, less data, or kernel.swap"
     )
 
