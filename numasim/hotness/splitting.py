@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from numasim.agents import Stage
-from numasim.hotness.heat import HUGE_PAGES, Heat
+from numasim.hotness.heat import HUGE_PAGES, NR_BINS, Heat
 
 GAMMA = 0.4
 LEAST_GAIN = 0.03
@@ -74,7 +74,7 @@ class Splitting:
         self._stage, self.nr_split = stage, 0
         self._latency_gain = (slow_latency - fast_latency) / fast_latency
         self.bases = Heat(stage.space.nr_pages)
-        self._threshold = 1
+        self._threshold = NR_BINS  # of base pages; there is none before the first decision
         self.chosen = np.zeros(0, np.int64)
         self._begin()
 
