@@ -18,6 +18,7 @@ LOCAL_NS = 100.0
 NEAR_BYTES_PER_NS, FAR_BYTES_PER_NS = 200.0, 26.0
 CAPACITY_BYTES = float(64 << 30)
 CORES = 16
+MOST_TOGETHER = 128  # nodes; every pair has its numbers
 SLOWER, FASTER = 1.25, 1.5
 """A node without CPUs is called CXL from so much more latency than the DRAM beside it, and HBM from
 so much more bandwidth. Assumption."""
@@ -68,6 +69,9 @@ def completed(said: Description) -> Complete:
             f"nobody says where CPUs are; all are taken to be on node {initiators[0]}"
         )
     problems = []
+    if len(said.nodes) > MOST_TOGETHER:
+        message = f"has {len(said.nodes)} nodes, expected {MOST_TOGETHER} at most"
+        problems.append(Problem("", message))
     if not memories:
         problems.append(Problem("", "no node has memory"))
     if not initiators:

@@ -21,6 +21,7 @@ TITLES = {
     "other": r"^\s*Measuring ",
 }
 MB_PER_S = 1e-3  # bytes/ns
+LONGEST_LINE = 200  # of those that are no row of a matrix
 MIXES = {"all reads": "read", "1:1 reads-writes": "1:1"}
 Lines = list[tuple[int, str]]
 
@@ -125,7 +126,7 @@ def _matrix(
 
 def _peaks(lines: Lines, found: Description, complaints: Complaints) -> None:
     for number, line in lines:
-        match = re.fullmatch(r"\s*(\S.*?)\s*:\s*([\d.]+)\s*", line)
+        match = re.fullmatch(r"\s*(\S.*?)\s*:\s*([\d.]+)\s*", line[:LONGEST_LINE])
         mix = MIXES.get(match[1].lower()) if match else None
         if match and mix:
             place = f"line {number}"
@@ -137,7 +138,7 @@ def _peaks(lines: Lines, found: Description, complaints: Complaints) -> None:
 def _loaded(lines: Lines, found: Description, complaints: Complaints) -> None:
     points = []
     for number, line in lines:
-        match = re.fullmatch(r"\s*(\d+)\s+([\d.]+)\s+([\d.]+)\s*", line)
+        match = re.fullmatch(r"\s*(\d+)\s+([\d.]+)\s+([\d.]+)\s*", line[:LONGEST_LINE])
         if match:
             place = f"line {number}"
             latency = complaints.number(match[2], LATENCY_NS, place, "a latency")

@@ -67,6 +67,7 @@ def _node(found: Description, complaints: Complaints, match: re.Match[str], plac
     if match[2] == "cpus":
         if said.cpus is not None:
             complaints.add(place, f"a second list of CPUs of node {nid}")
+            return
         said.cpus = cpus_of(match[3], complaints, place)
         said.has_cpus, said.where = bool(said.cpus), f"{found.source} {place}"
         taken = {cpu for n, other in found.nodes.items() if n != nid for cpu in other.cpus or ()}

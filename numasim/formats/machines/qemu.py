@@ -50,7 +50,7 @@ def read(data: bytes, source: str) -> Description:
     ConfigError
         If there is no ``-numa node``, or with everything that cannot be.
     """
-    text = text_of(data, source)
+    text = text_of(data, source, LONGEST_CHARS)
     if len(text) > LONGEST_CHARS:
         raise ConfigError(Problem("", "is longer than a command line can be"), source)
     text = text.replace("\\\n", " ")

@@ -12,8 +12,10 @@ from pathlib import Path
 from numasim.errors import ConfigError, Problem
 
 LONGEST_BYTES = 16 << 20
+LONGEST_LINE = 1 << 16
+MOST_COMPLAINTS = 100
 MOST_NODES = 1024  # Linux's MAX_NUMNODES
-MOST_CPUS = 65536
+MOST_CPUS = 16384
 STDIN = "-"
 
 LATENCY_NS = (1.0, 1e6)
@@ -35,9 +37,15 @@ class Complaints:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, place: str, message: str, hint: str = "") -> None:
-        """One more; only the first hundred are kept."""
-        if len(self.problems) < 100:
-            self.problems.append(Problem(place, message, hint))
+        """One more; the hundredth is the last straw.
+
+        Raises
+        ------
+        ConfigError
+        """
+        self.problems.append(Problem(place, message, hint))
+        if len(self.problems) >= MOST_COMPLAINTS:
+            self.done()
 
     def number(
         self, text: str, bounds: tuple[float, float], place: str, what: str, scale: float = 1.0
@@ -97,17 +105,22 @@ def bytes_of(path: str | Path, most: int = LONGEST_BYTES) -> bytes:
     return data
 
 
-def text_of(data: bytes, source: str) -> str:
+def text_of(data: bytes, source: str, longest: int = LONGEST_LINE) -> str:
     """Text of a file.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If it is none, or has a line longer than such a file can have.
     """
     if b"\0" in data[:4096]:
         raise ConfigError(Problem("", "is no text"), source)
-    return data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > longest:
+            message = f"has {len(line)} characters, expected {longest} at most"
+            raise ConfigError(Problem(f"line {number}", message), source)
+    return text
 
 
 def cpus_of(words: str | Sequence[str], complaints: Complaints, place: str) -> tuple[int, ...]:

@@ -101,19 +101,30 @@ def _described(files: Files, source: str) -> Description:
     if nodes and nodes[-1] >= MOST_NODES:
         complaints.add(f"node{nodes[-1]}", f"expected a node number below {MOST_NODES}")
     complaints.done()
+    own = _by_node(files)
+    block = files.get("devices/system/memory/block_size_bytes", "").strip()
     for nid in nodes:
-        _node(files, nid, found, complaints)
+        _node(own.get(nid, {}), nid, block, found, complaints)
     _distances(files, nodes, present, found, complaints)
     for nid in nodes:
-        _access(files, nid, found, complaints)
+        _access(own.get(nid, {}), nid, found, complaints)
     complaints.done()
     found.notes += _remarks(files)
     return found
 
 
-def _node(files: Files, nid: int, found: Description, complaints: Complaints) -> None:
+def _by_node(files: Files) -> dict[int, Files]:
+    """Files of each node, by their names below its folder."""
+    own: dict[int, Files] = {}
+    for name, text in files.items():
+        if match := re.match(rf"{NODE}(\d{{1,4}})/", name):
+            own.setdefault(int(match[1]), {})[name[match.end() :]] = text
+    return own
+
+
+def _node(files: Files, nid: int, block: str, found: Description, complaints: Complaints) -> None:
     said, place = found.node(nid), f"node{nid}/cpulist"
-    cpus, mask = (files.get(f"{NODE}{nid}/{name}") for name in ("cpulist", "cpumap"))
+    cpus, mask = (files.get(name) for name in ("cpulist", "cpumap"))
     if cpus is not None or mask is not None:
         if cpus is not None:
             said.cpus = cpus_of(cpus.strip(), complaints, place)
@@ -124,7 +135,7 @@ def _node(files: Files, nid: int, found: Description, complaints: Complaints) ->
         taken = {c for n, other in found.nodes.items() if n != nid for c in other.cpus or ()}
         if shared := taken & set(said.cpus):
             complaints.add(place, f"CPU {min(shared)} belongs to another node already")
-    total = re.search(r"MemTotal:\s+(\d{1,15}) kB", files.get(f"{NODE}{nid}/meminfo", ""))
+    total = re.search(r"MemTotal:\s+(\d{1,15}) kB", files.get("meminfo", ""))
     if total and int(total[1]) == 0:
         said.capacity = Number(0.0, Origin.KERNEL, f"{found.source}, node{nid}/meminfo")
     elif total:
@@ -132,17 +143,11 @@ def _node(files: Files, nid: int, found: Description, complaints: Complaints) ->
         value = complaints.number(total[1], CAPACITY, place, "a size", KIB)
         if value is not None:
             said.capacity = Number(value, Origin.KERNEL, f"{found.source}, {place} MemTotal")
-    else:
-        _blocks(files, nid, found)
-
-
-def _blocks(files: Files, nid: int, found: Description) -> None:
-    """The size of a node from its memory blocks, where its meminfo is not there."""
-    block = files.get("devices/system/memory/block_size_bytes", "").strip()
-    nr = sum(name.startswith(f"{NODE}{nid}/memory") for name in files)
-    if nr and re.fullmatch(r"[0-9a-f]{1,12}", block):
+    elif (nr := sum(name.startswith("memory") for name in files)) and re.fullmatch(
+        r"[0-9a-f]{1,12}", block
+    ):  # its memory blocks, where its meminfo is not there
         where = f"{found.source}, {nr} memory blocks of node{nid}"
-        found.node(nid).capacity = Number(nr * int(block, 16), Origin.KERNEL, where)
+        said.capacity = Number(nr * int(block, 16), Origin.KERNEL, where)
 
 
 def _distances(
@@ -168,7 +173,7 @@ def _distances(
 def _access(files: Files, nid: int, found: Description, complaints: Complaints) -> None:
     """What the firmware says of access to a node from its best initiators with CPUs."""
     for access in ("access1", "access0"):
-        base = f"{NODE}{nid}/{access}/initiators/"
+        base = f"{access}/initiators/"
         named = [re.fullmatch(re.escape(base) + r"node(\d+)", name) for name in files]
         initiators = [int(m[1]) for m in named if m]
         initiators = [n for n in initiators if n in found.nodes and found.nodes[n].has_cpus]

@@ -147,7 +147,10 @@ def _from_dump(text: str) -> Files:
     files: Files = {}
     for name, value in _lines(text):
         known = files.get(name)
-        files[name] = value if known is None else f"{known}\n{value}"
+        if known is None:
+            files[name] = value
+        elif len(known) < LARGEST_FILE:
+            files[name] = f"{known}\n{value}"
     return files
 
 

@@ -382,6 +382,24 @@ def test_huge_and_missing_files_are_refused(tmp_path: Path) -> None:
         import_files([tmp_path / "empty"], "mlc")
 
 
+def test_endless_lines_and_complaints_end_early() -> None:
+    refuses("mlc", b"Measuring Peak Injection Memory Bandwidths\na" + b" " * 100_000, "characters")
+    many = b"".join(f"node {i} cpus: 1\n".encode() for i in range(1000))
+    with pytest.raises(ConfigError) as caught:
+        numactl.read(b"available: 1000 nodes\n" + many, "t")
+    assert len(caught.value.problems) == 100
+    more = b"".join(f"node {i} cpus: {i}\nnode {i} size: 9 MB\n".encode() for i in range(200))
+    refuses("numactl", b"available: 200 nodes\n" + more, "has 200 nodes, expected 128 at most")
+
+
+def test_machines_of_many_sockets_have_no_links() -> None:
+    text = "available: 20 nodes (0-19)\n" + "".join(
+        f"node {i} cpus: {i}\nnode {i} size: 64 MB\n" for i in range(20)
+    )
+    found = topology_of(machines.completed(numactl.read(text.encode(), "t")))
+    assert not found.links and found.idle_latency_ns[3, 7] == 200
+
+
 def test_names_from_a_file_do_not_escape_their_comment(tmp_path: Path) -> None:
     path = tmp_path / "mlc\nname: evil.txt"
     path.write_bytes((SAMPLES / FILES["mlc"]).read_bytes())
