@@ -101,10 +101,10 @@ class Holistic(Policy):
 
     Assumption: `tuner` and `contended` depart from what is published, and were chosen after looking
     at the scenario `holistic_numa`. There (40 s, seeds 1 and 2, million operations per second over
-    the whole run; 6.7 without tiering) the defaults come to 12.4 and 12.2. With ``consist`` 6.5 and
-    6.4, as its quotas begin at one byte and nothing moves for half a minute; with ``first``
-    9.9 and 10.0, twice the bytes moved, and no end to it. Not decisive: 500 regions (12.4 and 12.4,
-    for twice the kdamonds' time), an apply interval of 1 s (12.8; but 6.5 with 500 regions). What
+    the whole run; 6.7 without tiering) the defaults come to 12.2. With ``consist`` 6.4, as its
+    quotas begin at one byte and nothing moves for half a minute; with ``first`` 10.0, up to twice
+    the bytes moved, and no end to it. Not decisive: 500 regions (12.4, for twice the kdamonds'
+    time), an apply interval of 1 s (12.8; but 6.5 with 500 regions), ``least`` (12.3). What
     the other options do where nodes are full: `holistic_options`.
     """
 
