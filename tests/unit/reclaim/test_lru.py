@@ -231,3 +231,29 @@ def test_lru_actions_of_damos():
     lists.isolate(16, (ANON,), 12, MS)
     first = lists.isolate(1, (ANON,), 12, 2 * MS).heads
     assert first[:10].tolist() == list(range(100, 110)) and not set(first) & set(range(10))
+
+
+def test_a_walk_takes_bits_away_from_the_young_filter():
+    """A page used before the last aging and not since is idle to DAMON, as reclaim cleared it."""
+    for walked in (False, True):
+        records = records_of(rate_per_s=1e5)
+        lists, law = generations(records), records.law
+        assert law.cleared_at is not None
+        law.cleared_at[:256] = 1  # DAMON has looked before
+        law.before_reading = lists.settle
+        if walked:
+            lists.age(5 * MS)
+        law.exposure.set_rates(5 * MS, np.zeros(law.exposure.rates.shape))
+        young = law.test_and_clear_young(np.arange(256), 9 * MS, np.random.default_rng(2))
+        assert young.all() != walked and young.any() != walked
+
+
+def test_a_check_by_damon_hides_accesses_from_the_next_walk():
+    records = records_of(rate_per_s=1e5)
+    lists, law = generations(records), records.law
+    law.before_reading = lists.settle
+    law.exposure.set_rates(5 * MS, np.zeros(law.exposure.rates.shape))
+    assert law.test_and_clear_young(np.arange(256), 6 * MS, np.random.default_rng(2)).all()
+    lists.age(9 * MS)
+    lists.settle(np.arange(256))
+    assert not (records.flags & REFERENCED).any()

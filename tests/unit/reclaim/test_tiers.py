@@ -45,6 +45,12 @@ def test_what_the_firmware_declares_counts():
     assert abstract_distances(told) == (576, 576 * 500 // 160)
 
 
+def test_a_recorded_kernel_formed_the_same_tiers():
+    """Recording E6: HMAT of 80 and 250 ns, 100,000 and 30,000 MB/s; its tiers are 4 and 46."""
+    found = abstract_distances(machine(("s0", 80, 100), ("s0", 250, 30)))
+    assert found == (576, 6000) and [one // 128 for one in found] == [4, 46]
+
+
 def test_two_sockets_demote_to_their_own_slow_node():
     link = {"between": ["s0", "s1"], "latency": "60 ns", "bandwidth": "50 GB/s"}
     two = machine(
