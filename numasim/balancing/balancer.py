@@ -22,6 +22,7 @@ from numasim.threads import NOBODY, who
 
 UPTIME_MS = 3_600_000
 """The machine has been up for an hour when the run begins."""
+LEAST_FAULTS, LEAST_BATCH_NS = 32, 50_000
 IDLE_NS = 100_000_000  # a process that begins is noticed so soon
 
 
@@ -146,7 +147,7 @@ class Balancer:
             self._spaces[p] = AddressSpace(self._stage, p, tasks, self.tunables, self._top, now_ns)
 
     def _next_ns(self, now_ns: int) -> float:
-        later = now_ns + (self._batch_ns if self._hinting.nr_armed else IDLE_NS)
+        later = now_ns + (self._next_batch_ns() if self._hinting.nr_armed else IDLE_NS)
         if self.moving.busy:
             later = min(later, now_ns + self._batch_ns)
         if not self.tunables.mode:
@@ -157,6 +158,14 @@ class Balancer:
             if len(space.tasks)
         ]
         return max(min([later, *due]), now_ns + 1)
+
+    def _next_batch_ns(self) -> int:
+        """Batches are short while faults ask for room that reclaim makes meanwhile."""
+        room = self.moving.scarce(self._top) if self.tunables.tiering else None
+        if room is None:
+            return self._batch_ns
+        nr = max(room // 2, LEAST_FAULTS)
+        return self._hinting.span_of(nr, self._batch_ns, min(LEAST_BATCH_NS, self._batch_ns))
 
     # -- scans -------------------------------------------------------------------------------------
 

@@ -94,6 +94,16 @@ class Hinting:
         order = np.lexsort((page, time))
         return HintFaults(page[order], time[order], actor[order])
 
+    def span_of(self, nr: int, most_ns: int, least_ns: int) -> int:
+        """Time in which about `nr` faults will come at the present speeds, within bounds, ns.
+
+        Sweeps are not looked ahead for.
+        """
+        rates, span_ns = self._stage.law.visit_rates_per_ns(), most_ns
+        while span_ns > least_ns and self._waiting.nr_due(self._visits + rates * span_ns) > nr:
+            span_ns //= 2
+        return max(span_ns, least_ns)
+
     def skip(self, now_ns: int) -> None:
         """Nothing is armed: let time pass without a look."""
         self.now_ns = now_ns

@@ -43,6 +43,17 @@ class Moving:
         ]
         return max(found, default=0)
 
+    def scarce(self, top: np.ndarray) -> int | None:
+        """4 KiB pages that fast nodes can take before reclaim has to make room; None: no matter.
+
+        Parameters
+        ----------
+        top : bool[nodes]
+        """
+        if self._stage.memory.kswapd is None:
+            return None
+        return min((self._room(int(n), "high") for n in np.flatnonzero(top)), default=None)
+
     def free_pass(self, target: int, nr: np.ndarray) -> int:
         """How many faults, one after the other, find so much room that latency is no matter.
 

@@ -52,6 +52,16 @@ class Lot:
         within = np.arange(len(classes)) - np.repeat(np.cumsum(nr) - nr, nr)
         return self.head[classes] + within, classes
 
+    def nr_due(self, visits: np.ndarray) -> int:
+        """Entries that will have come due by so many visits (float64[C])."""
+        there = np.flatnonzero(self.head < self.end)
+        due = there[self.mark[self.head[there]] <= visits[there]]
+        nr = 0
+        for c in due.tolist():
+            first, last = int(self.head[c]), int(self.end[c])
+            nr += int(np.searchsorted(self.mark[first:last], visits[c], "right"))
+        return nr
+
     def take(self, visits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of entries due by now, and their classes, which leave the lot.
 
@@ -122,6 +132,10 @@ class Waiting:
         classes = np.concatenate([c for _, c in left])
         if len(page):
             self._lots.append(Lot.of(page, classes, mark, armed, self._nr_classes))
+
+    def nr_due(self, visits: np.ndarray) -> int:
+        """Entries that will have come due by so many expected visits (float64[C]) to a page."""
+        return sum(lot.nr_due(visits) for lot in self._lots)
 
     def take(self, visits: np.ndarray) -> Due:
         """Entries due by now (float64[C] expected visits to a page so far), which are forgotten."""

@@ -24,8 +24,13 @@ from numasim.validate.recording import Recording
 from numasim.validate.setup import AccessRecord, Command, ProgramRecord, RegionRecord
 
 PAGE = 4096
-SYSCTL = re.compile(r"/proc/sys/vm/(min_free_kbytes|watermark_scale_factor)$")
-HARMLESS = re.compile(r"/sys/kernel/mm/numa/demotion_enabled$")
+SYSCTL = re.compile(
+    r"/proc/sys/(vm/min_free_kbytes|vm/watermark_scale_factor|vm/swappiness|kernel/numa_balancing"
+    r"|kernel/numa_balancing_promote_rate_limit_MBps)$"
+)
+DEBUGFS = re.compile(r"/sys/kernel/debug/(sched/numa_balancing/\w+)$")
+DEMOTION = re.compile(r"/sys/kernel/mm/(numa/demotion_enabled)$")
+ON, OFF = ("1", "true", "Y"), ("0", "false", "N")
 BUSY_PAGES = (1, 2, 16, 17, 69, 100, 124, 153, 178, 199, 200, 202, 204)
 """Pages of the recorded program's own text, data and heap that it uses all the time (HINTS 2)."""
 
@@ -75,7 +80,7 @@ def guest(recording: Recording, seed: int, model: Model | None = None) -> Guest:
         "name": f"recorded {recording.name}",
         "topology": topology_of(recording, model),
         "workload": {"name": "recorded", "processes": _processes(recording, stalls, model, zero_s)},
-        "policy": "no_tiering",
+        "policy": _policy(recording),
         "events": [e for e in _events(recording, zero_s) if _ns(e["at"]) < _ns(_at(end_s, zero_s))],
         "duration": _at(end_s, zero_s),
         "seed": seed,
@@ -97,6 +102,16 @@ def remark(recording: Recording) -> str:
         return ""
     why = "no command tells what it was asked for, or one changed it later"
     return f"how late samples of {', '.join(unknown)} were is not replayed: {why}"
+
+
+def _policy(recording: Recording) -> Any:
+    """NUMA balancing if it is ever written to, off until then; what else acts are events.
+
+    Programs go at their recorded speed, so faults may be handled in larger batches.
+    """
+    texts = [c.text for c in recording.setup.commands if c.value is not None]
+    balanced = any("numa_balancing" in text for text in texts)
+    return {"kind": "numa_balancing", "mode": 0, "batch": "40 ms"} if balanced else "no_tiering"
 
 
 def _zero(recording: Recording) -> float:
@@ -315,10 +330,16 @@ def _first_window_s(snapshots: list[Any]) -> float:
 
 
 def _write(command: Command, zero_s: float) -> list[dict[str, Any]]:
-    name = SYSCTL.search(command.text)
-    if name:
-        key = f"vm.{name[1]}"
-        return [{"at": _at(command.end_s, zero_s), "sysctl": {key: int(command.value)}}]
-    if HARMLESS.search(command.text) or str(command.value) in ("0", "false", "N"):
+    written = str(command.value)
+    key, value = None, written
+    if name := SYSCTL.search(command.text):
+        key = name[1].replace("/", ".")
+    elif name := DEBUGFS.search(command.text):
+        key = name[1]
+    elif (name := DEMOTION.search(command.text)) and written in ON + OFF:
+        key, value = name[1], str(int(written in ON))
+    if key is not None:
+        return [{"at": _at(command.end_s, zero_s), "sysctl": {key: int(value)}}]
+    if written in OFF:
         return []
     raise NotSimulated(Problem(command.text, f"set to {command.value} is not simulated yet"))

@@ -30,7 +30,9 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
     speed. Costs are those of the recorded emulator: 5 us for each region's check (E7: 5.8 at 600
     regions, 4.4 at 26,000) and 300 us of timer slack (E7), 35 us of CPU time to migrate a page (E7,
     back and forth; standstills come on top), 8 us to test one for the young filter (estimated from
-    E3e).
+    E3e); 330 ns to arm a page for hint faults, 140 ns to pass one over (E6: after a scan that armed
+    65,536 pages the next one comes a second later, after one that also passed over 465,000 three,
+    at 32 times what a scan takes).
     """
     setup = recording.setup
     accessors, declared = [], {}
@@ -62,7 +64,7 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
         "costs": {
             "check_paddr": _check(model), "check_vaddr": _check(model), "young_check": "8 us",
             "migrate_folio": {0: "35 us"}, "copy_share": {0: 0},
-            "minor_fault": f"{_fault_ns(setup)} ns",
+            "minor_fault": f"{_fault_ns(setup)} ns", "pte_scan": "330 ns", "pte_walk": "140 ns",
         },
     }  # fmt: skip
     if all(len(row) == setup.nr_nodes for row in declared.values()):

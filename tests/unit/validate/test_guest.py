@@ -98,11 +98,32 @@ def test_a_sequential_and_a_popular_range(monitored, tmp_path):
 def test_what_is_not_simulated_is_named(monitored, tmp_path):
     def change(config):
         config["commands_and_events"].append(
-            {"path": "/proc/sys/kernel/numa_balancing", "val": "2", "ev": "write", "t_end": 5.0}
+            {"path": "/proc/sys/vm/zone_reclaim_mode", "val": "7", "ev": "write", "t_end": 5.0}
         )
 
-    with pytest.raises(NotSimulated, match="numa_balancing"):
+    with pytest.raises(NotSimulated, match="zone_reclaim_mode"):
         guest(edited(monitored, tmp_path, change), 1)
+
+
+def test_settings_of_the_kernel_become_events(monitored, tmp_path):
+    written = [
+        ("/proc/sys/kernel/numa_balancing", "2", ("kernel.numa_balancing", 2)),
+        ("/sys/kernel/mm/numa/demotion_enabled", "true", ("numa/demotion_enabled", 1)),
+        (
+            "/sys/kernel/debug/sched/numa_balancing/scan_size_mb", "64",
+            ("sched/numa_balancing/scan_size_mb", 64),
+        ),
+    ]  # fmt: skip
+
+    def change(config):
+        config["commands_and_events"] += [
+            {"path": path, "val": value, "ev": "write", "t_end": 0.5} for path, value, _ in written
+        ]
+
+    scenario = guest(edited(monitored, tmp_path, change), 1).scenario
+    assert (scenario.policy.kind, scenario.policy.mode) == ("numa_balancing", 0)
+    found = [e.settings for e in scenario.events if e.action == "sysctl"]
+    assert found == [dict([expected]) for _, _, expected in written]
 
 
 def test_wrong_models_are_described_otherwise(monitored):
