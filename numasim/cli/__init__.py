@@ -11,6 +11,7 @@ from numasim.cli import (
     console,
     explain,
     exporting,
+    gate,
     importing,
     listing,
     run,
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
+app.command("gate")(gate.gate)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
