@@ -37,7 +37,7 @@ def tasks_of(plan: Plan, code: str, store: Store | None = None) -> list[Task]:
 
 def _key(content: str, seed: int, labels: Mapping[str, Any]) -> str:
     """Of a run; two policies of one content under two names are two runs of the dataset."""
-    names = [str(labels[part]) for part in PARTS]
+    names = [str(labels[part]) for part in (*PARTS, "experiment") if part in labels]
     return hashlib.sha256(f"{content} {seed} {names}".encode()).hexdigest()[:24]
 
 
