@@ -389,4 +389,5 @@ def _time(count: int, unit_ns: int = 1000) -> str:
 
 
 def _in_damon_units(count: int, unit: str) -> str:
-    return "max" if count >= UINT_MAX else f"{count} {unit}"
+    """A bound in the kernel's unit; damo reads no word "max" beside one (3.4.3)."""
+    return f"{min(count, UINT_MAX)} {unit}"

@@ -38,7 +38,7 @@ def _age(raw: Any, warn: Warn) -> str:
     """A time, kept exactly since it is divided later, or a number of aggregation intervals."""
     count = _suffixed(raw, "aggr_intervals")
     if count is not None:
-        return f"{count} aggr_intervals" if count < spec.UINT_MAX else "max"
+        return f"{min(count, spec.UINT_MAX)} aggr_intervals"
     time_ns = units.damo_time_ns(raw, "us")
     return "max" if time_ns == ULONG_MAX * 1000 else units.format_damo_time(time_ns)
 
@@ -47,7 +47,7 @@ def _access_rate(raw: Any, warn: Warn) -> str:
     """Percent of the samples of an aggregation interval, kept exactly, or a number of samples."""
     count = _suffixed(raw, "samples")
     if count is not None:
-        return f"{count} samples" if count < spec.UINT_MAX else "max"
+        return f"{min(count, spec.UINT_MAX)} samples"
     percent = _share(raw, 100, warn)
     return "max" if percent == ULONG_MAX else units.format_damo_share(percent, 100)
 

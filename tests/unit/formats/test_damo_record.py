@@ -164,6 +164,7 @@ def test_the_real_damo_opens_a_record(damo: Path, fixed: Result, tmp_path: Path)
         damo, "footprints", "rss", "--input", f"{path}.mem_footprint"
     )
     assert "kdamond_idx: 1" in report(damo, "record_info", "--input", path)
+    assert "addr" in report(damo, "attrs", "--input", path), "it reads the kdamonds beside"
 
 
 @pytest.mark.slow

@@ -2,8 +2,10 @@
 
 import pytest
 
+from numasim.damon import spec
 from numasim.damon.spec import UINT_MAX
-from numasim.formats.damo_specs import aggr_intervals_of, samples_of
+from numasim.formats import kdamonds
+from numasim.formats.damo_specs import aggr_intervals_of, samples_of, to_tree
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,14 @@ def test_exact_where_floating_point_falls_short():
 )
 def test_ages_in_two_second_intervals(age, intervals):
     assert aggr_intervals_of(age, 2_000_000) == intervals
+
+
+def test_bounds_of_a_pattern_are_written_in_one_unit():
+    """damo 3.4.3 cannot read the word "max" beside "3 samples" or "20 aggr_intervals"."""
+    kdamond = spec.Kdamond((spec.Context(schemes=(spec.Scheme(),)),))
+    pattern = to_tree([kdamond])["kdamonds"][0]["contexts"][0]["schemes"][0]["access_pattern"]
+    assert pattern["nr_accesses"] == {"min": "0 samples", "max": f"{UINT_MAX} samples"}
+    assert pattern["age"] == {"min": "0 aggr_intervals", "max": f"{UINT_MAX} aggr_intervals"}
+    read = kdamonds.from_raw(to_tree([kdamond]))
+    assert read.kdamonds == (kdamond,)
+    assert read.tree["kdamonds"][0]["contexts"][0]["schemes"][0]["access_pattern"] == pattern
