@@ -70,8 +70,10 @@ class Migrated(Worker):
         if self.measured is not None:
             return spent + self.shift(self.measured)
         most = self._frames if self.throttle is None else self.throttle.take(self._frames)
-        wanted = self._take(self.eye.hot_slow, most, self.eye.is_hot_slow)
-        return spent + self.raise_up(wanted, self._frames)
+        room = max(0, self.mover.room(self.fast, "high"))
+        up = most if room >= most else (most + room) // 2  # what has no room sends as much down
+        wanted = self._take(self.eye.hot_slow, up, self.eye.is_hot_slow)
+        return spent + self.raise_up(wanted, most)
 
     def _sizes(self, heads: np.ndarray) -> np.ndarray:
         space = self.stage.space
