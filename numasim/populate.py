@@ -15,7 +15,7 @@ from numasim.migration import Migrator
 from numasim.pages import CompiledPattern, MappingPages
 
 STEP_NS, SHORT_STEP_NS = 20_000_000, 1_000_000
-NEAR = 4  # steps end where the home node has so many times what kswapd restores, and are short then
+NEAR = 4  # steps end where nodes have so many times what kswapd restores, and are short then
 HUGE_BYTES = 2 << 20
 
 Task = tuple[MappingPages, int, int]
@@ -79,17 +79,22 @@ class Populator:
             for pages, first, last in populating.tasks
         )
         one = self._fault_ns(populating.tasks[0][0], populating.threads) if populating.tasks else 0
-        step = self._step_ns(populating.home, one)
+        step = self._step_ns(populating, one)
         return populating.since_ns + max(1, math.ceil(one), math.ceil(min(step, left)))
 
-    def _step_ns(self, home: int, fault_ns: float) -> float:
+    def _step_ns(self, populating: Populating, fault_ns: float) -> float:
         """Length of a step: short where reclaim may have to make room for the pages meanwhile."""
         memory = self._migrator.memory
-        if memory.kswapd is None or not fault_ns:
+        if memory.kswapd is None or not populating.tasks:
             return STEP_NS
-        goal = sum(memory.goal_of(zone) for zone in memory.zones_of_node(home))
-        room = memory.free_frames(home) - NEAR * goal
-        return min(STEP_NS, max(room * fault_ns, min(SHORT_STEP_NS, goal / 2 * fault_ns)))
+        pages = populating.tasks[0][0]
+        orders = self._policies[pages.first].orders(memory.topology, populating.home)
+        room = goals = 0
+        for node in orders[-1]:
+            goal = sum(memory.goal_of(zone) for zone in memory.zones_of_node(node))
+            room, goals = room + max(0, memory.free_frames(node) - NEAR * goal), goals + goal
+        short = min(SHORT_STEP_NS, goals / 2 * fault_ns)
+        return min(STEP_NS, max(room / pages.folio_pages * fault_ns, short))
 
     def write_bytes_per_ns(self, populating: Populating) -> float:
         """Zeroing now: bytes per ns written to memory."""

@@ -188,10 +188,10 @@ def test_lru_actions_apply_to_whole_folios(action, rate):
 def test_swap_counts_as_room_for_a_workload():
     made = scenario()
     made["workload"]["processes"][0]["mappings"][0]["size"] = "200 MiB"
-    with pytest.raises(ConfigError, match="or kernel.swap"):
+    with pytest.raises(ConfigError, match=r"or kernel\.swap"):
         load_scenario(made)
     made["topology"]["kernel"]["swap"] = {"size": "64 MiB", "kind": "compressed", "ratio": 1.2}
-    with pytest.raises(ConfigError, match="needs 0.2 GiB"):
+    with pytest.raises(ConfigError, match=r"needs 0\.2 GiB"):
         load_scenario(made)
     made["topology"]["kernel"]["swap"]["kind"] = "device"
     load_scenario(made)
