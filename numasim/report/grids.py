@@ -7,7 +7,7 @@ interval. A cell is the mean over its part of the addresses, at the snapshot in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from numasim.pages import MappingPages, PageSpace
 from numasim.report.series import contexts, times, topology
 from numasim.result import Result
 from numasim.seeds import Seeds
+from numasim.views.truth import class_rates
 
 COLUMNS = 240
 ROWS = 256
@@ -294,32 +295,8 @@ def _virtual_truth(result: Result, space: PageSpace, process: int, low: int, hig
             for row in np.flatnonzero(np.diff(bounds)):
                 own = space.class_of[m.first + bounds[row] : m.first + bounds[row + 1]]
                 pages[row] += np.bincount(own, minlength=space.nr_classes)
-    rates = np.stack([_class_rates(result, space, process, t) for t in at], axis=1)
+    scenario = result.scenario()
+    rates = np.stack([class_rates(result, scenario, space, process, t) for t in at], axis=1)
     with np.errstate(invalid="ignore"):
         heat = pages @ rates / pages.sum(axis=1, keepdims=True)
     return Grid(heat, end_s, low, high - low)
-
-
-def _class_rates(result: Result, space: PageSpace, process: int, t_s: float) -> np.ndarray:
-    """float64[C]: visits per second to one page of each class at an instant."""
-    rates = np.zeros(space.nr_classes)
-    for number, phase, ops_per_s, work in _working(result, process, t_s):
-        for (p, a, f, _), compiled in space.patterns.items():
-            if (p, a, f) == (process, number, phase):
-                rates += ops_per_s * compiled.pattern.visits * compiled.page_weights(work)
-    return rates
-
-
-def _working(result: Result, process: int, t_s: float) -> Iterator[tuple[int, int, float, float]]:
-    """Actors of a process that run at an instant: number, phase, speed, operations in the phase."""
-    owner = result.scenario().workload.processes[process]
-    for number, actor in enumerate(owner.actors):
-        rows = result.actors[result.actors.actor == f"{owner.name}/{actor.name}"]
-        at = int(np.searchsorted(rows.t_s.to_numpy(float), t_s, "right")) - 1
-        if at < 0 or not rows.ops_per_s.iloc[at] > 0:
-            continue
-        phase = next(
-            (i for i, f in enumerate(actor.phases) if (f.name or str(i)) == rows.phase.iloc[at]), 0
-        )
-        began = rows.operations[rows.phase == rows.phase.iloc[at]].iloc[0]
-        yield number, phase, float(rows.ops_per_s.iloc[at]), float(rows.operations.iloc[at] - began)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from numasim.damon.spec import Context
 from numasim.errors import NumasimError
+from numasim.formats.damo_record import contexts_of
 from numasim.result import Result
 from numasim.topology import Topology
 
@@ -144,18 +145,9 @@ def contexts(result: Result) -> dict[str, Context]:
     without the limits that only the description tells.
     """
     try:
-        scenario = result.scenario()
-        own = [(scenario.policy.start, scenario.policy.kdamonds(scenario.topology))]
+        return contexts_of(result.scenario())
     except NumasimError:
         return {}
-    started = own + [(e.at_ns, e.kdamonds) for e in scenario.events if e.action == "start"]
-    found = [
-        c
-        for _, kdamonds in sorted(started, key=lambda p: p[0])
-        for k in kdamonds
-        for c in k.contexts
-    ]
-    return {f"kdamond.{i}": context for i, context in enumerate(found)}
 
 
 # -- time series -----------------------------------------------------------------------------------
