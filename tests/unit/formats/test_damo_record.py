@@ -19,6 +19,7 @@ from numasim.cli import app
 from numasim.errors import ConfigError
 from numasim.formats import damo_record
 from numasim.result import Result
+from numasim.views import access
 
 DATA = Path(__file__).parents[2] / "data"
 TINY = (str(DATA / "tiny_machine.yaml"), str(DATA / "tiny_workload.yaml"))
@@ -181,6 +182,28 @@ def test_the_real_damo_finds_our_working_set(damo: Path, fixed: Result, tmp_path
     ours = fixed.working_set().groupby("kdamond").bytes.apply(lambda b: sorted(b.tolist()))
     assert max(ours["kdamond.1"]) > 0
     assert [sorted(theirs[0]), sorted(theirs[1])] == [ours["kdamond.0"], ours["kdamond.1"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("style", "column"),
+    [("recency-percentiles", "idle_us"), ("temperature-percentiles", "temperature")],
+)
+def test_our_views_say_what_the_real_damo_says(
+    damo: Path, fixed: Result, tmp_path: Path, style: str, column: str
+) -> None:
+    path = str(damo_record.write(fixed, tmp_path / "x.data")[0])
+    words = ["--snapshot_idx", "40", "41", "--style", style, "--raw_number"]
+    blocks = report(damo, "access", "--input", path, *words).split("snapshot time:")[1:]
+    seen = [(one, s) for one in damo_record.watched(fixed) for s in one.snapshots[40:42]]
+    assert len(blocks) == len(seen) == 4
+    for block, (one, snapshot) in zip(blocks, seen, strict=True):
+        ours = access.described(fixed, fixed.scenario(), one, snapshot)
+        values, sizes = (ours.regions[name].to_numpy(float) for name in (column, "size"))
+        theirs = re.findall(r"^ *(\d+) +(-?\d+) +\|", block, re.MULTILINE)
+        assert [(int(p), float(v)) for p, v in theirs] == access.percentiles(values, sizes)
+        estimate = float(re.search(r"bw estimate: (\d+)", block)[1])  # type: ignore[index]
+        assert estimate == pytest.approx(ours.bandwidth_bytes_per_s, rel=1e-6)
 
 
 @pytest.mark.slow
