@@ -34,6 +34,10 @@ def change_machine(machine: Machine, event: Event, now_ns: int) -> None:
         machine.stop_process(event.settings["process"], now_ns)
 
 
+NEED_RECLAIM = {*LRU_ACTIONS, "active_mem_bp", "inactive_mem_bp", "some_mem_psi_us", "active"}
+"""Actions, goals and filters of DAMOS that ask what reclaim knows."""
+
+
 def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
     """The kernel's own agents: reclaim, where it could do anything in this scenario."""
     kernel, policy = scenario.topology.kernel, scenario.policy
@@ -45,7 +49,8 @@ def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
     asked = {s.action for s in schemes} | {g.metric for s in schemes for g in s.quota.goals}
     switched = any("numa/demotion_enabled" in event.settings for event in scenario.events)
     wanted = kernel.demotion or kernel.swap is not None or policy.demotion or switched
-    if not wanted and not asked & {*LRU_ACTIONS, "active_mem_bp", "inactive_mem_bp"}:
+    asked |= {f.type for s in schemes for f in s.filters}
+    if not wanted and not asked & NEED_RECLAIM:
         return []
     return kernel_agents(stage_of(machine), kernel)
 

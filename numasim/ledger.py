@@ -66,3 +66,12 @@ class Residents(Protocol):
     def lru_pages(self) -> tuple[int, int]:
         """Active and inactive pages (4 KiB) of the machine."""
         ...
+
+    def are_active(self, heads: np.ndarray) -> np.ndarray:
+        """bool[N]: which of these present folios count as active."""
+        ...
+
+    @property
+    def stall_us(self) -> int:
+        """For how long some task has waited for memory so far."""
+        ...

@@ -28,9 +28,6 @@ from numasim.view import View
 from numasim.workload import Workload
 
 NO_TARGET = -1
-UNKNOWABLE_METRICS = {
-    "some_mem_psi_us": "how long tasks stall on memory is not measured",
-}
 
 
 class Metrics:
@@ -83,8 +80,9 @@ class Metrics:
         return None if residents is None else residents.lru_pages()
 
     def psi_some_us(self) -> int | None:
-        """None: how long tasks stall on memory is not measured."""
-        return None
+        """For how long some task has waited for memory; None where no reclaim counts it."""
+        residents = self._machine.migrator.residents
+        return None if residents is None else residents.stall_us
 
 
 def check_runnable(
@@ -146,9 +144,6 @@ def _scheme_problems(
             known = ", ".join(f"{i} ({n.name})" for i, n in enumerate(topology.nodes))
             yield Problem(where, f"no node {nid} on {topology.name}", f"nodes are {known}")
     for goal in scheme.quota.goals:
-        if goal.metric in UNKNOWABLE_METRICS:
-            why = UNKNOWABLE_METRICS[goal.metric]
-            yield Problem(f"{where}.quotas.goals", f"{goal.metric} is not simulated yet", why)
         if goal.complement:
             message = "the complement of a goal is not simulated yet"
             yield Problem(f"{where}.quotas.goals", message)

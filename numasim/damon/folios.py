@@ -27,7 +27,16 @@ RUNNABLE = {
     "paddr": ("migrate_hot", "migrate_cold", "pageout", "lru_prio", "lru_deprio", "stat"),
     "vaddr": ("migrate_hot", "migrate_cold", "pageout", "cold", "stat"),
 }
-RUNNABLE_FILTERS = ("anon", "memcg", "young", "hugepage_size", "unmapped", "addr", "target")
+RUNNABLE_FILTERS = (
+    "anon",
+    "active",
+    "memcg",
+    "young",
+    "hugepage_size",
+    "unmapped",
+    "addr",
+    "target",
+)
 
 
 class Folios:
@@ -108,6 +117,10 @@ class Folios:
         if one.type == "anon":
             anon: np.ndarray = self._anon[self.space.mapping_index_of(heads)]
             return anon
+        if one.type == "active":
+            residents = self.migrator.residents
+            assert residents is not None  # see `experimenter.agents_of_kernel`
+            return residents.are_active(heads)
         if one.type == "memcg":
             own: np.ndarray = self._cgroup[self.space.mapping_index_of(heads)] == one.memcg_path
             return own

@@ -287,6 +287,12 @@ class MultiGen:
             first.add(own)
             self._list(kind, oldest).add_first(first)
 
+    def are_active(self, heads: np.ndarray) -> np.ndarray:
+        """bool[N]: which of these folios are of the two youngest generations."""
+        self.settle(heads)
+        active: np.ndarray = self._records.gen[heads] > self.max_seq - MIN_GENERATIONS
+        return active
+
     def pages(self) -> tuple[int, int]:
         """Pages of the two youngest generations, and of the others, as far as has been seen."""
         records, active = self._records, 0

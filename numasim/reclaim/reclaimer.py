@@ -72,6 +72,7 @@ class Reclaimer:
             else TwoLists(self.records, n, self._room)
             for n in nodes
         ]
+        self._direct_ns = 0
         self.now_ns = 0  # of the act in progress; its work lies ahead of that
         self.swap = None if kernel.swap is None else Swap(stage, kernel.swap, self.lrus)
         self.counts = {f"{name}_{who}": 0 for name in COUNTERS for who in ("kswapd", "direct")}
@@ -103,6 +104,19 @@ class Reclaimer:
         per = self.stage.memory.pages_per_frame
         pairs = [lru.pages() for lru in self.lrus]
         return per * sum(a for a, _ in pairs), per * sum(i for _, i in pairs)
+
+    def are_active(self, heads: np.ndarray) -> np.ndarray:
+        """bool[N]: which of these present folios count as active."""
+        nodes, found = self.stage.nodes_of(heads), np.zeros(len(heads), bool)
+        for nid in np.flatnonzero(np.bincount(nodes)).tolist():
+            found[nodes == nid] = self.lrus[nid].are_active(heads[nodes == nid])
+        return found
+
+    @property
+    def stall_us(self) -> int:
+        """For how long some task has waited for memory: in direct reclaim, or for swap."""
+        waited = self._direct_ns + (0.0 if self.swap is None else self.swap.some_ns)
+        return int(waited // 1000)
 
     # -- being told --------------------------------------------------------------------------------
 
@@ -261,6 +275,7 @@ class Reclaimer:
                     done += self._direct_round(nid, want - done.reclaimed, priority, now_ns)
         self.counts["allocstall"] += -(-max(nr, 1) // CLUSTER)
         migrator.stall_ns += done.busy_ns
+        self._direct_ns += done.busy_ns
         return done.reclaimed
 
     def _direct_round(self, nid: int, want: int, priority: int, now_ns: int) -> Work:

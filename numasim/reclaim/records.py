@@ -195,6 +195,10 @@ class Lru(Protocol):
         """Folios are next in turn for reclaim (DAMOS ``lru_deprio``)."""
         ...
 
+    def are_active(self, heads: np.ndarray) -> np.ndarray:
+        """bool[N]: which of these folios count as active."""
+        ...
+
     def pages(self) -> tuple[int, int]:
         """Active and inactive pages."""
         ...

@@ -83,7 +83,7 @@ class Swap:
         self._stored = np.zeros(len(stage.topology.nodes), np.int64)
         self._pool: list[list[np.ndarray]] = [[] for _ in stage.topology.nodes]
         self._rng = stage.seeds.stream("reclaim/swap")
-        self._since_ns = 0
+        self._since_ns, self.some_ns = 0, 0.0
         self.due_ns = math.inf
         per = stage.memory.pages_per_frame
         self._per_page = per
@@ -216,8 +216,12 @@ class Swap:
         nr = len(pages) * self._per_page
         self.counts["pswpin"] += nr
         self.counts["pgmajfault"] += nr
+        stall_ns = len(pages) * self._stage.migrator.swapped.fault_ns
         self._tally.events += len(pages)
-        self._tally.stall_ns += len(pages) * self._stage.migrator.swapped.fault_ns
+        self._tally.stall_ns += stall_ns
+        # tasks wait independently of each other: so long, none of them does not
+        span_ns = now_ns - since_ns
+        self.some_ns += span_ns * -math.expm1(-stall_ns / span_ns)
 
     def _bring_back(self, pages: np.ndarray, now_ns: int) -> None:
         stage = self._stage

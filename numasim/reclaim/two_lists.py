@@ -304,6 +304,11 @@ class TwoLists:
             records.flags[own] = flags & ~np.uint8(ACTIVE | REFERENCED)
             self._move(own, kind, 1, 0)
 
+    def are_active(self, heads: np.ndarray) -> np.ndarray:
+        """bool[N]: which of these folios are on the active list."""
+        active: np.ndarray = (self._records.flags[heads] & ACTIVE) > 0
+        return active
+
     def pages(self) -> tuple[int, int]:
         """Active and inactive pages."""
         inactive, active = self._nr.sum(axis=0).tolist()

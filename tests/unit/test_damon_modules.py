@@ -169,3 +169,29 @@ def test_a_goal_of_active_memory_runs():
     found = run_scenario(load_scenario(scenario(policy)))
     hot = found.schemes[found.schemes.goal == "active_mem_bp"]
     assert hot.goal_current.iloc[-1] > 0
+
+
+def test_memory_pressure_is_a_goal():
+    policy = {"kind": "damon_reclaim", "min_age": "500 ms", "quota_mem_pressure_us": 1_000}
+    made = scenario({**policy, "start": "100 ms", **EAGER}, swap={"size": "64 MiB"})
+    for mapping in made["workload"]["processes"][0]["mappings"]:
+        mapping["policy"] = {"mode": "bind", "nodes": ["fast"]}
+    calm = run_scenario(load_scenario(made)).schemes
+    made["workload"]["processes"][0]["mappings"][1]["size"] = "44 MiB"
+    squeezed = run_scenario(load_scenario(made)).schemes
+    assert set(calm.goal) == {"some_mem_psi_us"} and set(calm.goal_target) == {1_000}
+    assert squeezed.goal_current.max() > 10 * calm.goal_current.max()
+
+
+def test_the_active_filter_asks_the_lists():
+    damo = (
+        "damo start --numa_node 0 --damos_action stat --damos_filter allow active "
+        "--damos_access_rate 0% max"
+    )
+    passed = {}
+    for lru in ("mglru", "active_inactive"):
+        made = scenario({"kind": "no_tiering"}, lru=lru)
+        found = run_scenario(load_scenario({**made, "events": [{"at": "100 ms", "damo": damo}]}))
+        passed[lru] = found.schemes.sz_ops_filter_passed.iloc[-1]
+    assert passed["mglru"] > 0, "new pages are of a young generation"
+    assert passed["active_inactive"] == 0, "but on the inactive list"

@@ -157,3 +157,13 @@ def test_it_is_an_agent_without_sysctls():
     assert isinstance(swap, Swap)
     swap.settings({"vm.swappiness": 3})
     assert swap.counters() == {"pswpin": 0, "pswpout": 0, "pgmajfault": 0}
+
+
+def test_somebody_waits_as_long_as_faults_take():
+    machine, swap = bench({"size": "16 MiB"})
+    rates(machine, 100.0)
+    swap.put(np.arange(2000), 0, 0)
+    swap.act(10 * MS)
+    stall = swap.counters()["pgmajfault"] * machine.migrator.swapped.fault_ns
+    assert swap.some_ns == pytest.approx(10 * MS * -np.expm1(-stall / (10 * MS)))
+    assert machine.migrator.residents.stall_us == int(swap.some_ns // 1000)
