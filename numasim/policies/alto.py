@@ -45,9 +45,7 @@ class Alto(Policy):
     that ask for promotions a share is refused. Assumption: the number of steps.
     """
 
-    on: Annotated[Any, BeforeValidator(chosen_policy)] = Field(
-        default="hemem", validate_default=True
-    )
+    on: Annotated[Any, BeforeValidator(chosen_policy), Field(validate_default=True)] = "hemem"
     low: Annotated[float, Field(ge=0)] = 40.0
     high: Annotated[float, Field(gt=0)] = 100.0
     steps: Annotated[int, Field(ge=1)] = 4

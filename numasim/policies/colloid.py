@@ -53,7 +53,7 @@ class Colloid(Policy):
     Assumption: a tier that no read has gone to yet is taken to be unloaded.
     """
 
-    on: Annotated[Any, BeforeValidator(_balanced)] = Field(default="hemem", validate_default=True)
+    on: Annotated[Any, BeforeValidator(_balanced), Field(validate_default=True)] = "hemem"
     weight: Annotated[float, Field(gt=0, le=1)] | None = None
     tolerance: Ratio = 0.05
     collapsed: Ratio = 0.01
