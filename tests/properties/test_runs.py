@@ -23,6 +23,7 @@ KINDS = {
     "local": st.just({"mode": "local"}),
     "bind": st.sampled_from(["n0", "n1"]).map(lambda n: {"mode": "bind", "nodes": [n]}),
     "preferred": st.just({"mode": "preferred", "nodes": ["n1"]}),
+    "preferred_many": st.just({"mode": "preferred_many", "nodes": ["n1"]}),
     "interleave": st.just({"mode": "interleave"}),
     "weighted": st.tuples(st.integers(1, 9), st.integers(1, 9)).map(
         lambda w: {"mode": "weighted_interleave", "nodes": ["n1", "n0"], "weights": list(w)}
