@@ -18,7 +18,7 @@ app = typer.Typer(
     "from.\n\nExample: numasim import mlc mlc.log --with numactl.txt -o mine.yaml",
     no_args_is_help=True,
 )
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files; - is stdin.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files; - is stdin.")]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; else stdout.")
 ]
@@ -54,7 +54,9 @@ def hwloc(files: Files, out: Out = None, others: With = None, name: Name = None)
 
 @app.command()
 def sysfs(files: Files, out: Out = None, others: With = None, name: Name = None) -> None:
-    """A dump (grep -r . /sys/devices/system/node), a tar archive, or a folder of /sys.
+    """An archive (tar czf node.tgz /sys/devices/system/node), a dump, or a folder of /sys.
+
+    A dump has lines as grep -r . /sys/devices/system/node prints them.
 
     Example: numasim import sysfs machine.tar.bz2 -o mine.yaml
     """

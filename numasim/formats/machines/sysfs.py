@@ -174,13 +174,11 @@ def _access(files: Files, nid: int, found: Description, complaints: Complaints) 
     """What the firmware says of access to a node from its best initiators with CPUs."""
     for access in ("access1", "access0"):
         base = f"{access}/initiators/"
-        named = [re.fullmatch(re.escape(base) + r"node(\d+)", name) for name in files]
-        initiators = [int(m[1]) for m in named if m]
-        initiators = [n for n in initiators if n in found.nodes and found.nodes[n].has_cpus]
         values = {key: files[base + key].strip() for key in KEYS if base + key in files}
+        initiators = _initiators(files, base, nid, found)
         if not initiators or not values:
             continue
-        if nid not in initiators and not found.nodes[nid].has_cpus:
+        if not found.nodes[nid].has_cpus:
             found.nodes[nid].home = min(initiators)
         for key, text in values.items():
             place = f"node{nid}/{access}/initiators/{key}"
@@ -193,6 +191,20 @@ def _access(files: Files, nid: int, found: Description, complaints: Complaints) 
                 for initiator in initiators:
                     getattr(found, table)[initiator, nid] = Number(value, Origin.FIRMWARE, where)
         return
+
+
+def _initiators(files: Files, base: str, nid: int, found: Description) -> list[int]:
+    """Nodes with CPUs that values hold for.
+
+    They are links, which a dump made by grep lacks: then the node itself, or the nearest.
+    """
+    named = [re.fullmatch(re.escape(base) + r"node(\d+)", name) for name in files]
+    linked = [int(m[1]) for m in named if m]
+    if linked:
+        return [n for n in linked if n in found.nodes and found.nodes[n].has_cpus]
+    near = [n for n, said in found.nodes.items() if said.has_cpus]
+    near.sort(key=lambda n: found.distances[n, nid].value if (n, nid) in found.distances else 0)
+    return near[:1]
 
 
 KEYS = {

@@ -59,3 +59,12 @@ def test_mistakes_are_messages() -> None:
     assert "looks like hwloc" in found.stderr and not found.stdout
     found = numasim("import", "hmat", str(SAMPLES / FILES["hmat"]), "--pxm-map", "0:1", code=2)
     assert '--pxm-map: got "0:1"' in found.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*(["import", kind] for kind in (*FILES, "host")), ["export", "damo"], ["view", "access"],
+     ["view", "vmstat"]],
+)  # fmt: skip
+def test_every_command_gives_an_example(command: list[str]) -> None:
+    assert "Example: num" in numasim(*command, "--help").output

@@ -449,6 +449,13 @@ def test_a_row_of_distances_may_count_nodes_that_are_offline() -> None:
     assert found.distances[0, 2].value == 30
 
 
+def test_a_dump_without_links_is_of_the_nearest_cpus() -> None:
+    lines = (SAMPLES / DUMP).read_text().splitlines()
+    bare = "\n".join(line for line in lines if " -> " not in line)
+    one, other = sysfs.read(bare.encode(), "t"), sysfs.read((SAMPLES / DUMP).read_bytes(), "t")
+    assert one.latency == other.latency and one.read_bandwidth == other.read_bandwidth
+
+
 def hwloc_of(*nodes: str) -> bytes:
     return f'<topology version="3.0">{"".join(f"<object {n}/>" for n in nodes)}</topology>'.encode()
 
