@@ -7,6 +7,7 @@ Source: QEMU's documentation of ``-numa``.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def read(data: bytes, source: str) -> Description:
         for name, o in options
         if name == "object" and o and o[0][1].startswith("memory-backend")
     }
-    for wanted in ("node", "dist", "hmat-lb"):
+    for wanted in HANDLED:
         for name, option in options:
             if name == "numa" and option and option[0] == ("", wanted):
                 HANDLED[wanted](option, found, complaints, sizes)
@@ -81,9 +82,21 @@ def _options(words: list[str]) -> Iterator[tuple[str, Option]]:
     """Options with their keys; ``-m 8G`` and ``--numa`` as QEMU takes them."""
     for i, word in enumerate(words[:-1]):
         match = re.fullmatch(r"--?(numa|object|m|smp)", word)
-        if match:
+        if match and words[i + 1].startswith("{"):
+            yield match[1], _json(words[i + 1])
+        elif match:
             pairs = [part.partition("=") for part in words[i + 1].split(",")]
             yield match[1], [(k, v) if eq else ("", k) for k, eq, v in pairs]
+
+
+def _json(word: str) -> Option:
+    """Keys and values of an option in JSON, as libvirt writes them; the type comes first."""
+    try:
+        values = json.loads(word)
+    except (ValueError, RecursionError):
+        return []
+    kind = str(values.pop("qom-type", values.pop("type", "")))
+    return [("", kind), *((str(key), str(value)) for key, value in values.items())]
 
 
 def _size(text: str, bare: int = 1) -> str:
@@ -172,7 +185,19 @@ def _hmat(option: Option, found: Description, complaints: Complaints, _: dict[st
             table[pair] = Number(value, Origin.FIRMWARE, f"{found.source}, hmat-lb {told}")
 
 
-HANDLED = {"node": _node, "dist": _dist, "hmat-lb": _hmat}
+def _cpu(option: Option, found: Description, complaints: Complaints, _: dict[str, str]) -> None:
+    """``-numa cpu,node-id=0,socket-id=1``: the next CPU is of that node."""
+    nid = complaints.node(dict(option).get("node-id", ""), "-numa cpu")
+    if nid is None or nid not in found.nodes:
+        complaints.add("-numa cpu", f"names node {nid}, which is not there")
+        return
+    number = sum(len(said.cpus or ()) for said in found.nodes.values())
+    said = found.nodes[nid]
+    said.cpus, said.has_cpus = (*(said.cpus or ()), number), True
+
+
+HANDLED = {"node": _node, "cpu": _cpu, "dist": _dist, "hmat-lb": _hmat}
+"""What is read of ``-numa``, in the order in which it is."""
 
 
 def _finish(found: Description, options: list[tuple[str, Option]], complaints: Complaints) -> None:

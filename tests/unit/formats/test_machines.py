@@ -234,6 +234,19 @@ def test_qemu_without_cpus_of_nodes_and_old_style_sizes() -> None:
     assert [said.capacity.value for said in two.nodes.values()] == [2 * GIB, 2 * GIB]  # type: ignore[union-attr]
 
 
+def test_qemu_as_libvirt_and_others_call_it() -> None:
+    text = (
+        """-object '{"qom-type":"memory-backend-ram","id":"ram-node0","size":1073741824}' """
+        "-numa node,nodeid=0,memdev=ram-node0 -numa node,nodeid=1,mem=512 "
+        "-numa cpu,node-id=0,socket-id=0 -numa cpu,node-id=1,socket-id=1 "
+        "-numa cpu,node-id=0,socket-id=0,thread-id=1"
+    )
+    found = qemu.read(text.encode(), "t")
+    assert [said.cpus for said in found.nodes.values()] == [(0, 2), (1,)]
+    sizes = [said.capacity.value for said in found.nodes.values() if said.capacity]
+    assert sizes == [GIB, GIB / 2]
+
+
 def test_a_folder_of_sys_and_this_machine(tmp_path: Path) -> None:
     with tarfile.open(SAMPLES / FILES["sysfs"]) as archive:
         archive.extractall(tmp_path, filter="tar")
