@@ -161,6 +161,8 @@ class Balancer:
 
     def _next_batch_ns(self) -> int:
         """Batches are short while faults ask for room that reclaim makes meanwhile."""
+        if self._hinting.quiet_for(IDLE_NS):
+            return IDLE_NS
         room = self.moving.scarce(self._top) if self.tunables.tiering else None
         if room is None:
             return self._batch_ns

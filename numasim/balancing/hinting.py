@@ -55,6 +55,7 @@ class Hinting:
         self._per_bit = space.pages_per_bit.astype(float)
         self._waiting = Waiting(space.nr_classes)
         self._visits = np.zeros(space.nr_classes)  # expected, to one folio of each class
+        self._rates = np.zeros(space.nr_classes)  # of visits, in the last span
         self._arming = np.zeros(space.nr_pages, np.uint32)  # which arming; 0: accessible
         self._node = np.full(space.nr_pages, -1, np.int16)  # where it was then
         self._number, self.now_ns, self.nr_armed = 0, now_ns, 0
@@ -79,7 +80,8 @@ class Hinting:
         strands = self._stage.observing.truth.strands(np.array([begin]), np.array([now_ns]))
         threads = self._stage.observing.threads
         strands = [s for s in strands if threads[s.actor].is_cpu]
-        found = [self._random([s for s in strands if s.front is None])]
+        random = [s for s in strands if s.front is None]
+        found = [self._random(random, now_ns - begin)]
         if self.nr_armed:
             found += [self._passed(s) for s in strands if s.front is not None]
         page, part, actor = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -97,23 +99,32 @@ class Hinting:
     def span_of(self, nr: int, most_ns: int, least_ns: int) -> int:
         """Time in which about `nr` faults will come at the present speeds, within bounds, ns.
 
-        Sweeps are not looked ahead for.
+        Sweeps are not looked ahead for; what was measured goes on as it did in the last span.
         """
-        rates, span_ns = self._stage.law.visit_rates_per_ns(), most_ns
+        rates, span_ns = np.maximum(self._stage.law.visit_rates_per_ns(), self._rates), most_ns
         while span_ns > least_ns and self._waiting.nr_due(self._visits + rates * span_ns) > nr:
             span_ns //= 2
         return max(span_ns, least_ns)
+
+    def quiet_for(self, span_ns: int) -> bool:
+        """Whether no fault will come for so long at the present speeds."""
+        law = self._stage.law
+        if law.fronts or law.bursts or law.exposure.courses:
+            return False
+        return not self._waiting.nr_due(self._visits + law.visit_rates_per_ns() * span_ns)
 
     def skip(self, now_ns: int) -> None:
         """Nothing is armed: let time pass without a look."""
         self.now_ns = now_ns
 
-    def _random(self, strands: list[Strand]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _random(
+        self, strands: list[Strand], span_ns: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Folios that a random visit came to: page, part of the span, actor."""
         before = self._visits
         shares = [s.operations[0] * s.visits * self._per_bit for s in strands]
         total = sum(shares, np.zeros(len(before)))
-        self._visits = before + total
+        self._visits, self._rates = before + total, total / max(span_ns, 1)
         due = self._waiting.take(self._visits)
         good = self._arming[due.page] == due.armed
         page, classes = due.page[good], due.classes[good]
