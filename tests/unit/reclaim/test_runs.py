@@ -203,3 +203,19 @@ def test_settings_of_swap_are_checked():
         load_scenario(made)
     text = str(caught.value)
     assert "topology.kernel.swap.ratio" in text and "topology.kernel.swap.kind" in text
+
+
+def populated_s(made: dict) -> float:
+    events = run_scenario(load_scenario(made)).events
+    return float(events[events.what == "is populated"].t_s.iloc[0])
+
+
+def test_who_reclaims_for_itself_is_later_ready():
+    """Direct reclaim holds up the task that allocates, for as long as its moves take."""
+    roomy = bound()
+    roomy["topology"]["nodes"][0]["capacity"] = "512 MiB"
+    demoting = bound(demotion=True)
+    found = run_scenario(load_scenario(demoting))
+    counters = found.vmstat[found.vmstat.t_s == 4.0].set_index("counter").value
+    moved_s = counters["pgdemote_direct"] * 1_100e-9
+    assert populated_s(demoting) > populated_s(roomy) + 0.9 * moved_s > 0.001
