@@ -9,7 +9,8 @@ What is drawn and when: an accessed bit is drawn from the law when somebody read
 visits since it was last cleared. A walk of page tables keeps its instant only; what it found of a
 folio is drawn when the folio's turn comes, or when DAMON is about to read its bit. The lists
 themselves are in the kernel's order: they hold ranges where memory was touched in order, and single
-folios where somebody has scanned. `tests/statistics/test_reclaim.py` holds both models against plain lists.
+folios where somebody has scanned. `tests/statistics/test_reclaim.py` holds both models against
+plain lists.
 
 Simplified: work of one act is done at once and then takes its time, in slices of 5 ms; a wait of
 one act for another (locks, isolated pages, writeback) does not occur; page cache that belongs to
