@@ -65,8 +65,8 @@ class Arbiter:
     Notes
     -----
     A page is contended if another accessor finds it hot, by its own kdamond on the page's node, and
-    would be farther from it after the move; ``least`` asks everybody, hot or not, for its rate times
-    how much farther the page would be. Moves of what is cold are not asked about: filters say
+    would be farther from it after the move; ``least`` asks everybody, hot or not, for its rate
+    times how much farther the page would be. Moves of what is cold are not asked about: filters say
     what may be demoted.
 
     Assumption: accesses that a context misses because another accessor's came first in the same
