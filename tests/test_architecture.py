@@ -21,7 +21,7 @@ FLOORS = {
     "settings experimenter timed_events feasible loader columns accessor_record recorder result "
     "provenance formats features",
     4: "engine running",
-    5: "documents pool comparing comparison statistics plain explain validate sweep gate views",
+    5: "documents pool comparing comparison statistics plain explain validate sweep gate tune views",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""
@@ -33,6 +33,7 @@ LAZY = {
     ("cli", "*"): "start-up: `numasim --help` and completion load no simulator",
     ("sweep", "scipy.stats"): "the same: few plans sample",
     ("sweep", "numasim.sweep.cluster"): "Dask is an extra",
+    ("tune", "optuna"): "an extra",
     ("gate", "*"): "its pytest plugin loads no simulator in test runs that have no gate",
     ("statistics", "scipy.stats"): "most of a second, and few comparisons get there",
 }
