@@ -18,6 +18,7 @@ from numasim.cli import (
     schedule,
     show,
     sweep,
+    tune,
     validate,
     viewing,
 )
@@ -33,6 +34,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("sweep")(sweep.sweep)
 app.command("gate")(gate.gate)
+app.command("tune")(tune.tune)
 app.command("list")(listing.list_)
 app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
