@@ -37,13 +37,15 @@ SEEDS = 5
 MOST_PROBLEMS = 50
 
 
-def read_plan(given: str | Path | Mapping[str, Any]) -> Plan:
+def read_plan(given: str | Path | Mapping[str, Any], base: Path = Path(".")) -> Plan:
     """The plan of a file or of plain data.
 
     Parameters
     ----------
     given : str, Path or mapping
-        A Python file defines ``PLAN``, plain data or a `Plan`.
+        A Python file defines ``PLAN``, plain data.
+    base : Path
+        Where files named in plain data are looked for; those of a file are beside it.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def read_plan(given: str | Path | Mapping[str, Any]) -> Plan:
         With every mistake, and the lines of those in the file.
     """
     if isinstance(given, Mapping):
-        return _plan(dict(given), Path("."))
+        return _plan(dict(given), base)
     path = Path(given)
     if path.suffix == ".py":
         made = _python(path)

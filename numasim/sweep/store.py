@@ -81,10 +81,10 @@ class Store:
 
     # -- what is there -------------------------------------------------------------------------
 
-    def settle(self, tasks: Iterable[Task]) -> list[Task]:
+    def settle(self, tasks: Iterable[Task], keep_others: bool = False) -> list[Task]:
         """Make the dataset that of these tasks, as far as they are done; those still to do.
 
-        Runs of other tasks are set aside, and taken back when they are asked for.
+        Runs of other tasks are set aside unless they are kept, and taken back when asked for.
         """
         lying = {path.stem: path for root in (EARLIER, RUNS) for path in self._rows(root)}
         wanted, left = {}, []
@@ -96,6 +96,8 @@ class Store:
                 left.append(task)
         for key, path in lying.items():
             if key not in wanted and path.is_relative_to(self.folder / RUNS):
+                if keep_others:
+                    continue
                 self._move(path, self.folder / EARLIER / path.relative_to(self.folder / RUNS))
             elif key in wanted and path != wanted[key]:
                 path.unlink(missing_ok=True)  # written anew under its present labels

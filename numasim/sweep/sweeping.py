@@ -111,6 +111,8 @@ class Sweeping:
     on_progress : callable, optional
     retry_failed : bool
         Whether to do again what failed by itself.
+    keep_others : bool
+        Whether runs of other plans stay in the dataset.
     """
 
     plan: Plan
@@ -119,6 +121,7 @@ class Sweeping:
     code: str
     on_progress: OnProgress | None = None
     retry_failed: bool = False
+    keep_others: bool = False
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     failed: dict[str, Done] = field(default_factory=dict)
     _loaded: int = 0
@@ -163,10 +166,11 @@ class Sweeping:
     def _settle(self, tasks: list[Task]) -> list[Task]:
         """What is still to do; what is there is read."""
         assert self.store is not None
-        left = self.store.settle(tasks)
+        left = self.store.settle(tasks, self.keep_others)
         known = {} if self.retry_failed else self.store.failures(left)
         self.failed.update(known)
-        self.store.forget_failures(self.failed)
+        if not self.keep_others:
+            self.store.forget_failures(self.failed)
         left = [task for task in left if task.key not in self.failed]
         unread = {task.key for task in tasks} - {task.key for task in left} - self.failed.keys()
         unread -= self.metrics.keys()
