@@ -202,6 +202,8 @@ def schemes(folder: Folder, csv: Csv = None) -> None:
     if csv:
         _csv(found, csv)
         return
+    if not len(found):
+        console.say("No scheme ran.")
     for row in found.to_dict("records"):
         title = f"{row.pop('kdamond')}, scheme {row.pop('scheme')} ({row.pop('action')})"
         told = [(key, *sketching.stat(str(key), value)) for key, value in row.items()]
@@ -222,6 +224,9 @@ def vmstat(folder: Folder, csv: Csv = None) -> None:
     found = table(_load(folder))
     if csv:
         _csv(found, csv)
+        return
+    if len(found.columns) == 1:
+        console.say("Nothing moved pages in this run, and nothing counted.")
         return
     names = [str(name) for name in found.columns]
     rows = [(name, *(f"{value:,}" for value in values)) for name, *values in found.values.tolist()]

@@ -115,7 +115,7 @@ def watched(result: Result) -> list[Watched]:
         index = int(str(name).rpartition(".")[2])
         found.append(Watched(str(name), index, int(str(target)), context, snapshots))
     if not found:
-        hint = "a run under a policy with kdamonds has them"
+        hint = "policies with kdamonds leave some"
         raise ConfigError(Problem("", "the run holds no monitoring snapshots", hint))
     return sorted(found, key=lambda w: (w.index, w.target))
 
@@ -330,15 +330,27 @@ def write_perf_script(result: Result, path: str | Path) -> list[Path]:
     """
     path = Path(path)
     lines = [line for number, one in enumerate(watched(result)) for line in _lines(one, number)]
+    tunings = result.tunings
+    for t_s, kdamond, sample_us in zip(
+        tunings.t_s, tunings.kdamond, tunings.sample_us, strict=True
+    ):
+        who = _who(int(str(kdamond).rpartition(".")[2]), round(t_s * 1e9))
+        text = f"{who}: damon:damon_monitor_intervals_tune: sample_us={sample_us}\n"
+        lines.append((round(t_s * 1e9), text))
     lines.sort(key=lambda line: line[0])  # stable: targets and regions stay in order
     path.write_text("".join(text for _, text in lines), encoding="ascii")
     return [path]
 
 
+def _who(index: int, at_ns: int) -> str:
+    """Thread, pid, CPU and time of a line."""
+    seconds, ns = divmod(at_ns, 10**9)
+    return f"kdamond.{index}  {4000 + index} [000] {seconds}.{ns // 1000:06d}"
+
+
 def _lines(one: Watched, target_id: int) -> Iterator[tuple[int, str]]:
     for seen in one.snapshots:
-        seconds, ns = divmod(seen.end_ns, 10**9)
-        who = f"kdamond.{one.index}  {4000 + one.index} [000] {seconds}.{ns // 1000:06d}"
+        who = _who(one.index, seen.end_ns)
         what = f"damon:damon_aggregated: target_id={target_id} nr_regions={len(seen.start)}"
         columns = (seen.start, seen.end, seen.nr_accesses, seen.age)
         for start, end, nr, age in zip(*(c.tolist() for c in columns), strict=True):

@@ -63,6 +63,19 @@ def test_damaged_files_never_break_the_import(kind, file, changes):
     survives(kind, damaged((SAMPLES / file).read_bytes(), changes))
 
 
+@settings(max_examples=40)
+@given(changes=damage(), case=st.sampled_from(CASES))
+def test_a_damaged_file_beside_a_whole_one_never_breaks_the_import(changes, case):
+    whole = machines.FORMATS["numactl"]((SAMPLES / "numactl_H_3node.txt").read_bytes(), "whole")
+    kind, file = case
+    try:
+        said = machines.FORMATS[kind](damaged((SAMPLES / file).read_bytes(), changes), "file")
+        made = completed(merged([said, whole]))
+    except ConfigError:
+        return
+    Topology.from_dict(library.read_text(machines.to_yaml(made, "fuzzed", "a test")))
+
+
 @pytest.mark.parametrize("kind", machines.FORMATS)
 @settings(max_examples=40)
 @given(data=st.binary(max_size=400))

@@ -231,7 +231,7 @@ def view(*words: str, code: int = 0) -> str:
 
 @pytest.mark.parametrize("style", [
     "detailed", "simple-boxes", "hot", "cold", "recency-sz-hist", "temperature-sz-hist",
-    "cold-memory-tail", "recency-percentiles", "idle-time-percentiles", "temperature-percentiles",
+    "recency-percentiles", "temperature-percentiles",
 ])  # fmt: skip
 def test_every_style_of_access(folder: str, style: str) -> None:
     text = view("access", folder, "--at", "4 s", "--style", style)
@@ -274,6 +274,14 @@ def test_numbers_come_as_csv(folder: str, tmp_path: Path) -> None:
 
 def view_csv(words: list[str]) -> str:
     return CliRunner().invoke(app, ["view", *words, "--csv", "-"]).stdout
+
+
+def test_a_run_in_which_nothing_happened(tmp_path: Path) -> None:
+    still = str(run(MACHINE, HALVES, "no_tiering", duration="1 s").save(tmp_path / "still"))
+    assert view("schemes", still) == "No scheme ran.\n"
+    assert "Nothing moved pages" in view("vmstat", still)
+    assert "dram0-RD" in view("bandwidth", still) and "app" in view("footprints", still)
+    assert "no monitoring snapshots" in view("wss", still, code=2)
 
 
 def test_mistakes_are_messages(folder: str) -> None:

@@ -121,6 +121,12 @@ def test_the_text_of_perf_script(fixed: Result, tmp_path: Path) -> None:
     assert all(re.fullmatch(form, line) for line in lines)
 
 
+def test_the_text_tells_tuned_intervals(tuned: Result, tmp_path: Path) -> None:
+    (path,) = damo_record.write_perf_script(tuned, tmp_path / "x.txt")
+    told = re.findall(r"damon_monitor_intervals_tune: sample_us=(\d+)\n", path.read_text())
+    assert [int(us) for us in told] == tuned.tunings.sample_us.tolist()
+
+
 def test_export_says_what_damo_leaves_out(tmp_path: Path) -> None:
     folder = run(*TINY, FIXED, duration="2 s").save(tmp_path / "run")
     found = CliRunner().invoke(app, ["export", "damo", str(folder), "-o", str(tmp_path / "x")])
