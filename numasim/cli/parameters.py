@@ -8,6 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any
 
+from numasim.policies import Policy
 from numasim.units import (
     Bandwidth,
     Bytes,
@@ -54,10 +55,28 @@ def parameters_of(made: Any) -> list[Parameter]:
         docs |= documented(cls.__doc__ or "")
     found = []
     for field in dataclasses.fields(made):
-        write = next((w for tp, w in WRITERS if hints[field.name] == tp), str)
-        value = write(getattr(made, field.name))
+        value = _written(getattr(made, field.name), hints[field.name])
         found.append(Parameter(field.name, value, docs.get(field.name, "")))
     return found
+
+
+def _written(value: Any, hint: Any) -> str:
+    """A value as one would write it: with its unit, or by its name."""
+    if isinstance(value, Policy):  # on which it stands
+        changed = [f for f in dataclasses.fields(value) if getattr(value, f.name) != f.default]
+        inside = "".join(f", {f.name}: {getattr(value, f.name)}" for f in changed)
+        return f"{{kind: {value.kind}{inside}}}" if inside else value.kind
+    kinds = [hint, *typing.get_args(hint)] if value is not None else []
+    for kind in kinds:
+        for unit, write in WRITERS:
+            if _metadata(unit)[:1] == _metadata(kind)[:1] != ():
+                return str(write(value))
+    return str(value)
+
+
+def _metadata(hint: Any) -> tuple[Any, ...]:
+    """What an annotated type carries: the reader of its unit comes first."""
+    return getattr(hint, "__metadata__", ())
 
 
 def documented(docstring: str) -> dict[str, str]:

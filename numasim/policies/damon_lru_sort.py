@@ -39,14 +39,17 @@ class DamonLruSort(Policy):
     quota_ms : int
         Milliseconds per `quota_reset_interval`; half of them for either scheme.
     quota_reset_interval : int
+        Window of the quota.
     active_mem_bp : int
         Goal: share of LRU pages that are active, in basis points; 0 for none.
     filter_young_pages : bool
         Look at a page's bit before it is sorted.
     wmarks_interval : int
+        Free memory is looked at so often.
     wmarks_high, wmarks_mid, wmarks_low : int
         Free memory in permil: it stops above high or below low, and starts between mid and low.
     autotune_monitoring_intervals : bool
+        Let monitoring tune its own intervals.
 
     Notes
     -----

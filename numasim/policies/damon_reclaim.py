@@ -42,16 +42,19 @@ class DamonReclaim(Policy):
     quota_ms, quota_sz : int
         Milliseconds and bytes per `quota_reset_interval`.
     quota_reset_interval : int
+        Window of the quota.
     quota_mem_pressure_us : int
         Goal: memory stalls per reset interval, us; 0 for none.
     quota_autotune_feedback : int
         Goal: this value is 10,000; 0 for none.
     wmarks_interval : int
+        Free memory is looked at so often.
     wmarks_high, wmarks_mid, wmarks_low : int
         Free memory in permil: it stops above high or below low, and starts between mid and low.
     skip_anon : bool
         Leave anonymous pages alone.
     autotune_monitoring_intervals : bool
+        Let monitoring tune its own intervals.
 
     Notes
     -----
