@@ -19,10 +19,11 @@ from benchmarks import (
     sampling,
     scenarios,
     start_up,
+    sweeps,
     traces,
 )
 
-TOPICS = (regions, sampling, cost_model, migration, scenarios, memory_size, traces, start_up)
+TOPICS = (regions, sampling, cost_model, migration, scenarios, memory_size, traces, start_up, sweeps)
 HERE = Path(__file__).parent
 RESULTS, COMMITTED = HERE / "results.json", HERE / "committed.json"
 NAME_WIDTH = 62
