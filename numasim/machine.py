@@ -15,7 +15,8 @@ import numpy as np
 
 from numasim.actors import EPSILON_WORK, ActorState, PhaseRun, actors_of
 from numasim.bursts import BurstOrder
-from numasim.cost import LINE_BYTES, Background, CostModel, Demand, Flow, Solution
+from numasim.cost import Background, CostModel, Solution
+from numasim.demands import Demands
 from numasim.load import Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
@@ -80,6 +81,7 @@ class Machine:
         self.solution: Solution | None = None
         self.now_ns = 0
         self.weights: dict[tuple[int, int], list[np.ndarray]] = {}
+        self.demands = Demands(self.rates, self.migrator, self.weights)
         self.phase_log: list[tuple[int, str, str]] = []
         self.phase_runs: list[PhaseRun] = []
         self._present: dict[int, PhaseRun] = {}
@@ -298,9 +300,9 @@ class Machine:
             self.observing.tolls.settled(now_ns)
         driven = [a for a in self.actors if a.state == "running" and a.course is not None]
         running = [a for a in self.actors if a.state == "running" and a.course is None]
-        demands = [self._demand(a, self._working_share(a, running)) for a in running]
+        demands = [self.demands.demand(a, self._working_share(a, running), now_ns) for a in running]
         flows = self.load.flows + [self._populate_flow(p) for p in self._all_populating()]
-        flows += [flow for a in driven for flow in self._course_flows(a)]
+        flows += [flow for a in driven for flow in self.demands.traffic(a, now_ns)]
         cores = [0.0] * len(self.topology.accessors)
         cores[self.kernel_accessor] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
@@ -330,18 +332,6 @@ class Machine:
         if self.observing is not None:
             self.observing.settled(now_ns, self.weights, self.solution.loaded_latency_ns)
 
-    def _course_flows(self, actor: ActorState) -> list[Background]:
-        """Traffic of an actor whose progress was measured, at its mean speed."""
-        lines = self._lines_of(actor)
-        nothing = np.zeros(len(self.topology.nodes))
-        actor.lines_per_ns = actor.rate_per_ns * sum((n for n, _ in lines), nothing)
-        written = actor.rate_per_ns * sum((n * share for n, share in lines), nothing)
-        return [
-            Background(node, float(read) * LINE_BYTES, float(write) * LINE_BYTES, actor.accessor)
-            for node, (read, write) in enumerate(zip(actor.lines_per_ns, written, strict=True))
-            if read > 0
-        ]
-
     def _working_share(self, actor: ActorState, running: list[ActorState]) -> float:
         threads = sum(a.actor.threads for a in running if a.process == actor.process)
         is_cpu = self.topology.accessors[actor.accessor].kind == "CPU"
@@ -352,49 +342,3 @@ class Machine:
     def _populate_flow(self, populating: Populating) -> Background:
         speed = self.populator.write_bytes_per_ns(populating)
         return Background(node=populating.home, write_bytes_per_ns=speed)
-
-    def lines_by_node(self, compiled: CompiledPattern, weights: np.ndarray) -> np.ndarray:
-        """float64[N]: missing lines per operation that go to each node."""
-        pattern = compiled.pattern
-        share = self.migrator.node_counts @ weights
-        lines: np.ndarray = pattern.visits * pattern.lines * pattern.miss * share
-        return lines
-
-    def _lines_of(self, actor: ActorState) -> list[tuple[np.ndarray, float]]:
-        """Of each pattern: missing lines per operation by node, share of them written back."""
-        weights = self.weights[actor.process, actor.number]
-        return [
-            self.rates.lines_by_node(actor, k, self._nodes_of, self.now_ns)
-            if compiled.pattern.recorded
-            else (self.lines_by_node(compiled, w), compiled.pattern.write)
-            for k, (compiled, w) in enumerate(zip(self.patterns_of(actor), weights, strict=True))
-        ]
-
-    def _nodes_of(self, pages: np.ndarray) -> np.ndarray:
-        """int64[N]: node of each page, -1 where it is absent."""
-        frames = self.memory.frame_of[pages].astype(np.int64)
-        return np.where(frames >= 0, self.memory.node_of(frames), -1)
-
-    def _demand(self, actor: ActorState, working: float) -> Demand:
-        phase = actor.current
-        flows = tuple(
-            Flow(
-                lines=lines,
-                parallelism=compiled.pattern.parallelism,
-                write_ratio=write_ratio,
-                overlap=compiled.pattern.overlap,
-            )
-            for compiled, (lines, write_ratio) in zip(
-                self.patterns_of(actor), self._lines_of(actor), strict=True
-            )
-        )
-        return Demand(
-            accessor=actor.accessor,
-            threads=actor.actor.threads * working,
-            compute_ns=float(phase.compute),
-            flows=flows,
-            pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
-            stall_ns=self.migrator.swapped.stall_ns(
-                self.patterns_of(actor), self.weights[actor.process, actor.number]
-            ),
-        )

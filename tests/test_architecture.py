@@ -16,12 +16,14 @@ FLOORS = {
     "counts addresses bursts tlb tape reels interleaving other_memory",
     2: "mapping workload patterns pages law view sources damon policies cost migration populate "
     "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
-    "sampling counting contention agents alarm balancing hotness reclaim ledger swapped placing",
+    "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
+    "placing",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events feasible loader columns accessor_record recorder result "
     "provenance formats features",
     4: "engine running",
-    5: "documents pool comparing comparison statistics plain explain validate sweep gate tune views",
+    5: "documents pool comparing comparison statistics plain explain validate sweep gate tune "
+    "views",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""
