@@ -115,7 +115,7 @@ def watched(result: Result) -> list[Watched]:
         index = int(str(name).rpartition(".")[2])
         found.append(Watched(str(name), index, int(str(target)), context, snapshots))
     if not found:
-        hint = "policies with kdamonds leave some"
+        hint = "kdamonds leave one after each aggregation"
         raise ConfigError(Problem("", "the run holds no monitoring snapshots", hint))
     return sorted(found, key=lambda w: (w.index, w.target))
 
