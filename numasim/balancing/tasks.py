@@ -90,7 +90,7 @@ class Tasks:
         self.tid = np.array([t.tid for t in self.tasks], np.int64)
         self.cpu = np.array([t.cpu for t in self.tasks], np.int64)
         self.node = np.array([t.node for t in self.tasks], np.int64)
-        began = [min((a.phase_start_ns for a in actors), default=now_ns)] * nr
+        began = [min((a.phase_start_ns for a in actors if a.entered), default=now_ns)] * nr
         self.runtime_ns = np.maximum(now_ns - np.array(began, float), 0.0)
         self.period_ms = np.full(nr, tunables.scan_delay_ms, np.int64)
         self.fresh = np.ones(nr, bool)  # has its first period still

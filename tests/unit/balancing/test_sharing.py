@@ -18,12 +18,12 @@ from tests.unit.balancing import scenes
 GB = 1 << 18
 
 
-def tasks() -> Tasks:
+def tasks(now_ns: int = 0) -> Tasks:
     """Threads 0 and 1 on socket 0, 2 and 3 on socket 1, all of one process."""
     topology = load_topology(scenes.two_sockets())
     workload = Workload.from_dict(scenes.shared())
     machine = Machine(topology, workload, Seeds(1), lambda: None)
-    return Tasks(machine.actors, threads_of(workload, topology), topology, Tunables(), 0)
+    return Tasks(machine.actors, threads_of(workload, topology), topology, Tunables(), now_ns)
 
 
 def asked(
@@ -120,6 +120,11 @@ def test_failures_double_the_period():
     one = np.array([1])
     statistics.account(np.array([0]), np.array([UNSET]), one, one > 0, one > 0, one)
     assert statistics.place(0, 1, 10**9, GB, Tunables()) and own.period_ms[0] == 2000
+
+
+def test_a_process_that_only_begins_has_not_run_yet():
+    """It populates for the first time: no phase has begun, whatever the clock says."""
+    assert tasks(now_ns=45 * 10**9).runtime_ns.tolist() == [0.0] * 4
 
 
 def test_ticks_find_threads_due():
