@@ -118,7 +118,11 @@ def in_full_names(
             if found:
                 break
         if unclear and not found:
-            problems += [Problem(f"{place}.{key}", p.message, p.hint) for p in unclear]
+            hints = [p.hint.replace(f"{key}=0", key) for p in unclear]
+            problems += [
+                Problem(f"{place}.{key}", p.message, hint)
+                for p, hint in zip(unclear, hints, strict=True)
+            ]
             continue
         full[key] = found[0].partition("=")[0]
         own = re.split(r"[.\[]", full[key].removeprefix("policy."), maxsplit=1)[0]

@@ -23,7 +23,7 @@ def test_the_sweep_is_a_plan() -> None:
 
 def test_the_search_is_one() -> None:
     made = read_search(EXAMPLES / "search.yaml")
-    assert set(made.space) == {"quota", "interval", "hot"} and len(made.objectives) == 2
+    assert set(made.space) == {"quota", "interval", "policy.hot"} and len(made.objectives) == 2
 
 
 def test_the_workflow_runs_a_command_that_there_is() -> None:
