@@ -46,6 +46,8 @@ class Memory:
     ----------
     promo_headroom : bool
         Whether kswapd keeps one step more free, for promotions (NUMA balancing mode 2).
+    demotion_bp : dict of int to int
+        Nodes on which kswapd frees at least so much, in 1/10000 of each zone: TPP's demotion mark.
     kswapd : callable or None
         Wakes the kswapd of a node.
     direct_reclaim : callable or None
@@ -76,6 +78,7 @@ class Memory:
         for nid, node in enumerate(topology.nodes):
             self.others.place(nid, node, frame_bytes)
         self.promo_headroom = False
+        self.demotion_bp: dict[int, int] = {}
         self.kswapd: Callable[[int], None] | None = None
         self.direct_reclaim: Callable[[Sequence[int], int], int] | None = None
 
@@ -341,8 +344,9 @@ class Memory:
                 zone.free += len(mine)
 
     def goal_of(self, zone: ZoneState) -> int:
-        """Free frames from which kswapd leaves a zone alone: HIGH, or PROMO with tiering."""
+        """Free frames from which kswapd leaves a zone alone: HIGH, PROMO with tiering, or TPP's."""
         mark = zone.marks.promo if self.promo_headroom else zone.marks.high
+        mark = max(mark, zone.managed * self.demotion_bp.get(zone.node, 0) // 10_000)
         return mark + zone.reserve
 
     def is_balanced(self, nid: int) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numasim.agents import Stage
 from numasim.balancing.batch import Batch
 from numasim.balancing.hinting import HintFaults, Hinting
+from numasim.balancing.judging import Judge
 from numasim.balancing.moving import Moving
 from numasim.balancing.promotion import Promotion, access_time_bits, hint_latency_ms
 from numasim.balancing.scanner import pid_bit
@@ -22,6 +23,7 @@ from numasim.threads import NOBODY, who
 
 UPTIME_MS = 3_600_000
 """The machine has been up for an hour when the run begins."""
+MAX_CPUS = 8192  # that distributions' kernels are configured for
 LEAST_FAULTS, LEAST_BATCH_NS = 32, 50_000
 IDLE_NS = 100_000_000  # a process that begins is noticed so soon
 
@@ -40,22 +42,24 @@ class Balancer:
         What a scan's TLB flush takes from every other running thread of the process.
     max_cpus : int
         The kernel's configuration; its width decides when access times wrap.
+    judge : Judge, optional
+        Decides instead of the kernel which faults move pages.
     """
-
-    name = "numa_balancing"
 
     def __init__(
         self, stage: Stage, now_ns: int, tunables: Tunables, batch_ns: int, interrupt_ns: int,
-        max_cpus: int,
+        max_cpus: int = MAX_CPUS, judge: Judge | None = None,
     ) -> None:  # fmt: skip
-        self._stage, self.tunables = stage, tunables
+        self._stage, self.tunables, self._judge = stage, tunables, judge
+        self.name = "numa_balancing" if judge is None else judge.name
         self._batch_ns, self._interrupt_ns = batch_ns, interrupt_ns
         self._bits = access_time_bits(max_cpus)
         self._top = np.array(memory_tiers(stage.topology).top)
+        self._spared = self._top if judge is None else judge.spared
         self._rng = stage.seeds.stream("numa_balancing/faults")
         self._chance = stage.seeds.stream("numa_balancing/scans")
         self._hinting = Hinting(stage, now_ns, self._rng)
-        self.moving = Moving(stage, self.name)
+        self.moving = Moving(stage, self.name, "high" if judge is None else judge.mark)
         self.nodes = [Promotion() for _ in stage.topology.nodes]
         self._spaces: dict[int, AddressSpace] = {}
         self._access_ms = np.zeros(stage.space.nr_pages, np.int32)
@@ -79,7 +83,7 @@ class Balancer:
     def _switched(self, now_ns: int) -> None:
         """The mode has been written."""
         self._stage.observing.numa_balancing = self.tunables.mode != 0
-        self._stage.memory.promo_headroom = self.tunables.tiering
+        self._stage.memory.promo_headroom = self.tunables.tiering and self._judge is None
         if self.tunables.tiering:  # the kernel begins to count anew
             for node in self.nodes:
                 node.threshold, node.th_nr_cand = 0, node.candidate
@@ -114,6 +118,8 @@ class Balancer:
         if self.tunables.mode:
             for space in self._spaces.values():
                 self._scan_if_due(space, now_ns)
+        if self._judge is not None:
+            self._judge.tick(now_ns)
         changed = self.moving.on_the_wires(now_ns, self._batch_ns)
         self._charge(max(now_ns - before, 1))
         self.due_ns = self._next_ns(now_ns)
@@ -121,6 +127,7 @@ class Balancer:
 
     def counters(self) -> dict[str, int]:
         """What it did so far, by the kernel's names; pages are of 4 KiB."""
+        own = {} if self._judge is None else self._judge.counters()
         return {
             "numa_pte_updates": self._updates,
             "numa_hint_faults": self._faults,
@@ -132,6 +139,7 @@ class Balancer:
             "pgpromote_candidate_nrl": sum(n.candidate_nrl for n in self.nodes),
             "hot_threshold_ms": max(n.threshold for n in self.nodes),
             "scan_ns": self._scan_ns,
+            **own,
         }
 
     def _begin_processes(self, now_ns: int) -> None:
@@ -144,7 +152,9 @@ class Balancer:
             threads = self._stage.observing.threads
             own = [a for a in own if threads[a.index].is_cpu]
             tasks = Tasks(own, threads, self._stage.topology, self.tunables, now_ns)
-            self._spaces[p] = AddressSpace(self._stage, p, tasks, self.tunables, self._top, now_ns)
+            self._spaces[p] = AddressSpace(
+                self._stage, p, tasks, self.tunables, self._spared, now_ns
+            )
 
     def _next_ns(self, now_ns: int) -> float:
         later = now_ns + (self._next_batch_ns() if self._hinting.nr_armed else IDLE_NS)
@@ -230,6 +240,10 @@ class Balancer:
 
     def _decide(self, batch: Batch, owner: np.ndarray, now_ns: int) -> None:
         """What the faults decide: who moves, and what is counted of whom."""
+        if self._judge is not None:
+            batch, chosen = self._judge.decide(batch, now_ns)
+            self._stall += self.moving.migrate(batch, chosen, self._top, self.tunables)[1]
+            return
         by_time = np.flatnonzero(~self._top[batch.source]) if self.tunables.tiering else None
         wanted = np.zeros(len(batch.head), bool)
         near = np.ones(len(batch.head), bool)

@@ -18,6 +18,8 @@ class Moving:
     stage : Stage
     name : str
         For loads and moves.
+    mark : str
+        The watermark that a node has to keep for a page to come.
 
     Attributes
     ----------
@@ -27,8 +29,8 @@ class Moving:
         Whether what it moved last is on the wires.
     """
 
-    def __init__(self, stage: Stage, name: str) -> None:
-        self._stage, self._name = stage, name
+    def __init__(self, stage: Stage, name: str, mark: str = "high") -> None:
+        self._stage, self._name, self._mark = stage, name, mark
         self.migrated = self.failed = self.promoted = 0
         self.busy = self._moved = False
 
@@ -52,7 +54,7 @@ class Moving:
         """
         if self._stage.memory.kswapd is None:
             return None
-        return min((self._room(int(n), "high") for n in np.flatnonzero(top)), default=None)
+        return min((self._room(int(n), self._mark) for n in np.flatnonzero(top)), default=None)
 
     def free_pass(self, target: int, nr: np.ndarray) -> int:
         """How many faults, one after the other, find so much room that latency is no matter.
@@ -73,7 +75,7 @@ class Moving:
         return int(np.count_nonzero(taken < room))
 
     def _admitted(self, nr: np.ndarray, room: int) -> np.ndarray:
-        """bool[N]: folios that find the HIGH watermark kept, one after the other."""
+        """bool[N]: folios that find the watermark kept, one after the other."""
         if len(nr) and (nr == nr[0]).all():
             one = int(nr[0])
             fits = max(0, -(-(room - one) // one))
@@ -112,7 +114,7 @@ class Moving:
         busy = np.zeros(len(self._stage.actors))
         for target in np.unique(batch.target[wanted]).tolist():
             own = np.flatnonzero(wanted & (batch.target == target))
-            room = self._admitted(batch.nr[own], self._room(target, "high"))
+            room = self._admitted(batch.nr[own], self._room(target, self._mark))
             if not room.all() and tunables.tiering:
                 self._stage.memory.wake_kswapd(target)
             going = own[room]

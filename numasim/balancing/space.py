@@ -52,16 +52,16 @@ class AddressSpace:
     process : int
     tasks : Tasks
     tunables : Tunables
-    top : bool[N]
-        Nodes of the top tiers.
+    spared : bool[N]
+        Nodes on which pages are armed only in mode bit 1: those of the top tiers.
     now_ns : int
     """
 
     def __init__(
-        self, stage: Stage, process: int, tasks: Tasks, tunables: Tunables, top: np.ndarray,
+        self, stage: Stage, process: int, tasks: Tasks, tunables: Tunables, spared: np.ndarray,
         now_ns: int,
     ) -> None:  # fmt: skip
-        self._stage, self.process, self.tasks, self._top = stage, process, tasks, top
+        self._stage, self.process, self.tasks, self._spared = stage, process, tasks, spared
         self.statistics = Statistics(tasks, len(stage.topology.nodes))
         next_ns = now_ns + tunables.scan_delay_ms * 1_000_000
         self.scanner = Scanner(vmas_of(stage.space, process), next_ns)
@@ -133,7 +133,7 @@ class AddressSpace:
         self.looked += int(np.where(huge, 1, sizes).sum())
         good = ~hinting.is_armed(heads, nodes) & ~self._dirty[space.class_of[heads]]
         if not tunables.normal:
-            good &= ~self._top[nodes]
+            good &= ~self._spared[nodes]
         if alone >= 0 and pages.mapping.kind == "anonymous":
             good &= nodes != alone
         heads, nodes, sizes = heads[good], nodes[good], sizes[good]
@@ -141,7 +141,7 @@ class AddressSpace:
             return 0
         hinting.arm(heads, nodes)
         if tunables.tiering:
-            slow = heads[~self._top[nodes]]
+            slow = heads[~self._spared[nodes]]
             access_ms[slow] = now_ms
         self.flushes += 1
         self.armed += int(np.where(huge[good], 1, sizes).sum())

@@ -61,6 +61,12 @@ class Alto(Policy):
     bandwidth_aware: ClassVar[str] = "indirectly: overlap of misses"
     has_agents: ClassVar[bool] = True
 
+    @property
+    def demotion(self) -> bool:
+        """As the policy beneath."""
+        found: bool = self.on.demotion
+        return found
+
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """Those of the policy beneath."""
         found: tuple[Kdamond, ...] = self.on.kdamonds(topology)
