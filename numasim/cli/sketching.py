@@ -57,16 +57,15 @@ def snapshot_head(snapshot: Snapshot) -> None:
     """Which one it is, and a strip of heat over its addresses."""
     import numpy as np
 
+    from numasim.views.cells import mean_in_cells
+
     console.heading(f"{snapshot.kdamond}, target {snapshot.target}, at {snapshot.t_s:.3f} s")
     regions = snapshot.regions
     edges = np.linspace(regions.start.iloc[0], regions.end.iloc[-1], STRIP + 1)
-    bounds = regions[["start", "end"]].to_numpy(float).reshape(-1)
-    bytes_, heat = (
-        np.diff(np.interp(edges, bounds, np.repeat(np.r_[0, np.cumsum(part)], 2)[1:-1]))
-        for part in (regions["size"], regions["size"] * regions.hz)
-    )
-    shares = heat / np.maximum(bytes_, 1e-9) / max(float(regions.hz.max()), 1e-9)
-    strip = "".join(digit(s) if b else " " for s, b in zip(shares, bytes_, strict=True))
+    shares = regions.hz.to_numpy(float) / max(float(regions.hz.max()), 1e-9)
+    bounds = (regions.start.to_numpy(float), regions.end.to_numpy(float))
+    heat = mean_in_cells(edges, *bounds, shares).tolist()
+    strip = "".join(" " if share != share else digit(share) for share in heat)
     console.text(f"heat {strip}")
     console.text(f"     0-9: 0 to {regions.hz.max():.3g} Hz, a column: {size(edges[1] - edges[0])}")
 

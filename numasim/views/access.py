@@ -22,6 +22,7 @@ from numasim.formats.damo_record import Seen, Watched, watched
 from numasim.hardware import PAGE_BYTES
 from numasim.result import Result
 from numasim.scenario import Scenario
+from numasim.views.cells import in_cells
 from numasim.views.truth import physical_rates, virtual_rates
 
 PERCENTILES = (0, 1, 25, 50, 75, 99, 100)
@@ -228,12 +229,7 @@ def heat_grid(
     step = max(1.0, (last - first) / rows)
     for seen in one.snapshots:
         hz = seen.nr_accesses / (seen.sample_us * samples / 1e6)
-        bounds = np.stack([seen.start, seen.end], axis=1).reshape(-1)
-        size = seen.end - seen.start
-        covered, heat = (
-            np.diff(np.interp(edges, bounds, np.repeat(np.r_[0, np.cumsum(part)], 2)[1:-1]))
-            for part in (size, size * hz)
-        )
+        covered, heat = in_cells(edges, seen.start, seen.end, hz)
         begin, stop = (seen.start_ns - first) / step, (seen.end_ns - first) / step
         for row in range(int(begin), min(rows, int(np.ceil(stop)))):
             share = min(stop, row + 1) - max(begin, row)

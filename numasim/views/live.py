@@ -12,6 +12,7 @@ import numpy as np
 
 from numasim.damon.regions import Regions
 from numasim.engine import Engine
+from numasim.views.cells import mean_in_cells
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,4 @@ def _strip(targets: list[Regions], most: int, columns: int) -> tuple[int, int, n
     order = np.argsort(low, kind="stable")
     low, high, rate = low[order], high[order], rate[order]
     edges = np.linspace(low[0], high[-1], columns + 1)
-    bounds = np.stack([low, high], axis=1).reshape(-1)
-    covered, heat = (
-        np.diff(np.interp(edges, bounds, np.repeat(np.r_[0, np.cumsum(part)], 2)[1:-1]))
-        for part in (high - low, (high - low) * rate)
-    )
-    seen = covered > 0
-    return int(low[0]), int(high[-1]), np.where(seen, heat / np.where(seen, covered, 1), np.nan)
+    return int(low[0]), int(high[-1]), mean_in_cells(edges, low, high, rate)
