@@ -23,7 +23,17 @@ from benchmarks import (
     traces,
 )
 
-TOPICS = (regions, sampling, cost_model, migration, scenarios, memory_size, traces, start_up, sweeps)
+TOPICS = (
+    regions,
+    sampling,
+    cost_model,
+    migration,
+    scenarios,
+    memory_size,
+    traces,
+    start_up,
+    sweeps,
+)
 HERE = Path(__file__).parent
 RESULTS, COMMITTED = HERE / "results.json", HERE / "committed.json"
 NAME_WIDTH = 62

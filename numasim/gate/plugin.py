@@ -63,8 +63,10 @@ def run_gate(
         Where both are looked for first.
     renew : bool
         Make the baseline; the test is skipped then, as it says nothing.
-    **more
-        For `numasim.gate.gating.gate`.
+
+    Notes
+    -----
+    Everything else is for `numasim.gate.gating.gate`.
     """
     from numasim.errors import NumasimError
     from numasim.gate import baseline as files
