@@ -78,7 +78,7 @@ class Bounds:
             part = self._within(slots, inside, ticks)
             warm += part[high] - part[low]
         chance: np.ndarray = warm.T * (self._slot_bytes / size)
-        np.minimum(chance, 1.0, out=chance)
+        np.clip(chance, 0.0, 1.0, out=chance)  # rounding leaves a hair beyond either end
         return chance
 
     def extremes(self, line: np.ndarray, ticks: Ticks) -> np.ndarray | None:

@@ -145,7 +145,7 @@ def chances(
                 if below and of_slot[slots[r]]:
                     less = probability[g, of_slot[slots[r]] - 1] * (below / slot_bytes)
                 warm += part - less
-            chance[g, r] = min(warm * scale, 1.0)
+            chance[g, r] = min(max(warm * scale, 0.0), 1.0)
     return chance
 
 

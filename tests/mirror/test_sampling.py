@@ -127,6 +127,17 @@ def test_chances_of_regions_are_means_over_their_pages(arithmetic, groups, seed,
         truth[gone] = -1
 
 
+def test_chances_too_small_for_their_sums_are_not_below_zero(arithmetic):
+    """A region that ends with a page of all but no chance: its sum and its cut page round apart."""
+    counts = BlockCounts(100, 1)
+    counts.add(np.arange(100), np.zeros(100, np.int64))
+    line = np.array([[50 * 65536 + k * 4096 for k in range(16)], [51 * 65536] * 16])
+    tiny = [(p,) for p in (7.607463848473993e-60, 5.0716425735e-62, 3e-90, 1e-170, 5e-324)]
+    for group in tiny:
+        chance = Bounds(counts, 65536).chances(line, line[1] - line[0], ticks_of([group]))
+        assert (chance >= 0).all() and (chance <= 1).all()
+
+
 @quick
 @given(GROUPS, st.integers(0, 2**32), st.lists(st.tuples(CUTS, SHIFTS), min_size=2, max_size=4))
 @without_numba
