@@ -29,6 +29,7 @@ from numasim.workload import Workload
 T = TypeVar("T")
 
 NEED_A_WORKLOAD = {"interleave", "start_process", "stop_process"}
+NEED_A_MACHINE = {"available"}
 ANY_MACHINE = cast(
     Topology,
     SimpleNamespace(
@@ -237,7 +238,9 @@ def _events(
         for i, entry in enumerate(given):
             if not isinstance(entry, Mapping):
                 continue
-            given[i] = checkable = dict(entry) if workload is not None else _about_nothing(entry)
+            unknown = NEED_A_WORKLOAD if workload is None else set()
+            unknown |= NEED_A_MACHINE if topology is None else set()
+            given[i] = checkable = _without(entry, unknown)
             step = partial(_before_the_end, entry.get("at", "0 s"), duration)
             if collect(f"events[{i}].at", step) is None and "at" in entry:
                 checkable["at"] = "0 s"  # told; what else is wrong?
@@ -252,12 +255,12 @@ def _before_the_end(at: Any, duration: int | None) -> int:
     return at_ns
 
 
-def _about_nothing(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry that can be checked without a workload."""
-    if not NEED_A_WORKLOAD & set(entry):
-        return dict(entry)
-    rest = {key: value for key, value in entry.items() if key not in NEED_A_WORKLOAD}
-    return {**rest, "sysctl": {"vm.min_free_kbytes": 0}}  # anything that is right
+def _without(entry: Mapping[str, Any], unknown: set[str]) -> dict[str, Any]:
+    """An entry that can be checked without what is not known."""
+    rest = {key: value for key, value in entry.items() if key not in unknown}
+    if len(rest) < len(entry):
+        rest["sysctl"] = {"vm.min_free_kbytes": 0}  # anything that is right
+    return rest
 
 
 def _warnings(workload: Any, base: Path) -> tuple[str, ...]:

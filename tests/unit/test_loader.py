@@ -468,3 +468,15 @@ def test_an_event_can_start_a_process():
 def test_a_running_context_keeps_its_operations():
     (found,) = complaints(policy=vaddr("0 s"), events=[tune("5 s")])
     assert found.startswith("events[0]: cannot change a running context from vaddr to paddr")
+
+
+def test_what_needs_the_machine_is_not_judged_by_a_wrong_one():
+    document = {
+        "topology": {"name": "none", "nodes": "three"},
+        "workload": "cold_first",
+        "duration": "1 s",
+        "events": [{"at": "0 s", "available": {"dram0": "1 GiB"}}],
+    }
+    with pytest.raises(ConfigError) as error:
+        load_scenario(document)
+    assert "nodes" in str(error.value) and "available" not in str(error.value)
