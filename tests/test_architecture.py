@@ -23,7 +23,7 @@ FLOORS = {
     "provenance formats features",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate sweep gate tune "
-    "views",
+    "views reproduce",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""

@@ -14,6 +14,7 @@ from numasim.cli import (
     gate,
     importing,
     listing,
+    reproduce,
     run,
     schedule,
     show,
@@ -43,6 +44,7 @@ app.add_typer(exporting.app, name="export")
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
 app.command("validate")(validate.validate)
+app.command("reproduce")(reproduce.reproduce)
 
 
 def _version(wanted: bool) -> None:
