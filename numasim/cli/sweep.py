@@ -307,10 +307,14 @@ def _cells(one: Standing) -> tuple[str, ...]:
 
 
 def _show_failures(found: Sweep) -> None:
-    lost = [task for task in found.tasks if task.key in found.failed]
-    for task in lost[:MOST_FAILURES]:
-        done = found.failed[task.key]
-        console.warn([f"{task.name}: {_why(done)}"])
+    """Failures that differ by their seed alone are told once."""
+    lost: dict[tuple[str, str], int] = {}
+    for task in found.tasks:
+        if task.key in found.failed:
+            what = task.name.rpartition(", seed")[0], _why(found.failed[task.key])
+            lost[what] = lost.get(what, 0) + 1
+    for (name, why), nr in list(lost.items())[:MOST_FAILURES]:
+        console.warn([f"{name}: {nr} seed{'s' if nr > 1 else ''} failed: {why}"])
     if len(lost) > MOST_FAILURES:
         console.warn([f"and {len(lost) - MOST_FAILURES} more; {found.folder}/failed has all"])
 
