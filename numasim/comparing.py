@@ -118,7 +118,7 @@ class Plan:
     def tasks(self, out: Path | None) -> list[Task]:
         """Runs in the order of seeds, so that an interrupted comparison has whole pairs."""
         found = []
-        folders = _folders(list(self.scenarios))
+        folders = folders_of(list(self.scenarios))
         for seed in self.seeds:
             for name, scenario in self.scenarios.items():
                 folder = None if out is None else out / "runs" / folders[name] / f"seed-{seed}"
@@ -228,7 +228,7 @@ def _unique(name: str, taken: Mapping[str, Any]) -> str:
     return unique
 
 
-def _folders(names: Sequence[str]) -> dict[str, str]:
+def folders_of(names: Sequence[str]) -> dict[str, str]:
     """A folder name of its own for each policy."""
     found: dict[str, str] = {}
     taken: dict[str, None] = {}
