@@ -14,6 +14,7 @@ from numasim.cli import (
     gate,
     importing,
     listing,
+    report,
     reproduce,
     run,
     schedule,
@@ -41,6 +42,7 @@ app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
 app.add_typer(viewing.app, name="view")
 app.add_typer(exporting.app, name="export")
+app.command("report")(report.report)
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)
 app.command("validate")(validate.validate)

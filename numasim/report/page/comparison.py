@@ -1,0 +1,266 @@
+"""The report of a comparison: who is faster, how sure that is, and why."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from numasim.comparison import HEADLINE, Comparison
+from numasim.report.furniture import short_number
+from numasim.report.overview import comparison_overview
+from numasim.report.page.charts import Trace, layout, line, safe, with_marks
+from numasim.report.page.content import (
+    Chart,
+    Page,
+    Picture,
+    Reason,
+    Section,
+    Table,
+    joined,
+    number,
+    words,
+)
+from numasim.report.page.forest import Estimate, forest_chart
+from numasim.report.page.numbers import title, write
+from numasim.report.page.reproduce import compare_again
+from numasim.report.page.run import details, made_of
+from numasim.report.page.waste import waste
+from numasim.report.series import Clock, common_marks, speeds
+from numasim.report.speed import throughput
+from numasim.report.style import POLICIES
+from numasim.result import Result
+from numasim.statistics import LEVEL, Interval, method
+from numasim.units import format_bytes
+
+REASONS = ("local_share", "loaded_latency_ns", "emd", "kdamond_cpu")
+MOST_RUNS = 8
+
+
+def comparison_page(comparison: Comparison, folder: Path | None = None) -> Page:
+    """A report of a comparison.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    folder : Path, optional
+        Where it was read from.
+    """
+    first = comparison.scenarios[comparison.baseline]
+    seeds = comparison.seeds
+    nr = f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+    duration = f"{first.duration_ns / 1e9:g} s"
+    about = f"{first.topology.name} · {first.workload.name} · {duration} · {nr}"
+    text, mark = verdict(comparison)
+    runs = {policy: comparison.results[policy, seeds[0]] for policy in comparison.policies}
+    sections = [_side_by_side(comparison, runs), *_each(runs), *_again(comparison, runs)]
+    name = " against ".join(comparison.policies[::-1]) if len(comparison.policies) == 2 else ""
+    heading = name or f"{len(comparison.policies)} policies"
+    found = _reasons(comparison, runs)
+    return Page("comparison", heading, about, text, mark, found, sections, folder)
+
+
+def verdict(comparison: Comparison) -> tuple[str, str]:
+    """One sentence about the fastest policy, and whether it is surely faster than the first."""
+    best = fastest(comparison)
+    base, nr = comparison.baseline, len(comparison.seeds)
+    if len(comparison.policies) == 1:
+        speed = comparison.mean(base, HEADLINE).mean
+        return f"{base} ran at {short_number(speed)} operations/s.", "plain"
+    if best is None:
+        return "No policy has a throughput to compare: no phase began before the end.", "bad"
+    if best == base:
+        return _baseline_wins(comparison)
+    found = comparison.ratio(best, HEADLINE)
+    ratio = f"{found.mean:.3g} times as fast as {base}"
+    if nr == 1 or not math.isfinite(found.low):
+        return f"{best} was {ratio}, with one seed: chance may have a part in it.", "plain"
+    how = f"{LEVEL:.0%} interval {found.low:.4g} to {found.high:.4g}, {nr} seeds"
+    if found.low > 1:
+        return f"{best} is {ratio} ({how}).", "good"
+    return f"{best} seems {ratio}, but that may be chance ({how}).", "plain"
+
+
+def _baseline_wins(comparison: Comparison) -> tuple[str, str]:
+    others = []
+    for policy in _real(comparison):
+        found = comparison.ratio(policy, HEADLINE)
+        sure = math.isfinite(found.high) and found.high < 1
+        word = "slower" if sure else "not surely slower" if len(comparison.seeds) > 1 else "slower"
+        others.append(f"{policy} is {word} ({found.mean:.3g} times its speed)")
+    return f"Nothing beats {comparison.baseline}: {joined(others)}.", "plain"
+
+
+def _real(comparison: Comparison) -> list[str]:
+    """Policies that could be used: neither the baseline nor an oracle."""
+    return [p for p in comparison.policies if p not in (comparison.baseline, comparison.oracle)]
+
+
+def fastest(comparison: Comparison) -> str | None:
+    """The policy of the best throughput that is no oracle, the baseline too; None if none ran."""
+    means = {
+        policy: comparison.mean(policy, HEADLINE).mean
+        for policy in (comparison.baseline, *_real(comparison))
+    }
+    known = {policy: mean for policy, mean in means.items() if math.isfinite(mean)}
+    return max(known, key=lambda p: known[p]) if known else None
+
+
+def _reasons(comparison: Comparison, runs: dict[str, Result]) -> list[Reason]:
+    """The best policy's numbers beside the baseline's; of a lone policy, its own."""
+    base = comparison.baseline
+    real = _real(comparison)
+    best = fastest(comparison) if fastest(comparison) != base else (real or [base])[0]
+    if best is None:
+        return []
+    found = []
+    for metric in REASONS:
+        if metric in comparison.metrics:
+            mine, other = (comparison.mean(p, metric).mean for p in (best, base))
+            text = f"{base}: {write(metric, other)}." if best != base else ""
+            found.append(Reason(f"{title(metric)}, {best}", write(metric, mine), text))
+    lost = waste(runs[best])
+    moved = sum(comparison.mean(best, m).mean for m in ("promoted_bytes", "demoted_bytes"))
+    text = f"Mean over seeds. At most {format_bytes(lost.both_ways_bytes)} of the first seed's "
+    text += f"moved both ways within a phase, {format_bytes(lost.refused_bytes)} found no room."
+    found.insert(2, Reason(f"Migrated, {best}", format_bytes(moved), text))
+    if comparison.oracle is not None:
+        far = comparison.distance(best)
+        text = f"Share of {comparison.oracle}'s throughput that is left; it knows the truth."
+        found.append(Reason(f"Distance to the oracle, {best}", f"{100 * far.mean:.3g} %", text))
+    return found
+
+
+# -- side by side ----------------------------------------------------------------------------------
+
+
+def _side_by_side(comparison: Comparison, runs: dict[str, Result]) -> Section:
+    rows = [_estimate(comparison, i, policy) for i, policy in enumerate(comparison.policies)]
+    axis = f"throughput as a multiple of {comparison.baseline}'s"
+    note = f"{LEVEL:.0%} intervals ({method(len(comparison.seeds))}), not widened for how many "
+    note += "policies there are; thin ticks are seeds."
+    charts = [forest_chart("Who is faster", axis, rows, 1.0, note=note), _course(runs)]
+    charts += [
+        _bars(comparison, metric)
+        for metric in (*REASONS, "promoted_bytes", "demoted_bytes")
+        if metric in comparison.metrics
+    ]
+    pictures = [
+        Picture("Who is faster, and why", lambda: comparison_overview(comparison)),
+        Picture("Throughput over time", lambda: throughput(comparison)),
+    ]
+    tables = [_means(comparison), _seeds(comparison)]
+    return Section("Side by side", charts=charts, pictures=pictures, tables=tables)
+
+
+def _estimate(comparison: Comparison, position: int, policy: str) -> Estimate:
+    colour = POLICIES[position % len(POLICIES)]
+    if policy == comparison.baseline:
+        return Estimate(policy, 1.0, math.nan, math.nan, "what others are compared to", colour)
+    found = comparison.ratio(policy, HEADLINE)
+    mine, base = (comparison.per_seed(p, HEADLINE) for p in (policy, comparison.baseline))
+    each = tuple(a / b for a, b in zip(mine, base, strict=True) if b > 0)
+    return Estimate(policy, found.mean, found.low, found.high, _interval(found), colour, each)
+
+
+def _interval(found: Interval) -> str:
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return f"{found.mean:.4g}" if math.isfinite(found.mean) else "not known"
+    return f"{found.mean:.4g} [{found.low:.4g}, {found.high:.4g}]"
+
+
+def _course(runs: dict[str, Result]) -> Chart:
+    """Throughput of every policy over time, first seed; the sum over actors is not taken."""
+    clock = Clock.of(*runs.values())
+    data: list[Trace] = []
+    for i, (policy, result) in enumerate(runs.items()):
+        actors = speeds(result)
+        for actor, rows in actors.items():
+            name = policy if len(actors) == 1 else f"{policy}, {actor}"
+            colour = POLICIES[i % len(POLICIES)]
+            at = rows.t_s * clock.scale
+            data.append(line(name, at, rows.ops_per_s, colour, " operations/s", position=i))
+    figure = {"data": data, "layout": layout(clock, "operations/s")}
+    marked = with_marks(figure, common_marks(runs.values()), clock)
+    return Chart("Throughput over time, first seed", marked, time="time", height=320)
+
+
+def _bars(comparison: Comparison, metric: str) -> Chart:
+    """One of the reasons, a bar for each policy."""
+    means = [comparison.mean(policy, metric) for policy in comparison.policies]
+    at = list(range(len(means)))[::-1]
+    known = [m.mean if math.isfinite(m.mean) else None for m in means]
+    trace: Trace = {
+        "type": "bar", "orientation": "h", "x": known, "y": at, "showlegend": False,
+        "marker": {"color": [f"@{POLICIES[i % len(POLICIES)]}" for i in range(len(means))]},
+        "text": [safe(write(metric, m.mean)) for m in means], "textposition": "auto",
+        "hovertemplate": "%{text}<extra></extra>", "insidetextfont": {"color": "#ffffff"},
+        "outsidetextfont": {"color": "@ink"},
+    }  # fmt: skip
+    made = {
+        "xaxis": {"rangemode": "tozero", "showticklabels": False, "showgrid": False},
+        "yaxis": {"tickvals": at, "ticktext": [safe(p) for p in comparison.policies],
+                  "showgrid": False, "fixedrange": True},
+        "hovermode": "closest", "bargap": 0.25,
+    }  # fmt: skip
+    height = 40 + 30 * max(2, len(means))
+    return Chart(title(metric), {"data": [trace], "layout": made}, half=True, height=height)
+
+
+def _means(comparison: Comparison) -> Table:
+    rows = []
+    for metric in comparison.metrics:
+        cells = [
+            (f"{write(metric, found.mean)}{_range(metric, found)}", _sortable(found.mean))
+            for found in (comparison.mean(policy, metric) for policy in comparison.policies)
+        ]
+        rows.append((*words(title(metric)), *cells))
+    columns = ("mean over seeds", *comparison.policies)
+    return Table("Numbers", columns, rows, len(comparison.policies))
+
+
+def _sortable(value: float) -> float | None:
+    return None if math.isnan(value) else max(-1e308, min(1e308, value))
+
+
+def _range(metric: str, found: Interval) -> str:
+    if not (math.isfinite(found.low) and math.isfinite(found.high)) or found.low == found.high:
+        return ""
+    return f" [{write(metric, max(0.0, found.low))}, {write(metric, found.high)}]"
+
+
+def _seeds(comparison: Comparison) -> Table:
+    metrics = comparison.metrics
+    rows = [
+        (*words(policy), number(float(seed), lambda v: f"{v:.0f}"),
+         *(number(float(comparison.summaries[policy, seed][m]), lambda v, m=m: write(m, v))
+           for m in metrics))
+        for policy in comparison.policies
+        for seed in comparison.seeds
+    ]  # fmt: skip
+    columns = ("policy", "seed", *(title(m) for m in metrics))
+    return Table("Every run", columns, rows, len(metrics) + 1)
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def _each(runs: dict[str, Result]) -> list[Section]:
+    """The first seed of each policy in full, folded."""
+    shown = list(runs.items())[:MOST_RUNS]
+    parts = [
+        Section(f"{policy}, seed {result.seed}", folded=True, parts=details(result))
+        for policy, result in shown
+    ]
+    left = len(runs) - len(shown)
+    note = "The first seed of each policy. Zooming in time holds for all of them."
+    note += f" {left} more policies are left out." if left else ""
+    return [Section("Runs in detail", note, parts=parts)]
+
+
+def _again(comparison: Comparison, runs: dict[str, Result]) -> list[Section]:
+    documents = {policy: result.provenance["scenario"] for policy, result in runs.items()}
+    again = compare_again(documents, comparison.seeds)
+    first = runs[comparison.baseline]
+    parts = [made_of(result, again)[0] for result in runs.values()]
+    tables = [table for part in parts for table in part.tables]
+    return [Section("Parameters", tables=tables, folded=True), *made_of(first, again)[1:2]]

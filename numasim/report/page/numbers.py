@@ -1,0 +1,58 @@
+"""How the numbers of a summary are called and written on a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from numasim.report.furniture import short_number
+from numasim.report.page.content import percent
+from numasim.units import format_bytes
+
+METRICS = {
+    "throughput_ops_per_s": "Throughput (operations/s)",
+    "local_share": "Local share",
+    "loaded_latency_ns": "Loaded latency",
+    "op_p99_ns": "99th percentile of an operation",
+    "promoted_bytes": "Promoted",
+    "demoted_bytes": "Demoted",
+    "kdamond_cpu": "Overhead of kdamonds (of one CPU)",
+    "emd": "Monitoring error (EMD)",
+    "f1": "Hot set found (F1)",
+    "shifts_followed": "Shifts followed",
+    "convergence_s": "Shift followed after",
+}
+"""Numbers of `Result.summary`, as a page calls them."""
+
+
+def _ns(value: float) -> str:
+    return f"{value:,.1f} ns"
+
+
+FORMS: dict[str, Callable[[float], str]] = {
+    "throughput_ops_per_s": short_number,
+    "local_share": percent,
+    "loaded_latency_ns": _ns,
+    "op_p99_ns": _ns,
+    "promoted_bytes": format_bytes,
+    "demoted_bytes": format_bytes,
+    "kdamond_cpu": percent,
+    "emd": percent,
+    "f1": lambda v: f"{v:.3f}",
+    "shifts_followed": percent,
+    "convergence_s": lambda v: f"{v:.1f} s",
+}
+
+
+def write(metric: str, value: float) -> str:
+    """A number with its unit; ``–`` where there is none, ``never`` for an infinite time."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "never" if value > 0 else "–"
+    return FORMS.get(metric, short_number)(value)
+
+
+def title(metric: str) -> str:
+    """What a page calls a number."""
+    return METRICS.get(metric, metric)

@@ -1,0 +1,269 @@
+"""The report of a sweep: which policy is best where, and what parameters do."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numasim.report.page.charts import Trace, safe
+from numasim.report.page.content import (
+    Chart,
+    Page,
+    Picture,
+    Reason,
+    Section,
+    Table,
+    joined,
+    number,
+    words,
+)
+from numasim.report.page.forest import Estimate, forest_chart, forest_picture
+from numasim.report.page.numbers import METRICS, title, write
+from numasim.report.page.reading import SavedSweep
+from numasim.report.page.reproduce import run_again
+from numasim.report.style import POLICIES
+from numasim.statistics import LEVEL
+from numasim.sweep.plan import PARTS, is_own
+from numasim.sweep.ranking import HIGHER, METRIC
+
+MOST_GROUPS, MOST_RUNS, MOST_PARAMETERS = 12, 2000, 8
+RANKED = ("rank", "mean", "ratio", "low", "high", "seeds", "effect", "better", "p_holm")
+REASONS = ("local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes", "emd",
+           "kdamond_cpu")  # fmt: skip
+
+
+def sweep_page(saved: SavedSweep) -> Page:
+    """A report of the dataset of a sweep."""
+    plan, runs = saved.plan, saved.runs
+    metric = ranked_by(saved)
+    text, mark = _verdict(saved, metric)
+    wanted = len(plan["points"])
+    about = f"{wanted} points · {len(runs)} runs finished"
+    about += f" · {len(saved.failed)} failed" if saved.failed else ""
+    sections = [
+        _ranking(saved, metric), _parameters(saved, metric), _all_runs(saved), _failures(saved),
+        _again(saved, metric),
+    ]  # fmt: skip
+    reasons = _reasons(saved, metric)
+    return Page("sweep", plan["name"], about, text, mark, reasons, sections, saved.folder)
+
+
+def ranked_by(saved: SavedSweep) -> str:
+    """The metric of the ranking: the one whose means over seeds it has."""
+    if not len(saved.ranking):
+        return METRIC
+    keys = [*PARTS, *_labels(saved)]
+    metrics = [m for m in saved.runs.columns if m in METRICS]
+    means = saved.runs.groupby(keys, dropna=False, observed=True)[metrics].mean()
+    wanted = saved.ranking["mean"].dropna().to_numpy(float)
+    for metric in (METRIC, *metrics):
+        known = means[metric].to_numpy(float)
+        if len(wanted) and all(np.isclose(known, w, rtol=1e-9).any() for w in wanted):
+            return str(metric)
+    return METRIC
+
+
+def _labels(saved: SavedSweep) -> list[str]:
+    """Parameters that points have, as columns of the dataset."""
+    names = dict.fromkeys(k for point in saved.plan["points"] for k in point if k not in PARTS)
+    return [name for name in names if name in saved.runs.columns]
+
+
+def _groups(saved: SavedSweep) -> list[tuple[str, pd.DataFrame]]:
+    """Rows of the ranking that are compared with each other, and what they have in common."""
+    ranking = saved.ranking
+    if not len(ranking):
+        return []
+    keys = [c for c in ranking.columns if c not in RANKED and c != "policy"]
+    found = []
+    for key, rows in ranking.groupby(keys, sort=False, dropna=False):
+        labels = dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
+        more = [f"{k}={v}" for k, v in labels.items() if k not in PARTS]
+        name = ", ".join([f"{labels['workload']} on {labels['topology']}", *more])
+        found.append((name, rows.sort_values("rank", kind="stable")))
+    return found
+
+
+def _verdict(saved: SavedSweep, metric: str) -> tuple[str, str]:
+    groups = [(name, rows) for name, rows in _groups(saved) if len(rows) > 1]
+    lost = f" {len(saved.failed)} runs failed." if saved.failed else ""
+    if not groups:
+        return f"{len(saved.runs)} runs finished; there is nothing to compare.{lost}", "plain"
+    if len(groups) == 1:
+        best = groups[0][1].iloc[0]
+        base = groups[0][1][groups[0][1].effect.isna() | (groups[0][1].ratio == 1)].iloc[0]
+        if best.policy == base.policy:
+            return f"Nothing beats {base.policy} in {title(metric).lower()}.{lost}", "plain"
+        sure = best.low > 1 or best.high < 1
+        how = f"{LEVEL:.0%} interval {best.low:.4g} to {best.high:.4g}, {best.seeds} seeds"
+        word = "is best" if sure else "seems best, but that may be chance"
+        text = f"{best.policy} {word}: {title(metric).lower()} {best.ratio:.4g} times "
+        return f"{text}{saved.plan['points'][0]['policy']}'s ({how}).{lost}", (
+            "good" if sure and not lost else "plain"
+        )
+    winners = [str(rows.iloc[0].policy) for _, rows in groups]
+    counts = sorted(((winners.count(w), w) for w in dict.fromkeys(winners)), key=lambda c: -c[0])
+    told = joined([f"{name} in {nr}" for nr, name in counts[:4]])
+    return f"Best {title(metric).lower()} of {len(groups)} settings: {told}.{lost}", "plain"
+
+
+def _reasons(saved: SavedSweep, metric: str) -> list[Reason]:
+    """Numbers of the best point of the first group, beside those of the first policy there."""
+    best = _best_runs(saved, metric)
+    base = saved.runs[_is_point(saved, saved.plan["points"][0])]
+    found = []
+    for key in (metric, *(m for m in REASONS if m != metric)):
+        if key in best and best[key].notna().any():
+            other = f"{saved.plan['points'][0]['policy']}: {write(key, base[key].mean())}."
+            found.append(Reason(title(key), write(key, float(best[key].mean())), other))
+    return found
+
+
+def _best_runs(saved: SavedSweep, metric: str) -> pd.DataFrame:
+    """Runs of the point with the best mean, of those that share machine and workload with the first."""
+    first = saved.plan["points"][0]
+    sign = 1 if metric in HIGHER else -1
+    best, found = -math.inf, saved.runs.iloc[:0]
+    for point in saved.plan["points"]:
+        if any(point.get(k) != v for k, v in first.items() if k != "policy" and not is_own(k)):
+            continue
+        rows = saved.runs[_is_point(saved, point)]
+        mean = sign * float(rows[metric].mean()) if len(rows) else math.nan
+        if mean > best:
+            best, found = mean, rows
+    return found
+
+
+def _is_point(saved: SavedSweep, point: dict[str, Any]) -> pd.Series[bool]:
+    """Which runs are of a point."""
+    same = pd.Series(True, index=saved.runs.index)
+    for name in [*PARTS, *_labels(saved)]:
+        column = saved.runs[name].astype(object)
+        same &= column == point[name] if name in point else column.isna()
+    return same
+
+
+# -- sections --------------------------------------------------------------------------------------
+
+
+def _ranking(saved: SavedSweep, metric: str) -> Section:
+    charts, pictures = [], []
+    groups = [(name, rows) for name, rows in _groups(saved) if len(rows) > 1]
+    base = saved.plan["points"][0]["policy"]
+    axis = f"{title(metric).lower()} as a multiple of {base}'s"
+    for name, rows in groups[:MOST_GROUPS]:
+        estimates = [
+            Estimate(str(r.policy), float(r.ratio), float(r.low), float(r.high), _said(r),
+                     POLICIES[1 + i % (len(POLICIES) - 1)])
+            for i, r in enumerate(rows.itertuples())
+        ]  # fmt: skip
+        charts.append(forest_chart(name, axis, estimates, 1.0))
+        pictures.append(
+            Picture(name, lambda n=name, e=estimates: forest_picture(n, axis, e, 1.0))  # type: ignore[misc]
+        )
+    nr = sum(len(rows) - 1 for _, rows in groups)
+    note = f"Paired by seed; all {nr} intervals hold together at {LEVEL:.0%}. " if nr > 1 else ""
+    left = len(groups) - MOST_GROUPS
+    note += f"{left} more settings are in the table only." if left > 0 else ""
+    return Section("Who is best", note, charts, pictures, [_ranking_table(saved, metric)])
+
+
+def _said(row: Any) -> str:
+    if not math.isfinite(row.low):
+        return f"{row.ratio:.4g}"
+    return f"{row.ratio:.4g} [{row.low:.4g}, {row.high:.4g}]"
+
+
+def _ranking_table(saved: SavedSweep, metric: str) -> Table:
+    rows = []
+    for name, each in _groups(saved):
+        for r in each.itertuples():
+            p = "" if math.isnan(r.p_holm) else "< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"
+            rows.append((
+                *words(name, r.policy), number(float(r.rank), lambda v: f"{v:.0f}"),
+                number(float(r.mean), lambda v: write(metric, v)), (_said(r), float(r.ratio)),
+                number(float(r.better), lambda v: f"{v:.0%}"),
+                (p, None if math.isnan(r.p_holm) else float(r.p_holm)),
+            ))  # fmt: skip
+    columns = ("setting", "policy", "rank", title(metric), "ratio", "seeds better", "p (Holm)")
+    return Table("Ranking", columns, rows, 5)
+
+
+def _parameters(saved: SavedSweep, metric: str) -> Section:
+    """The metric over each numeric parameter: a mark for each run."""
+    charts = []
+    for name in _labels(saved)[:MOST_PARAMETERS]:
+        base = next((c for c in saved.runs.columns if c.startswith(f"{name}_")), name)
+        values = pd.to_numeric(saved.runs[base], errors="coerce")
+        if values.nunique() < 2:
+            continue
+        data: list[Trace] = []
+        for i, (policy, rows) in enumerate(saved.runs.groupby("policy", sort=True, observed=True)):
+            x = values[rows.index]
+            if x.notna().any():
+                data.append(_scatter(str(policy), x, rows[metric], i))
+        made = {
+            "xaxis": {"title": {"text": safe(base)}, "tickformat": "~s"},
+            "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"},
+            "hovermode": "closest",
+        }
+        charts.append(Chart(name, {"data": data, "layout": made}, half=True, height=320))
+    note = "A mark for each run; other parameters vary, too."
+    return Section("What parameters do", note, charts)
+
+
+def _scatter(policy: str, x: pd.Series[float], y: pd.Series[float], position: int) -> Trace:
+    symbols = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross", "hexagon")
+    known = x.notna() & np.isfinite(y.astype(float))
+    return {
+        "type": "scatter", "mode": "markers", "name": safe(policy),
+        "x": x[known].astype(float).tolist(), "y": y[known].astype(float).tolist(),
+        "marker": {"color": f"@{POLICIES[(position + 1) % len(POLICIES)]}", "size": 8,
+                   "symbol": symbols[position % len(symbols)], "opacity": 0.7},
+        "hovertemplate": "%{x:.4~g}: %{y:.4s}",
+    }  # fmt: skip
+
+
+def _all_runs(saved: SavedSweep) -> Section:
+    labels = _labels(saved)
+    metrics = [m for m in METRICS if m in saved.runs]
+    keys = [*PARTS, *labels]
+    rows = []
+    for run in saved.runs.head(MOST_RUNS).to_dict("records"):
+        cells = words(*("" if pd.isna(run[k]) else run[k] for k in keys))
+        seed = number(float(run["seed"]), lambda v: f"{v:.0f}")
+        numbers = [number(float(run[m]), lambda v, m=m: write(m, v)) for m in metrics]
+        rows.append((*cells, seed, *numbers))
+    left = len(saved.runs) - len(rows)
+    note = f"{left} more runs: pandas.read_parquet of the folder's runs has all." if left else ""
+    columns = (*keys, "seed", *(title(m) for m in metrics))
+    table = Table("Every run", columns, rows, len(metrics) + 1, note)
+    return Section("Runs", tables=[table], folded=True)
+
+
+def _failures(saved: SavedSweep) -> Section:
+    rows = []
+    for one in saved.failed[:MOST_RUNS]:
+        what = ", ".join(str(one.get(part, "")) for part in PARTS)
+        last = (str(one.get("error", "")).splitlines() or [""])[-1]
+        rows.append(words(what, one.get("seed", ""), one.get("how", ""), last))
+    tables = [Table("Failed", ("run", "seed", "how", "error"), rows)] if rows else []
+    return Section("What failed", tables=tables)
+
+
+def _again(saved: SavedSweep, metric: str) -> Section:
+    """The best run as a scenario; the plan's own file is not part of the dataset."""
+    best = _best_runs(saved, metric)
+    code = f"numasim sweep PLAN.yaml --out {shlex.quote(str(saved.folder))}\n"
+    if len(best):
+        code += "\n# the best policy's first seed alone:\n"
+        code += run_again(saved.document(str(best.iloc[0].run)), "best")
+    rows = [words(key, saved.plan.get(key, "")) for key in ("numasim", "code", "began", "seeds")]
+    rows += [words(key, value) for key, value in saved.plan.get("parameters", {}).items()]
+    table = Table("Provenance", ("what", "value"), rows)
+    note = "PLAN.yaml is the file that the sweep was started with; the dataset does not hold it."
+    return Section("Make it again", note, code=code, tables=[table], folded=True)
