@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo late test test-slow bench lint kernel docs clean
+.PHONY: demo late test test-slow bench lint kernel docs site clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,5 +39,9 @@ docs: $(VENV)/.ready ## renew the table of policies in docs/policies.md
 	$(BIN)/python -c "from pathlib import Path as P; from numasim.features import renewed; \
 	  page = P('docs/policies.md'); page.write_text(renewed(page.read_text('utf-8')), 'utf-8')"
 
+site: $(VENV)/.ready ## the documentation as a site, in build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --quiet docs build/site
+
 clean:
-	rm -rf $(VENV) demo results build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) demo results build docs/reference dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -55,12 +55,12 @@ def parameters_of(made: Any) -> list[Parameter]:
         docs |= documented(cls.__doc__ or "")
     found = []
     for field in dataclasses.fields(made):
-        value = _written(getattr(made, field.name), hints[field.name])
+        value = written(getattr(made, field.name), hints[field.name])
         found.append(Parameter(field.name, value, docs.get(field.name, "")))
     return found
 
 
-def _written(value: Any, hint: Any) -> str:
+def written(value: Any, hint: Any) -> str:
     """A value as one would write it: with its unit, or by its name."""
     if isinstance(value, Policy):  # on which it stands
         changed = [f for f in dataclasses.fields(value) if getattr(value, f.name) != f.default]

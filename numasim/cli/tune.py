@@ -35,7 +35,7 @@ def tune(
 ) -> None:  # fmt: skip
     """Search a policy's parameters; several objectives give their trade-off front.
 
-    Needs Optuna: pip install 'numasim[tune]'. The same command again goes on.
+    Needs Optuna: pip install 'numasim\\[tune]'. The same command again goes on.
 
     Example: numasim tune search.yaml --out search --trials 100
     """

@@ -1,0 +1,78 @@
+"""The generated pages: complete, and every key in them explained or obvious."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from numasim import patterns, policies, result, settings, sources
+from numasim.timed_events import EVENT_KEYS
+
+SPEC = importlib.util.spec_from_file_location(
+    "reference", Path(__file__).parents[2] / "docs/reference.py"
+)
+assert SPEC is not None and SPEC.loader is not None
+reference = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(reference)
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return reference.pages()
+
+
+@pytest.mark.parametrize("registry", [policies.registry, patterns.registry, sources.registry])
+def test_everything_registered_has_its_paragraph(registry, pages):
+    page = pages[registry._package.split(".")[-1]]
+    assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == registry.names()
+
+
+@pytest.mark.parametrize("name", policies.registry.names())
+def test_every_parameter_of_a_policy_says_what_it_means(name):
+    for key, (_, takes, _, meaning) in reference.fields(policies.registry.get(name)).items():
+        assert meaning and takes, f"{name}.{key}"
+
+
+def test_keys_of_a_scenario_are_the_loaders():
+    assert tuple(reference.SCENARIO) == settings.KEYS
+    assert tuple(reference.EVENTS) == EVENT_KEYS
+
+
+def test_every_table_of_a_result_is_there(pages):
+    for name in result.COLUMNS:
+        assert f"| `{name}` |" in pages["results"]
+
+
+def test_every_command_with_its_options(pages):
+    for words, command in reference.commands():
+        assert f"## numasim {' '.join(words)}\n" in pages["cli"]
+        assert command.help, words
+        assert "Example: numasim" in command.help, words
+
+
+def test_units_are_told():
+    @dataclasses.dataclass
+    class Made:
+        """One.
+
+        Parameters
+        ----------
+        wait : int
+            How long.
+        """
+
+        wait: reference.DurationNs = 5_000_000
+
+    assert reference.fields(Made)["wait"] == ("`wait`", "time", "5 ms", "How long.")
+
+
+def test_it_is_written_once(tmp_path):
+    reference.write(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    reference.write(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert set(reference.pages()) == {path.stem for path in before}
