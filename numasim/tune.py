@@ -21,7 +21,7 @@ from numasim.checking import Collector
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.sweep.code import fingerprint
 from numasim.sweep.plan import Plan
-from numasim.sweep.ranking import HIGHER, METRIC
+from numasim.sweep.ranking import HIGHER, METRIC, known_metrics
 from numasim.sweep.reading import read_plan
 from numasim.sweep.store import Store
 from numasim.sweep.sweeping import OnProgress, Sweep, Sweeping
@@ -174,12 +174,15 @@ def _space(given: Any) -> dict[str, Span | list[Any]]:
 def _objectives(given: Any) -> dict[str, str]:
     if not isinstance(given, Mapping) or not given:
         raise ConfigError("expected numbers with maximize or minimize")
-    found, problems = {}, []
+    found, problems, known = {}, [], known_metrics()
     for name, direction in given.items():
         wanted = direction or ("maximize" if name in HIGHER else "minimize")
         if wanted not in DIRECTIONS:
             hint = did_you_mean(str(wanted), DIRECTIONS)
             problems.append(Problem(str(name), f'got "{wanted}"', hint))
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            problems.append(Problem(str(name), f'no number "{name}"', hint))
         found[str(name)] = str(wanted)
     if problems:
         raise ConfigError(problems)

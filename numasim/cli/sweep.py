@@ -83,9 +83,11 @@ def sweep(
     Example: numasim sweep plan.yaml --out results --until-ci 1%
     """
     from numasim.scenario import seeds_of
+    from numasim.sweep.ranking import check_metric
     from numasim.sweep.reading import read_plan
     from numasim.sweep.until import Until, pilot_of
 
+    check_metric(metric, "--metric")
     planned = read_plan(plan)
     if seeds is not None:
         planned = planned.with_seeds(seeds_of(seeds))

@@ -18,7 +18,7 @@ from numasim.scenario import MOST_SEEDS, Scenario
 from numasim.settings import KEYS
 from numasim.sweep.parameters import read_limits
 from numasim.sweep.plan import Limits
-from numasim.sweep.ranking import HIGHER
+from numasim.sweep.ranking import HIGHER, known_metrics
 from numasim.units import parse_ratio
 
 SUITE_KEYS = ("name", "description", "experiments", "metrics", "seeds", "baseline_seeds",
@@ -27,9 +27,6 @@ EXPERIMENT_KEYS = ("name", "metrics", "scenario", "set")
 SCENARIO_KEYS = frozenset(KEYS) - {"name", "description", "policies", "seeds", "seed"}
 METRIC_KEYS = ("relative", "absolute", "better")
 BETTER = ("higher", "lower", "neither")
-METRICS = ("throughput_ops_per_s", "local_share", "loaded_latency_ns", "op_p99_ns",
-           "promoted_bytes", "demoted_bytes", "kdamond_cpu", "emd", "f1", "shifts_followed",
-           "convergence_s")  # fmt: skip
 SEEDS, BASELINE_FACTOR = 20, 4
 FALSE_ALARM, NOTICE = 0.001, 0.02
 FEW = 5
@@ -243,8 +240,9 @@ def _metrics(given: Any, place: str, problems: list[Problem]) -> tuple[Metric, .
 def _metric(name: str, given: Any) -> Metric:
     """``0.5 %``, or ``{relative: 0.5 %, better: higher}``, or ``{absolute: 0.01}``."""
     problems = []
-    if name not in METRICS:
-        problems.append(Problem("", f'no number "{name}"', did_you_mean(name, METRICS)))
+    known = known_metrics()
+    if name not in known:
+        problems.append(Problem("", f'no number "{name}"', did_you_mean(name, known)))
     spec = given if isinstance(given, Mapping) else {"relative": given}
     problems += [
         Problem(str(key), "unknown key", did_you_mean(str(key), METRIC_KEYS))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.result import Result
 from numasim.statistics import (
     LEVEL,
     Interval,
@@ -62,6 +63,23 @@ class Standing:
     rank: int
 
 
+def known_metrics() -> tuple[str, ...]:
+    """Numbers that every run has: those of a run in which nothing happened."""
+    return tuple(Result.of({}, {}).summary())
+
+
+def check_metric(metric: str, place: str) -> None:
+    """See that runs will have a number, before any does.
+
+    Raises
+    ------
+    ConfigError
+    """
+    known = known_metrics()
+    if metric not in known:
+        raise ConfigError(Problem(place, f'no number "{metric}"', did_you_mean(metric, known)))
+
+
 def values_by_point(sweep: Sweep, metric: str) -> dict[str, dict[int, float]]:
     """Finished values of a metric by point (as text of its labels) and seed.
 
@@ -76,13 +94,10 @@ def values_by_point(sweep: Sweep, metric: str) -> dict[str, dict[int, float]]:
         if metrics is None:
             continue
         if metric not in metrics:
-            raise ConfigError(Problem("--metric", f'no number "{metric}"', _known(metric, metrics)))
+            hint = did_you_mean(metric, metrics)
+            raise ConfigError(Problem("--metric", f'no number "{metric}"', hint))
         found.setdefault(str(task.labels), {})[task.seed] = metrics[metric]
     return found
-
-
-def _known(metric: str, metrics: Mapping[str, float]) -> str:
-    return did_you_mean(metric, metrics)
 
 
 def paired(

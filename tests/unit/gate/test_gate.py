@@ -67,7 +67,7 @@ def slower(path: Path, factor: float) -> None:
 def test_an_injected_regression_is_caught() -> None:
     """A gross one, of few runs; `tests/statistics/test_gate.py` has one of two per cent."""
     with known():
-        found = read(baseline_seeds=5)
+        found = read(seeds=5, baseline_seeds=5)
         baseline = update(found, None, here=True).baseline
         with injected("200KB"):
             report = gate(found, baseline, here=True, first_seed=2001)
