@@ -55,7 +55,7 @@ def test_refactorings_that_renumber_streams_raise_no_alarm(
 
 
 def test_two_per_cent_are_noticed(suite: Suite) -> None:
-    """A policy made worse by 2 % (as measured over forty seeds) is caught with any eight of them."""
+    """A policy made worse by 2 % (measured over forty seeds) is caught with any eight of them."""
     n = suite.seeds
     with known():
         mine = read()
