@@ -92,7 +92,7 @@ class Stage:
 
     def begin_work(
         self, name: str, busy_ns: int, cores: float = 1.0, batch: int = MIGRATE_BATCH,
-        flush: bool = True,
+        flush: float = 1.0,
     ) -> None:  # fmt: skip
         """Pages just moved are on the wires for `busy_ns` from now; end it with `end_work`.
 
@@ -106,8 +106,8 @@ class Stage:
             themselves, which `Observing.charge` takes from their time.
         batch : int
             Base pages that are unmapped together; at least one folio.
-        flush : bool
-            Whether translations of them may be cached: those of armed pages were flushed before.
+        flush : float
+            Flushes of a batch: 0 where translations were flushed before, as of armed pages.
         """
         moved = self.migrator.take_traffic()
         moved.busy_ns = min(moved.busy_ns, busy_ns)  # several threads, or an engine, may copy

@@ -51,7 +51,7 @@ class Load:
         busy_ns: int,
         visit_rates: np.ndarray,
         batch: int = MIGRATE_BATCH,
-        flush: bool = True,
+        flush: float = 1.0,
     ) -> None:
         """What a kdamond moved is on the wires for the time it is busy, and stalls who touches it.
 
@@ -64,8 +64,8 @@ class Load:
             Visits per ns to one folio of each class.
         batch : int
             Base pages that are unmapped together; at least one folio.
-        flush : bool
-            Whether translations of them may be cached: those of armed pages were flushed before.
+        flush : float
+            Flushes of a batch: 0 where translations were flushed before, as of armed pages.
 
         Notes
         -----

@@ -52,10 +52,11 @@ class Migrator:
         self.page_counts: BlockCounts | None = None
         self.views: list[tuple[View, bool]] = []  # the view, and whether it is physical
         self.ledger = Ledger()
-        self._traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
+        self.traffic = Traffic({}, np.zeros(space.nr_classes, np.int64))
         self.watch: Callable[[np.ndarray, np.ndarray, str], None] | None = None
         self.allowed: Callable[[np.ndarray, int, str], np.ndarray] | None = None
         self.residents: Residents | None = None
+        self.keep: Callable[[np.ndarray, np.ndarray, str], np.ndarray] | None = None
         self.swapped = Swapped(space.nr_classes)
         self.now_ns = 0  # of the last first touch
         self.stall_ns = 0  # that tasks which allocate have to reclaim by themselves
@@ -128,7 +129,7 @@ class Migrator:
                 Arrivals(from_ns, now_ns, _ascending(all_frames) if physical else new)
             )
         self.before_change()
-        self._place(new, all_frames)
+        self.place(new, all_frames)
         self.law.note_first_touch(new)
         if self.watch is not None:
             self.watch(new, all_frames, "first touch")
@@ -191,7 +192,8 @@ class Migrator:
         name = f"{pages.mapping.name} of process {pages.process}"
         return f"out of memory while populating {name} (free: {free})"
 
-    def _place(self, pages: np.ndarray, frames: np.ndarray) -> None:
+    def place(self, pages: np.ndarray, frames: np.ndarray) -> None:
+        """Put pages (int64[N], of whole folios) into frames (int64[N])."""
         memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
         memory.frame_of[pages] = frames
         memory.page_of[frames] = pages
@@ -204,7 +206,7 @@ class Migrator:
             first = self.space.folio_heads(pages) == pages
             self.residents.arrive(pages[first], nodes[first])
 
-    def _lift(self, pages: np.ndarray, freed: bool = False) -> np.ndarray:
+    def lift(self, pages: np.ndarray, freed: bool = False) -> np.ndarray:
         """Take pages out of their frames; the frames."""
         memory, classes = self.memory, self.space.class_of[pages].astype(np.int64)
         frames: np.ndarray = memory.frame_of[pages].astype(np.int64)
@@ -226,7 +228,7 @@ class Migrator:
         own = own[self.memory.frame_of[own] >= 0]
         if len(own):
             self.before_change()
-            self.memory.release(self._lift(own, freed=True))
+            self.memory.release(self.lift(own, freed=True))
 
     # -- swap --------------------------------------------------------------------------------------
 
@@ -236,7 +238,7 @@ class Migrator:
         large = heads[sizes > 1]
         pages = np.r_[heads[sizes == 1], self.split(large)] if len(large) else heads
         self.before_change()
-        self.memory.release(self._lift(pages, freed=True))
+        self.memory.release(self.lift(pages, freed=True))
         self.memory.frame_of[pages] = SWAPPED
         np.add.at(self.swapped.counts, self.space.class_of[pages], 1)
         return pages
@@ -267,7 +269,7 @@ class Migrator:
         self.memory.frame_of[pages] = ABSENT
         if home is not None and len(pages):
             self.before_change()
-            self._place(pages, frames)
+            self.place(pages, frames)
             self.law.note_first_touch(pages)
         return True
 
@@ -344,15 +346,15 @@ class Migrator:
         pages = (going[:, None] + within).reshape(-1)
         frames = (new[:, None] + within).reshape(-1)
         sources = memory.node_of(memory.frame_of[going].astype(np.int64))
-        old = self._lift(pages)
-        self._place(pages, frames)
-        memory.release(old)
+        old = self.lift(pages)
+        self.place(pages, frames)
+        memory.release(old if self.keep is None else self.keep(pages, old, cause))
         self._record(pages, np.repeat(sources, size), target, cause)
-        self._traffic.folios += len(going)
+        self.traffic.folios += len(going)
         order = (size * memory.pages_per_frame).bit_length() - 1
         counts = np.bincount(sources)
         busy = sum(n * self.cost_of(s, target, order) for s, n in enumerate(counts.tolist()) if n)
-        self._traffic.busy_ns += busy
+        self.traffic.busy_ns += busy
         if self.watch is not None:
             self.watch(pages, frames, cause)
         return pages, busy, heads[len(new) :]
@@ -365,14 +367,14 @@ class Migrator:
             key, way = (cause, mapping, source, target), (source, target)
             nr_bytes = int(counts[code]) * self.memory.frame_bytes
             self.ledger.moved[key] = self.ledger.moved.get(key, 0) + nr_bytes
-            self._traffic.bytes[way] = self._traffic.bytes.get(way, 0) + nr_bytes
+            self.traffic.bytes[way] = self.traffic.bytes.get(way, 0) + nr_bytes
         classes = self.space.class_of[pages]
-        self._traffic.pages_of_class += np.bincount(classes, minlength=self.space.nr_classes)
+        self.traffic.pages_of_class += np.bincount(classes, minlength=self.space.nr_classes)
 
     def take_traffic(self) -> Traffic:
         """What moved since last asked, and start afresh."""
-        found = self._traffic
-        self._traffic = Traffic({}, np.zeros(self.space.nr_classes, np.int64))
+        found = self.traffic
+        self.traffic = Traffic({}, np.zeros(self.space.nr_classes, np.int64))
         return found
 
     def split(self, heads: np.ndarray) -> np.ndarray:
@@ -385,11 +387,11 @@ class Migrator:
         self.before_change()
         if self.residents is not None:
             self.residents.split(heads, pages, sizes)
-        frames = self._lift(pages)
+        frames = self.lift(pages)
         self.space.class_of[pages] = self.space.split_class[self.space.class_of[pages]]
         if self.law.cleared_at is not None:
             self.law.cleared_at[pages] = np.repeat(self.law.cleared_at[heads], sizes)
-        self._place(pages, frames)
+        self.place(pages, frames)
         return pages
 
 

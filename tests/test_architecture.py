@@ -17,7 +17,7 @@ FLOORS = {
     2: "mapping workload patterns pages law view sources damon policies cost migration populate "
     "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
     "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
-    "placing",
+    "placing copies",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events feasible loader columns accessor_record recorder result "
     "provenance formats features",

@@ -11,12 +11,13 @@ from numasim.agents import Stage
 from numasim.balancing.batch import Batch
 from numasim.errors import SimulationError
 from numasim.ledger import Residents
+from numasim.reclaim.reclaimer import Reclaimer
 from numasim.reclaim.tiers import memory_tiers
 
 RECLAIM_CAUSES = ("kswapd", "direct reclaim")
 
 
-def residents_of(stage: Stage) -> Residents:
+def residents_of(stage: Stage) -> Reclaimer:
     """Reclaim, which a policy that demotes has running.
 
     Raises
@@ -24,9 +25,10 @@ def residents_of(stage: Stage) -> Residents:
     SimulationError
         If there is none: whoever has this policy beneath him does not pass its `demotion` on.
     """
-    if stage.migrator.residents is None:
+    found = stage.migrator.residents
+    if not isinstance(found, Reclaimer):
         raise SimulationError("needs reclaim, which does not run", stage.migrator.now_ns, "policy")
-    return stage.migrator.residents
+    return found
 
 
 class ActiveFirst:
@@ -60,6 +62,7 @@ class ActiveFirst:
     """
 
     mark = "min"
+    at_once = True
 
     def __init__(
         self, stage: Stage, residents: Residents, name: str, pagevec: int, demotion_bp: int

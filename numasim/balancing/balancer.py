@@ -173,7 +173,8 @@ class Balancer:
         """Batches are short while faults ask for room that reclaim makes meanwhile."""
         if self._hinting.quiet_for(IDLE_NS):
             return IDLE_NS
-        room = self.moving.scarce(self._top) if self.tunables.tiering else None
+        at_once = self._judge is None or self._judge.at_once
+        room = self.moving.scarce(self._top) if self.tunables.tiering and at_once else None
         if room is None:
             return self._batch_ns
         nr = max(room // 2, LEAST_FAULTS)

@@ -152,6 +152,6 @@ class Moving:
         if self.busy:
             self._stage.end_work(self._name)
         if moved:
-            self._stage.begin_work(self._name, span_ns, 0.0, batch=1, flush=False)
+            self._stage.begin_work(self._name, span_ns, 0.0, batch=1, flush=0.0)
         self.busy = moved
         return changed

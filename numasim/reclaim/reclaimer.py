@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,11 @@ class Reclaimer:
     swap : Swap or None
     counts : dict of str to int
         Counters by their names in /proc/vmstat, pages of 4 KiB.
+    forget : callable or None
+        Told of folios (int64[N]) that leave their node.
+    put_back : callable or None
+        ``put_back(heads, cause, now_ns)`` demotes what has a copy below already: folios left to
+        demote, and the time it took.
 
     Notes
     -----
@@ -72,6 +77,8 @@ class Reclaimer:
             else TwoLists(self.records, n, self._room)
             for n in nodes
         ]
+        self.forget: Callable[[np.ndarray], None] | None = None
+        self.put_back: Callable[[np.ndarray, str, int], tuple[np.ndarray, int]] | None = None
         self._direct_ns = 0
         self.now_ns = 0  # of the act in progress; its work lies ahead of that
         self.swap = None if kernel.swap is None else Swap(stage, kernel.swap, self.lrus)
@@ -128,6 +135,8 @@ class Reclaimer:
 
     def leave(self, heads: np.ndarray, nodes: np.ndarray, freed: bool) -> None:
         """Folios go from these nodes."""
+        if self.forget is not None:
+            self.forget(heads)
         for nid in np.flatnonzero(np.bincount(nodes)).tolist():
             own = heads[nodes == nid]
             (self.lrus[nid].forget if freed else self.lrus[nid].leave)(own)
@@ -186,6 +195,11 @@ class Reclaimer:
         stage, moved, busy = self.stage, 0, 0
         order = self.tiers.demotion_order(nid, stage.topology.node_distances, self._rng)
         cause = f"kswapd{nid}" if who == "kswapd" else "direct reclaim"
+        if self.put_back is not None:
+            before = self.records.nr_pages(heads)
+            heads, busy = self.put_back(heads, cause, self.now_ns)
+            moved = before - self.records.nr_pages(heads)
+            order = order if len(heads) else []
         for target in order:
             done = stage.migrator.migrate(heads, target, cause)
             moved, busy = moved + len(done.pages), busy + done.busy_ns
