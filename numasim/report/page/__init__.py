@@ -1,4 +1,4 @@
-"""A report worth sending: one HTML file that opens from disk, for a run, comparison, sweep or gate."""
+"""A report worth sending: one HTML file of a run, a comparison, a sweep or a gate."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def line(
         "line": {
             "color": f"@{colour}",
             "width": 1.8,
-            "dash": DASHES[position % len(DASHES)],
+            "dash": "solid" if fill else DASHES[position % len(DASHES)],
             "shape": "vh" if step else "linear",
         },
         "hovertemplate": f"%{{y:{form}}}{safe(unit)}",

@@ -192,12 +192,13 @@ def _bars(comparison: Comparison, metric: str) -> Chart:
     trace: Trace = {
         "type": "bar", "orientation": "h", "x": known, "y": at, "showlegend": False,
         "marker": {"color": [f"@{POLICIES[i % len(POLICIES)]}" for i in range(len(means))]},
-        "text": [safe(write(metric, m.mean)) for m in means], "textposition": "auto",
-        "hovertemplate": "%{text}<extra></extra>", "insidetextfont": {"color": "#ffffff"},
+        "text": [safe(write(metric, m.mean)) for m in means], "textposition": "outside",
+        "hovertemplate": "%{text}<extra></extra>", "cliponaxis": False,
         "outsidetextfont": {"color": "@ink"},
     }  # fmt: skip
+    room = 1.3 * max((v for v in known if v is not None), default=1.0)  # for the numbers
     made = {
-        "xaxis": {"rangemode": "tozero", "showticklabels": False, "showgrid": False},
+        "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False},
         "yaxis": {"tickvals": at, "ticktext": [safe(p) for p in comparison.policies],
                   "showgrid": False, "fixedrange": True},
         "hovermode": "closest", "bargap": 0.25,

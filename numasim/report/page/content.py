@@ -172,4 +172,4 @@ def joined(parts: Sequence[str]) -> str:
 
 def percent(value: float) -> str:
     """A share."""
-    return f"{100 * value:.3g} %"
+    return f"{100 * value:.3g}\u00a0%"

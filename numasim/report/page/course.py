@@ -137,7 +137,7 @@ def _monitoring(result: Result, clock: Clock) -> list[Found]:
         found.append(("Monitoring error", note, _figure(data, layout(clock, "", form=".2~f"))))
     if len(result.kdamonds):
         for title, column, unit, scale in (
-            ("Sampling interval", "sample_us", "s", 1e-6),
+            ("Sampling interval", "sample_us", " ms", 1e-3),
             ("Regions", "nr_regions", "", 1.0),
         ):
             data = [
@@ -145,7 +145,8 @@ def _monitoring(result: Result, clock: Clock) -> list[Found]:
                      KDAMONDS[i % len(KDAMONDS)], unit, position=i, step=True)
                 for i, (kdamond, rows) in enumerate(result.kdamonds.groupby("kdamond", sort=True))
             ]  # fmt: skip
-            found.append((title, "", _figure(data, layout(clock, unit))))
+            form = ",.4~g" if unit else "~s"
+            found.append((title, "", _figure(data, layout(clock, unit, form=form))))
     return found
 
 

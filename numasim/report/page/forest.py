@@ -82,7 +82,7 @@ def forest_chart(
         data.append(trace)
     layout = {
         "xaxis": {"title": {"text": safe(axis)}, "type": "log" if log else "linear",
-                  "tickformat": ".4~g", "nticks": 6},
+                  "tickformat": ".6~g", "nticks": 6},
         "yaxis": {"tickvals": at, "ticktext": [safe(_short(row.name)) for row in rows],
                   "range": [-0.6, len(rows) - 0.4], "showgrid": False, "zeroline": False,
                   "fixedrange": True},

@@ -113,13 +113,14 @@ def _changes(verdicts: Verdicts) -> Section:
 def _numbers(data: dict[str, Any], verdicts: Verdicts) -> Section:
     rows = []
     for name, metric, found in verdicts:
-        values = (
-            number(_number(found[k]), lambda v: write(metric, v)) for k in ("baseline", "now")
-        )  # noqa: B023
+        was, now = (
+            number(_number(found[key]), lambda v, metric=metric: write(metric, v))  # type: ignore[misc]
+            for key in ("baseline", "now")
+        )
         changes = ((_change(found, k, signed=k == "change"), _sortable(found[k]))
                    for k in ("change", "within", "notices"))  # fmt: skip
         word = SHUT.get(found["verdict"], found["verdict"])
-        rows.append((*words(name, title(metric), word), *values, *changes))
+        rows.append((*words(name, title(metric), word), was, now, *changes))
     columns = ("experiment", "metric", "verdict", "baseline", "now", "change", "allowed", "notices")
     note = f"Chance of a false alarm of the whole suite: at most {data['false_alarm']:.2g}. "
     note += '"Notices": the change for the worse that is found in nine of ten cases.'

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from numasim.report.furniture import short_number
 from numasim.report.grids import Area, Grid, Seen, areas, seen, truth, view_of_node
 from numasim.report.page.charts import Trace, layout, line, packed, rounded, with_marks
 from numasim.report.page.content import Chart, Section
 from numasim.report.series import Clock, Mark, marks, rate, times, topology
-from numasim.report.style import DEMOTION, PROMOTION
+from numasim.report.style import DEMOTION, PROMOTION, heat_colours
 from numasim.result import Result
 from numasim.units import format_bytes
 
@@ -103,7 +104,7 @@ def _node(
         figure = {"data": data, "layout": layout(clock, "bytes/s", low=None)}
         charts.append(
             Chart(f"{node}: migrated here (up) and away (down)", with_marks(figure, told, clock),
-                  time="time", half=True, height=180)
+                  time="time", height=180)
         )  # fmt: skip
     return charts
 
@@ -131,7 +132,7 @@ def _panel(
         "dy": grid.size_bytes / rows,
         "zmin": float(np.log10(scale.low)),
         "zmax": float(np.log10(scale.high)),
-        "colorscale": "Inferno",
+        "colorscale": _colours(),
         "showlegend": False,
         "hovertemplate": f"%{{x:.4~g}} {clock.unit}, %{{text}}<extra></extra>",
         "colorbar": {
@@ -146,6 +147,13 @@ def _panel(
     made["xaxis"]["showgrid"] = False
     figure: dict[str, Any] = with_marks({"data": [trace, *over], "layout": made}, told, clock)
     return Chart(title, figure, time="time", place=place, half=True, height=330)
+
+
+def _colours() -> list[list[object]]:
+    """The colours of our pictures, dark to bright: even steps of lightness."""
+    at = np.linspace(0.0, 1.0, 17)
+    colours = heat_colours()
+    return [[float(a), to_hex(colours(float(a)))] for a in at]
 
 
 def _bytes(size: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from numasim.cli.parameters import parameters_of
 from numasim.explain import final_schemes, mapping_timeline, mappings
 from numasim.explain import verdict as scheme_verdict
 from numasim.report.furniture import short_number
@@ -26,8 +26,8 @@ from numasim.report.page.content import (
 from numasim.report.page.course import course_section, usage_section
 from numasim.report.page.heat import heat_section
 from numasim.report.page.numbers import METRICS, write
-from numasim.report.page.reproduce import as_yaml, run_again
-from numasim.report.page.waste import waste
+from numasim.report.page.reproduce import run_again
+from numasim.report.page.waste import Waste, waste
 from numasim.report.series import Clock, subtitle, topology
 from numasim.report.write import PICTURES
 from numasim.result import CONVERGED, Result
@@ -94,23 +94,25 @@ def reasons(result: Result) -> list[Reason]:
     moved = f"▲ {format_bytes(found['promoted_bytes'])} up, "
     moved += f"▼ {format_bytes(found['demoted_bytes'])} down the tiers"
     undone = f"at most {format_bytes(lost.both_ways_bytes)}" if lost.both_ways_bytes else "none"
-    refused = f"{format_bytes(lost.refused_bytes)} found no room. " if lost.refused_bytes else ""
     known = "" if math.isnan(best) else f"The best placement gives {percent(best)}."
     return [
         Reason("Local share", write("local_share", found["local_share"]), known),
         Reason("Loaded latency", write("loaded_latency_ns", found["loaded_latency_ns"]),
                f"Mean of missed lines; the nearest memory answers in {idle:.0f} ns when idle."),
         Reason("Migrated", format_bytes(lost.moved_bytes), moved + "."),
-        Reason("Wasted migration", undone, f"{refused}{_both_ways(lost.both_ways_bytes)}"),
+        Reason("Wasted migration", undone, _both_ways(lost)),
         _monitoring(found),
         _overhead(result, found),
     ]  # fmt: skip
 
 
-def _both_ways(amount: float) -> str:
-    if not amount:
-        return "Nothing of a mapping moved both ways within a phase."
-    return "Moved both ways, of one mapping within one phase; pages that changed places are in it."
+def _both_ways(lost: Waste) -> str:
+    text = "Nothing of a mapping moved both ways within a phase."
+    if lost.both_ways_bytes:
+        text = "Of one mapping, both ways within one phase; pages that changed places are in it."
+    if lost.refused_bytes:
+        text += f" {format_bytes(lost.refused_bytes)} more found no room where they were to go."
+    return text
 
 
 def _monitoring(found: Mapping[str, float]) -> Reason:
@@ -220,12 +222,10 @@ def made_of(result: Result, again: str) -> list[Section]:
     rows = [words("hash of the scenario", made["hash"]), words("seed", result.seed)]
     rows += [words(name, version) for name, version in made["versions"].items()]
     rows += [words(name, value) for name, value in made["platform"].items()]
-    document = as_yaml(made["scenario"])
     return [
         Section("Parameters", tables=[parameters(result)]),
         Section("Make it again", "Paste into a shell; identical tables with the versions below.",
-                code=again, tables=[Table("Provenance", ("what", "value"), rows)], folded=True),
-        Section("The whole scenario", code=document, folded=True),
+                code=again, tables=[Table("Provenance", ("what", "value"), rows)]),
     ]  # fmt: skip
 
 
@@ -233,13 +233,12 @@ def parameters(result: Result) -> Table:
     """Parameters of the policy: what was given, and defaults."""
     scenario = result.scenario()
     given: dict[str, Any] = dict(result.provenance["scenario"].get("policy") or {})
-    rows = [words("kind", given.get("kind", result.policy), "given")]
-    for one in dataclasses.fields(scenario.policy):  # type: ignore[arg-type]
-        value = getattr(scenario.policy, one.name)
-        rows.append(words(one.name, _short(value), "given" if one.name in given else "default"))
-    return Table(f"Parameters of {result.policy}", ("parameter", "value", "from"), rows)
+    rows = [words("kind", given.get("kind", result.policy), "given", "")]
+    for one in parameters_of(scenario.policy):
+        where = "given" if one.name in given else "default"
+        rows.append(words(one.name, _short(one.value), where, one.text))
+    return Table(f"Parameters of {result.policy}", ("parameter", "value", "from", "meaning"), rows)
 
 
-def _short(value: object) -> str:
-    text = str(value)
+def _short(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:299]}…"

@@ -94,21 +94,27 @@ def _verdict(saved: SavedSweep, metric: str) -> tuple[str, str]:
     if not groups:
         return f"{len(saved.runs)} runs finished; there is nothing to compare.{lost}", "plain"
     if len(groups) == 1:
-        best = groups[0][1].iloc[0]
-        base = groups[0][1][groups[0][1].effect.isna() | (groups[0][1].ratio == 1)].iloc[0]
-        if best.policy == base.policy:
-            return f"Nothing beats {base.policy} in {title(metric).lower()}.{lost}", "plain"
-        sure = best.low > 1 or best.high < 1
-        how = f"{LEVEL:.0%} interval {best.low:.4g} to {best.high:.4g}, {best.seeds} seeds"
-        word = "is best" if sure else "seems best, but that may be chance"
-        text = f"{best.policy} {word}: {title(metric).lower()} {best.ratio:.4g} times "
-        return f"{text}{saved.plan['points'][0]['policy']}'s ({how}).{lost}", (
-            "good" if sure and not lost else "plain"
-        )
+        return _one_setting(saved, groups[0][1], metric, lost)
     winners = [str(rows.iloc[0].policy) for _, rows in groups]
     counts = sorted(((winners.count(w), w) for w in dict.fromkeys(winners)), key=lambda c: -c[0])
     told = joined([f"{name} in {nr}" for nr, name in counts[:4]])
     return f"Best {title(metric).lower()} of {len(groups)} settings: {told}.{lost}", "plain"
+
+
+def _one_setting(saved: SavedSweep, rows: pd.DataFrame, metric: str, lost: str) -> tuple[str, str]:
+    """Who is best where there is one machine and one workload."""
+    best, base = rows.iloc[0], str(saved.plan["points"][0]["policy"])
+    what = title(metric).lower()
+    if math.isnan(best.p_holm):  # it is the first policy, to which the others are compared
+        return f"Nothing beats {best.policy} in {what}.{lost}", "plain"
+    names = [str(policy) for policy in rows.policy[rows["rank"] == best["rank"]]]
+    sure = best.low > 1 or best.high < 1
+    word = "are best alike" if len(names) > 1 else "is best"
+    if not sure:
+        word = "seem best alike" if len(names) > 1 else "seems best, but that may be chance"
+    how = f"{LEVEL:.0%} interval {best.low:.4f} to {best.high:.4f}, {best.seeds} seeds"
+    text = f"{joined(names[:4])} {word}: {what} {best.ratio:.4f} times {base}'s ({how}).{lost}"
+    return text, "good" if sure and not lost else "plain"
 
 
 def _reasons(saved: SavedSweep, metric: str) -> list[Reason]:
@@ -124,7 +130,7 @@ def _reasons(saved: SavedSweep, metric: str) -> list[Reason]:
 
 
 def _best_runs(saved: SavedSweep, metric: str) -> pd.DataFrame:
-    """Runs of the point with the best mean, of those that share machine and workload with the first."""
+    """Runs of the best point, of those that share machine and workload with the first."""
     first = saved.plan["points"][0]
     sign = 1 if metric in HIGHER else -1
     best, found = -math.inf, saved.runs.iloc[:0]
@@ -174,8 +180,8 @@ def _ranking(saved: SavedSweep, metric: str) -> Section:
 
 def _said(row: Any) -> str:
     if not math.isfinite(row.low):
-        return f"{row.ratio:.4g}"
-    return f"{row.ratio:.4g} [{row.low:.4g}, {row.high:.4g}]"
+        return f"{row.ratio:.4f}"
+    return f"{row.ratio:.4f} [{row.low:.4f}, {row.high:.4f}]"
 
 
 def _ranking_table(saved: SavedSweep, metric: str) -> Table:
@@ -207,13 +213,18 @@ def _parameters(saved: SavedSweep, metric: str) -> Section:
             if x.notna().any():
                 data.append(_scatter(str(policy), x, rows[metric], i))
         made = {
-            "xaxis": {"title": {"text": safe(base)}, "tickformat": "~s"},
+            "xaxis": {"title": {"text": safe(base)}, "tickformat": _form(values)},
             "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"},
             "hovermode": "closest",
         }
         charts.append(Chart(name, {"data": data, "layout": made}, half=True, height=320))
     note = "A mark for each run; other parameters vary, too."
     return Section("What parameters do", note, charts)
+
+
+def _form(values: pd.Series[float]) -> str:
+    """How Plotly writes numbers of such a size."""
+    return "~s" if values.abs().max() >= 10_000 else ".6~g"
 
 
 def _scatter(policy: str, x: pd.Series[float], y: pd.Series[float], position: int) -> Trace:
@@ -266,4 +277,4 @@ def _again(saved: SavedSweep, metric: str) -> Section:
     rows += [words(key, value) for key, value in saved.plan.get("parameters", {}).items()]
     table = Table("Provenance", ("what", "value"), rows)
     note = "PLAN.yaml is the file that the sweep was started with; the dataset does not hold it."
-    return Section("Make it again", note, code=code, tables=[table], folded=True)
+    return Section("Make it again", note, code=code, tables=[table])
