@@ -20,7 +20,7 @@ copyright = "the numasim developers, Apache-2.0"
 release = version = numasim.__version__
 
 extensions = ["myst_parser"]
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]
 html_theme = "furo"
