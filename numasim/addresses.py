@@ -25,14 +25,21 @@ class AddressSpace:
         self._starts, self._ends = self._start.tolist(), self._end.tolist()
         self._shifts = (self._first * slot_bytes - self._start).tolist()
 
+    def move(self, low: int, high: int) -> int | None:
+        """What to add to addresses from `low` to `high` for the line; None if not one range."""
+        only = max(bisect_right(self._starts, low) - 1, 0)
+        if low >= self._starts[only] and high <= self._ends[only]:
+            found: int = self._shifts[only]
+            return found
+        return None
+
     def linear(self, address: np.ndarray) -> np.ndarray:
         """int64[…]: place of each address on the line of slots, bytes; holes have no length."""
         if not address.size:
             return address
-        low, high = int(address.min()), int(address.max())
-        only = max(bisect_right(self._starts, low) - 1, 0)
-        if low >= self._starts[only] and high <= self._ends[only]:
-            line: np.ndarray = address + self._shifts[only]
+        move = self.move(int(address.min()), int(address.max()))
+        if move is not None:
+            line: np.ndarray = address + move
             return line
         k = np.maximum(np.searchsorted(self._start, address, "right") - 1, 0)
         inside = np.clip(address - self._start[k], 0, self._end[k] - self._start[k])

@@ -41,16 +41,25 @@ class Bounds:
         Bounds of the last window, ascending.
     used : int64[K]
         Classes that had pages between the first and the last of them.
-    rows : float64[N, K], whole
-        Pages of those classes before each bound.
     """
 
     def __init__(self, counts: BlockCounts, slot_bytes: int) -> None:
         self._counts, self._slot_bytes, self._version = counts, slot_bytes, -1
         self._shifts = slot_bytes.bit_length() - 1, (counts.block_slots // 2).bit_length() - 1
         self.slots = self.used = np.empty(0, np.int64)
-        self.rows = np.empty((0, 0))
+        self._rows = np.empty((0, 0))
+        self._packed: np.ndarray | None = None  # the rows as the compiled kernel has them
+        self._held = self._spare = np.empty(0, np.int64), np.empty((0, 0), np.int32)
+        self._words: np.ndarray | None = None
         self._mixed: tuple[int, int] | None = None  # a state in which extremes are of no use
+
+    @property
+    def rows(self) -> np.ndarray:
+        """float64[N, K], whole: pages of the used classes before each bound."""
+        if self._packed is not None:
+            self._rows = self._packed[:, : len(self.used)].astype(np.float64)
+            self._packed = None
+        return self._rows
 
     def chances(self, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
         """float64[G, R]: how likely a sample of each region is found accessed.
@@ -64,8 +73,10 @@ class Bounds:
         ticks : Ticks
             Without fronts.
         """
-        if KERNELS.ready is not None and self._follow_compiled(line):
-            return self._chances_compiled(line, size, ticks)
+        if KERNELS.ready is not None:
+            found = self.chances_compiled(line[0], line[1], 0, size, ticks)
+            if found is not None:
+                return found[0]
         edges, low, high = _edges(line)
         slots = edges >> self._shifts[0]
         self._follow(slots)
@@ -80,6 +91,56 @@ class Bounds:
         chance: np.ndarray = warm.T * (self._slot_bytes / size)
         np.clip(chance, 0.0, 1.0, out=chance)  # rounding leaves a hair beyond either end
         return chance
+
+    def chances_compiled(
+        self, start: np.ndarray, end: np.ndarray, move: int, size: np.ndarray, ticks: Ticks
+    ) -> tuple[np.ndarray, int] | None:
+        """The same by the compiled kernel, and how many of the last group are not 0.
+
+        Parameters
+        ----------
+        start, end : int64[R]
+            Regions.
+        move : int
+            What is to be added for bounds on the line of slots, bytes.
+        size : int64[R]
+        ticks : Ticks
+            As of `chances`.
+
+        Returns
+        -------
+        (float64[G, R], int) or None
+            None where the kernel cannot: pages have moved, or it knows too little.
+        """
+        counts, nr = self._counts, len(start)
+        small = counts.nr_slots < 2**31
+        if self._version != counts.version or not len(self.used) or not small:
+            return None
+        packed, (slots, rows) = self._pack(), self._spare
+        if len(slots) <= nr or rows.shape[1] != packed.shape[1]:
+            slots, rows = np.empty(2 * nr, np.int64), np.empty((2 * nr, packed.shape[1]), np.int32)
+        chance = np.empty((len(ticks.nr), nr))
+        some: int = _jitted().chances(
+            start, end, move, size, *self._shifts, self.slots, packed, self.used,
+            *counts.tables(), self._words, ticks.parts, ticks.probability, slots, rows, chance,
+        )  # fmt: skip
+        if some < 0:
+            return None
+        self._spare, self._held = self._held, (slots, rows)
+        self.slots, self._packed = slots[: nr + 1], rows[: nr + 1]
+        return chance, some
+
+    def _pack(self) -> np.ndarray:
+        """int32[N, W]: rows as the compiled kernel has them, filled up with zeros."""
+        if self._packed is None:
+            step = _jitted().WIDTH_STEP
+            nr, width = len(self.slots), -(-len(self.used) // step) * step
+            self._packed = np.zeros((nr, width), np.int32)
+            self._packed[:, : len(self.used)] = self._rows
+            self._held = self.slots, self._packed
+        if self._words is None:
+            self._words = self._counts.tables()[2].view(np.uint64)
+        return self._packed
 
     def extremes(self, line: np.ndarray, ticks: Ticks) -> np.ndarray | None:
         """float64[2, G, R]: lowest and highest chance of all pages in each region.
@@ -125,34 +186,7 @@ class Bounds:
             self.used = (rows[-1] != rows[0]).nonzero()[0]
             rows = rows.take(self.used, axis=1)
             self._version = counts.version
-        self.slots, self.rows = slots, rows
-
-    def _follow_compiled(self, line: np.ndarray) -> bool:
-        """Turn to the bounds of regions, if that goes by the compiled kernel."""
-        counts, nr = self._counts, line.shape[1]
-        if self._version != counts.version or not len(self.used):
-            return False
-        slots, rows = np.empty(nr + 1, np.int64), np.empty((nr + 1, len(self.used)))
-        known = (self.slots, self.rows, self.used)
-        kernel, tables = _jitted().follow, counts.tables()
-        done: bool = kernel(line, *self._shifts, *known, *tables, slots, rows) >= 0
-        if done:
-            self.slots, self.rows = slots, rows
-        return done
-
-    def _chances_compiled(self, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
-        """See `chances`; bounds are those of the regions."""
-        known = (self.slots, self.rows, self.used)
-        chance: np.ndarray = _jitted().chances(
-            line,
-            size,
-            self._slot_bytes,
-            *known,
-            ticks.parts,
-            ticks.probability,
-            self._counts.tables()[2],
-        )
-        return chance
+        self.slots, self._rows, self._packed = slots, rows, None
 
     def _within(self, slots: np.ndarray, inside: np.ndarray, ticks: Ticks) -> np.ndarray:
         """float64[N, G]: chance of the pages that bounds cut, times the share before the bound."""
@@ -163,18 +197,28 @@ class Bounds:
         return part
 
 
-def successes(rng: np.random.Generator, nr: int, chance: np.ndarray) -> np.ndarray:
+def successes(
+    rng: np.random.Generator, nr: int, chance: np.ndarray, some: int | None = None
+) -> np.ndarray:
     """int64[R]: how many of `nr` independent samples succeed, each with its chance (float64[R]).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    nr : int
+    chance : float64[R]
+    some : int, optional
+        How many chances are not 0, where that is known.
 
     Notes
     -----
     What the generator draws. It inverts the distribution function with one uniform number for each
-    chance that is not 0; compiled, that is done for several regions at once. Where rounding could
-    decide, the numbers are given back and the generator is asked itself.
+    chance that is not 0; compiled, that is done with few branches. Where rounding could decide, the
+    numbers are given back and the generator is asked itself.
     """
     if KERNELS.ready is None or nr > MOST_INVERTED:
         return rng.binomial(nr, chance)
-    used = int(np.count_nonzero(chance))
+    used = int(np.count_nonzero(chance)) if some is None else some
     found = np.empty(len(chance), np.int64)
     if not _jitted().inverted(nr, chance, rng.random(used), DOUBT, found):
         rng.bit_generator.advance(2**128 - used)  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from numasim.blockwise import successes
+from numasim.damon.compiled import KERNELS
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
@@ -63,11 +64,13 @@ class AccessedBits:
         self, start: np.ndarray, end: np.ndarray, target: np.ndarray, window: Ticking
     ) -> np.ndarray:
         """int64[R]: ticks in which each region's sampled page was found accessed."""
+        ticks = self.law.ticks(window.starts_ns, window.ends_ns)
+        if len(self.views) == 1 and (hits := self._at_once(start, end, ticks)) is not None:
+            return hits
         bounds = np.empty((2, len(start)), np.int64)
         bounds[0], bounds[1] = start, end
         if self.addr_unit != 1:
             bounds *= self.addr_unit
-        ticks = self.law.ticks(window.starts_ns, window.ends_ns)
         if len(self.views) == 1:
             return self._look(self.views[0], bounds, ticks, window)
         found = np.zeros(len(start), np.int64)
@@ -75,6 +78,31 @@ class AccessedBits:
             own = np.flatnonzero(target == t)
             found[own] = self._look(view, bounds[:, own], ticks, window)
         return found
+
+    def _at_once(self, start: np.ndarray, end: np.ndarray, ticks: Ticks) -> np.ndarray | None:
+        """Hits of the only target's regions (see `hits`), where compiled kernels do all of it."""
+        view = self.views[0]
+        if (
+            KERNELS.ready is None
+            or not self._counts_classes(len(start), ticks)
+            or view.arrivals
+            or self.addr_unit != 1
+            or len(ticks.nr) > 1
+        ):
+            return None
+        move = view.addresses.move(int(start[0]), int(end[-1]))
+        if move is None:
+            return None
+        found = view.bounds.chances_compiled(start, end, move, end - start, ticks)
+        if found is None:
+            return None
+        chance, some = found
+        return successes(self.rng, len(ticks.group), chance[0], some)
+
+    def _counts_classes(self, nr: int, ticks: Ticks) -> bool:
+        """Whether the shortcut is right and worth it for so many regions."""
+        plain = not (self.exact_ticks or self.law.cleared_at is not None or ticks.fronts)
+        return plain and nr * len(ticks.group) > FEW
 
     def _look(self, view: View, bounds: np.ndarray, ticks: Ticks, window: Ticking) -> np.ndarray:
         """int64[R]: hits of the regions of one target, bounds int64[2, R] in bytes."""

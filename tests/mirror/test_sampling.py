@@ -71,10 +71,13 @@ def ticks_of(groups, nr=None):
     return Ticks(np.arange(len(groups)), nr, np.array(groups))
 
 
-def filled(seed, nr=100_000, nr_classes=3):
-    """Counts of random pages, some absent, and what is in each slot (-1: nothing)."""
+def filled(seed, nr=100_000, nr_classes=3, alike=1):
+    """Counts of random pages, so many neighbours alike, some absent, and what is in each slot.
+
+    -1 for nothing.
+    """
     counts = BlockCounts(nr, nr_classes)
-    truth = np.random.default_rng(seed).integers(-1, nr_classes, nr)
+    truth = np.random.default_rng(seed).integers(-1, nr_classes, nr // alike).repeat(alike)
     present = np.flatnonzero(truth >= 0)
     counts.add(present, truth[present])
     return counts, truth
@@ -139,11 +142,18 @@ def test_chances_too_small_for_their_sums_are_not_below_zero(arithmetic):
 
 
 @quick
-@given(GROUPS, st.integers(0, 2**32), st.lists(st.tuples(CUTS, SHIFTS), min_size=2, max_size=4))
+@given(
+    GROUPS,
+    st.integers(0, 2**32),
+    st.lists(st.tuples(CUTS, SHIFTS), min_size=2, max_size=4),
+    st.sampled_from([1, 50, 100]),
+    st.sampled_from([1, 20]),
+)
 @without_numba
-def test_chances_are_the_same_compiled(groups, seed, windows):
-    """To the last bit, from whatever window before."""
-    counts, _ = filled(seed)
+def test_chances_are_the_same_compiled(groups, seed, windows, times, alike):
+    """To the last bit, from whatever window before; kinds take two bytes where there are many."""
+    counts, _ = filled(seed, nr_classes=3 * times, alike=alike)
+    groups = np.tile(groups, times)
     ours = {switch: Bounds(counts, 4096) for switch in "01"}
     for cuts, shift in windows:
         edges = np.r_[0, np.sort(cuts) * 4096 + shift, 100_000 * 4096]
