@@ -93,6 +93,7 @@ RC: Any = {
     "hatch.linewidth": 0.6,
     "hatch.color": "#b6bdc5",
     "text.color": INK,
+    "text.parse_math": False,  # names are shown as they are, with a $ too
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "image.interpolation": "nearest",

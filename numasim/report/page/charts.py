@@ -17,6 +17,7 @@ import numpy as np
 from numasim.report.series import Clock, Mark, thin
 
 DIGITS = 5
+LONGEST_NAME = 44
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 GAP = -32768
 STEPS_PER_DECADE = 1000
@@ -25,8 +26,15 @@ Trace = dict[str, Any]
 
 
 def safe(text: object) -> str:
-    """A text that Plotly shows as it is."""
-    return html.escape(str(text), quote=True)
+    """A text that Plotly shows as it is: no tag, no formula, no ``%{variable}``."""
+    escaped = html.escape(str(text), quote=False)
+    return escaped.replace("$", "&#36;").replace("%{", "%&#123;")
+
+
+def brief(text: object) -> str:
+    """The same, cut to what a legend has room for."""
+    whole = str(text)
+    return safe(whole if len(whole) <= LONGEST_NAME else f"{whole[: LONGEST_NAME - 1]}…")
 
 
 def rounded(values: np.ndarray) -> list[float | None]:
@@ -69,7 +77,7 @@ def line(
     trace: Trace = {
         "type": "scatter",
         "mode": "lines",
-        "name": safe(name),
+        "name": brief(name),
         "x": rounded(t),
         "y": rounded(values),
         "line": {

@@ -8,7 +8,7 @@ from pathlib import Path
 from numasim.comparison import HEADLINE, Comparison
 from numasim.report.furniture import short_number
 from numasim.report.overview import comparison_overview
-from numasim.report.page.charts import Trace, layout, line, safe, with_marks
+from numasim.report.page.charts import Trace, brief, layout, line, safe, with_marks
 from numasim.report.page.content import (
     Chart,
     Page,
@@ -199,7 +199,7 @@ def _bars(comparison: Comparison, metric: str) -> Chart:
     room = 1.3 * max((v for v in known if v is not None), default=1.0)  # for the numbers
     made = {
         "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False},
-        "yaxis": {"tickvals": at, "ticktext": [safe(p) for p in comparison.policies],
+        "yaxis": {"tickvals": at, "ticktext": [brief(p) for p in comparison.policies],
                   "showgrid": False, "fixedrange": True},
         "hovermode": "closest", "bargap": 0.25,
     }  # fmt: skip

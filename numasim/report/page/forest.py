@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from numasim.report.page.charts import Trace, safe
+from numasim.report.page.charts import Trace, brief, safe
 from numasim.report.page.content import Chart
 from numasim.report.style import INK, LIMIT, MUTED, POLICIES, page, styled
 
@@ -83,7 +83,7 @@ def forest_chart(
     layout = {
         "xaxis": {"title": {"text": safe(axis)}, "type": "log" if log else "linear",
                   "tickformat": ".6~g", "nticks": 6},
-        "yaxis": {"tickvals": at, "ticktext": [safe(_short(row.name)) for row in rows],
+        "yaxis": {"tickvals": at, "ticktext": [brief(row.name) for row in rows],
                   "range": [-0.6, len(rows) - 0.4], "showgrid": False, "zeroline": False,
                   "fixedrange": True},
         "hovermode": "closest",

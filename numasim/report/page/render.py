@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from warnings import catch_warnings, filterwarnings
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -103,7 +104,10 @@ def _data(charts: list[Chart]) -> str:
 
 def _png(picture: Picture) -> str:
     buffer = io.BytesIO()
-    figure = picture.draw()
-    figure.set_dpi(PICTURE_DPI)
-    figure.canvas.print_png(buffer, metadata={"Software": None})
+    with catch_warnings():
+        # a name may have characters that the font lacks; the page's text has them all
+        filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure = picture.draw()
+        figure.set_dpi(PICTURE_DPI)
+        figure.canvas.print_png(buffer, metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numasim.report.page.charts import Trace, safe
+from numasim.report.page.charts import Trace, brief, safe
 from numasim.report.page.content import (
     Chart,
     Page,
@@ -231,7 +231,7 @@ def _scatter(policy: str, x: pd.Series[float], y: pd.Series[float], position: in
     symbols = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross", "hexagon")
     known = x.notna() & np.isfinite(y.astype(float))
     return {
-        "type": "scatter", "mode": "markers", "name": safe(policy),
+        "type": "scatter", "mode": "markers", "name": brief(policy),
         "x": x[known].astype(float).tolist(), "y": y[known].astype(float).tolist(),
         "marker": {"color": f"@{POLICIES[(position + 1) % len(POLICIES)]}", "size": 8,
                    "symbol": symbols[position % len(symbols)], "opacity": 0.7},
