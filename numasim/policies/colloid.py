@@ -12,8 +12,10 @@ from pydantic.dataclasses import dataclass
 from numasim.agents import Agent, Stage
 from numasim.errors import ConfigError, Problem
 from numasim.hotness.balance import Balance
+from numasim.mapping import Mapping, Mempolicy
 from numasim.policies import STRICT, Policy, register
 from numasim.policies.composed import chosen_policy
+from numasim.topology import Topology
 from numasim.units import Bytes, Ratio
 
 
@@ -21,7 +23,7 @@ def _balanced(value: Any) -> Any:
     made = chosen_policy(value)
     if not hasattr(made, "balanced"):
         raise ConfigError(
-            Problem("", f'Colloid cannot run on "{made.kind}"', "known: hemem, memtis")
+            Problem("", f'Colloid cannot run on "{made.kind}"', "known: hemem, memtis, tpp")
         )
     return made
 
@@ -34,11 +36,11 @@ class Colloid(Policy):
     Parameters
     ----------
     on : policy
-        Whose counts say how hot pages are, and whose thread moves them: ``hemem`` or ``memtis``,
-        by name or with parameters (``{kind: hemem, cooling: 18}``).
+        Whose counts or faults say how hot pages are, and whose hands move them: ``hemem``,
+        ``memtis`` or ``tpp``, by name or with parameters (``{kind: hemem, cooling: 18}``).
     weight : float or None
         Of a new measurement in the moving averages of occupancy and rate; None: 1/16 on HeMem,
-        1/32 on MEMTIS, as on other policies of the kernel.
+        1/32 on MEMTIS and TPP, as on all policies of the kernel.
     tolerance : float
         Latencies that differ by no more than that are equal (delta).
     collapsed : float
@@ -68,6 +70,17 @@ class Colloid(Policy):
     bandwidth_aware: ClassVar[str] = "yes: loaded latencies"
     multi_accessor: ClassVar[str] = "no"
     has_agents: ClassVar[bool] = True
+
+    @property
+    def demotion(self) -> bool:
+        """As the policy beneath."""
+        found: bool = self.on.demotion
+        return found
+
+    def mempolicy(self, topology: Topology, mapping: Mapping) -> Mempolicy:
+        """That of the policy beneath."""
+        found: Mempolicy = self.on.mempolicy(topology, mapping)
+        return found
 
     def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
         """The thread of the policy beneath, under this law."""

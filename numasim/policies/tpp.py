@@ -11,7 +11,11 @@ from pydantic.dataclasses import dataclass
 from numasim.agents import Agent, Stage
 from numasim.balancing.active import ActiveFirst, residents_of
 from numasim.balancing.balancer import Balancer
+from numasim.balancing.judging import Judge
+from numasim.balancing.steered import Steered
 from numasim.balancing.tunables import SYSCTLS, TIERING, Tunables
+from numasim.hotness.balance import Balance
+from numasim.hotness.measured import Measured
 from numasim.mapping import Mapping, Mempolicy
 from numasim.policies import STRICT, Policy, register
 from numasim.reclaim.tiers import memory_tiers
@@ -71,6 +75,8 @@ class TPP(Policy):
     multi_accessor: ClassVar[str] = "page goes to the nearest node of the CPU that faults"
     has_agents: ClassVar[bool] = True
     sysctls: ClassVar[frozenset[str]] = frozenset(SYSCTLS)
+    balance_weight: ClassVar[float] = 1 / 32
+    accessor: ClassVar[int] = 0
 
     @property
     def demotion(self) -> bool:
@@ -88,9 +94,19 @@ class TPP(Policy):
 
     def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
         """The scanner and what hint faults do."""
-        judge = ActiveFirst(
-            stage, residents_of(stage), "tpp", self.pagevec, self.demote_scale_factor
-        )
+        return (self._balancer(stage, now_ns, self._rule(stage, "tpp")),)
+
+    def balanced(self, stage: Stage, now_ns: int, balance: Balance) -> Sequence[Agent]:
+        """The same under Colloid's law."""
+        name = "colloid+tpp"
+        measured = Measured(stage, balance, self.accessor, now_ns, name)
+        judge = Steered(stage, self._rule(stage, name), measured)
+        return (measured, self._balancer(stage, now_ns, judge))
+
+    def _rule(self, stage: Stage, name: str) -> ActiveFirst:
+        return ActiveFirst(stage, residents_of(stage), name, self.pagevec, self.demote_scale_factor)
+
+    def _balancer(self, stage: Stage, now_ns: int, judge: Judge) -> Balancer:
         tunables = Tunables(
             TIERING,
             self.scan_delay // NS_PER_MS,
@@ -98,7 +114,7 @@ class TPP(Policy):
             self.scan_period_max // NS_PER_MS,
             self.scan_size,
         )
-        return [Balancer(stage, now_ns, tunables, self.batch, self.interrupt, judge=judge)]
+        return Balancer(stage, now_ns, tunables, self.batch, self.interrupt, judge=judge)
 
     def remark(self, topology: Topology) -> str:
         """What to know of it on that machine."""

@@ -122,3 +122,47 @@ def test_alto_refuses_its_promotions_and_lets_reclaim_demote():
     assert scenes.counters(result, "alto")["refused_folios"] > 1000
     assert scenes.counters(result, "tpp")["pgpromote_success"] < 0.2 * 16_384
     assert set(result.moves.direction) >= {"demotion"}
+
+
+def crowded(hogs: int) -> tuple[dict, dict]:
+    """Hot data would fit the fast node, which others may keep busy; the slow one is hardly slower.
+
+    Both nodes have the same bandwidth, so that the kernel's tiers follow the latencies.
+    """
+    topology = machine()
+    topology["accessors"] = [{"name": "cpu0", "cpus": "0-15", "at": "socket0"}]
+    topology["nodes"] = [
+        {"name": name, "capacity": size, "latency": latency, "bandwidth": "20 GB/s",
+         "at": "socket0"}
+        for name, size, latency in [("fast", "112 MiB", "100 ns"), ("slow", "256 MiB", "150 ns")]
+    ]  # fmt: skip
+    work = scenes.spilled(lines=64, parallelism=8, compute="10 ns")
+    work["processes"][0]["actors"][0]["threads"] = 4
+    near = {"mode": "bind", "nodes": ["fast"]}
+    read = {"pattern": "uniform", "mapping": "h", "lines": 64, "parallelism": 10}
+    hog = {
+        "name": "hog", "mappings": [{"name": "h", "size": "8 MiB", "policy": near}],
+        "actors": [
+            {"name": "main", "threads": hogs, "phases": [{"compute": "1 ns", "access": [read]}]}
+        ],
+    }  # fmt: skip
+    if hogs:
+        work["processes"].insert(0, hog)
+    return topology, work
+
+
+def test_packing_a_saturated_tier_loses_and_colloid_on_it_does_not():
+    """What Colloid's authors show of TPP: it goes on packing the tier that is slower by now."""
+    runs = {}
+    for hogs in (0, 6):
+        for name, policy in (("tpp", "tpp"), ("both", {"kind": "colloid", "on": "tpp"})):
+            runs[name, hogs] = scenes.run(*crowded(hogs), policy, "6 s", record="500 ms")
+    quiet, busy = (
+        scenes.operations(runs["both", hogs], "app/main")
+        / scenes.operations(runs["tpp", hogs], "app/main")
+        for hogs in (0, 6)
+    )
+    assert 0.97 < quiet < 1.03 and busy > 1.2
+    assert on_fast(runs["tpp", 6], "hot") > 60 > 8 > on_fast(runs["both", 6], "hot")
+    found = scenes.counters(runs["both", 6], "colloid+tpp/counters")
+    assert abs(found["default_latency_ns"] / found["alternate_latency_ns"] - 1) < 0.15
