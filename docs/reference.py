@@ -37,6 +37,7 @@ from numasim.workload import Actor, Phase, Process, Workload
 
 UNITS = ((Bytes, "size"), (DurationNs, "time"), (Bandwidth, "bandwidth"), (Ratio, "share"),
          (RatePerS, "rate"))  # fmt: skip
+HARDWARE = tuple(f"numasim.{name}" for name in ("hardware", "kernel", "mapping", "workload"))
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 INNER = ("Raises", "Returns", "Attributes", "Examples", "Parameters", "Yields", "Methods")
 
@@ -351,7 +352,8 @@ def takes(hint: Any) -> str:
 
 
 def _below_here(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint) and hint not in (policies.Policy, Pattern)
+    """Whether the same page describes it: parts of a machine and of a workload."""
+    return dataclasses.is_dataclass(hint) and hint.__module__ in HARDWARE
 
 
 # -- text ------------------------------------------------------------------------------------------
