@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from numasim.damon.context import ContextState
 from numasim.damon.ops import Window
 from numasim.damon.spec import Kdamond
-from numasim.timer import wake_ns
+from numasim.timer import is_wheel, wake_ns
 
 MAX_TICKS_AHEAD = 256
+PACES_KEPT = 2048  # some kilobytes each at most
 
 Ticking = tuple[np.ndarray, np.ndarray, np.ndarray]
 """int64[T] each, ns: when addresses are chosen, when checked, and when all regions are."""
@@ -37,6 +39,23 @@ class TickTimes(Protocol):
     def finish(self, now_ns: int, busy_ns: int) -> int:
         """When work of that length is done that begins now."""
         ...
+
+
+def _regular(nr: int, first_ns: int, period_ns: int, work_ns: int) -> np.ndarray:
+    """int64[3, nr]: `Ticking` from now on, the first checked at `first_ns`."""
+    ticks = np.empty((3, nr), np.int64)
+    ticks[1] = np.arange(first_ns, first_ns + nr * period_ns, period_ns, dtype=np.int64)
+    ticks[2] = ticks[1] + (work_ns - work_ns // 2)
+    ticks[0, 0], ticks[0, 1:] = 0, ticks[2, :-1]
+    return ticks
+
+
+@lru_cache(maxsize=PACES_KEPT)
+def _pace(nr: int, sleep_ns: int, work_ns: int) -> np.ndarray:
+    """The same where every sleep is of one length: it does not depend on the instant."""
+    ticks = _regular(nr, work_ns // 2 + sleep_ns, work_ns + sleep_ns, work_ns)
+    ticks.flags.writeable = False
+    return ticks
 
 
 @dataclass(frozen=True)
@@ -63,13 +82,13 @@ class Clock:
         own preparation to its own check as long as the first. From the first wake-up on, which may
         be one of the timer wheel, every tick is as long as the one before.
         """
-        rest = work_ns - work_ns // 2
+        if not is_wheel(sample_us, self.hz):
+            sleep_ns = wake_ns(0, sample_us, self.hz, self.slack_ns)
+            starts, ends, done = now_ns + _pace(nr, sleep_ns, work_ns)
+            return starts, ends, done
         first = wake_ns(now_ns + work_ns // 2, sample_us, self.hz, self.slack_ns)
         period = wake_ns(first + work_ns, sample_us, self.hz, self.slack_ns) - first
-        ends = np.arange(first, first + nr * period, period, dtype=np.int64)
-        done = ends + rest
-        starts = np.empty_like(done)
-        starts[0], starts[1:] = now_ns, done[:-1]
+        starts, ends, done = now_ns + _regular(nr, first - now_ns, period, work_ns)
         return starts, ends, done
 
     def finish(self, now_ns: int, busy_ns: int) -> int:
@@ -139,7 +158,9 @@ class Thread:
 
     def absorb(self, until_ns: int) -> None:
         """Account for the ticks that are over: their world is about to change, or is complete."""
-        over = int(self.ends.searchsorted(until_ns, "right"))
+        ends, over = self.ends, len(self.ends)
+        if over and ends[-1] > until_ns:
+            over = int(ends.searchsorted(until_ns, "right"))
         if over <= self.absorbed:
             return
         part = slice(self.absorbed, over)

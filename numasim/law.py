@@ -160,7 +160,7 @@ class Law:
         if bursts or self.exposure.courses:  # no two ticks are alike
             first = group = np.arange(len(spans))
             visits = self._visits(starts_ns, ends_ns)
-        elif steady and (spans == spans[0]).all():
+        elif steady and not np.count_nonzero(spans != spans[0]):
             ticks = self._all_alike(len(spans), int(spans[0]))
             fronts = self._moving(starts_ns, ends_ns) if self.fronts else []
             return replace(ticks, fronts=fronts) if fronts else ticks

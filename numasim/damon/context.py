@@ -33,7 +33,6 @@ from numasim.damon.regions import (
     apply_min_nr_regions,
     left_window_bp,
     mvsum,
-    nr_regions,
     reset_aggregated,
 )
 from numasim.damon.schemes import SchemeState
@@ -132,6 +131,7 @@ class ContextState:
         self.aggregated: Aggregated | None = None
         self.on_ops_update: Callable[[ContextState], None] | None = None
         self._size_limit = 0
+        self._first_target = np.empty(0, np.int64)  # zeros: the target of every region, if only one
         self._calls: list[Callable[[], None]] = []
         self._waiting = self._exited = False
 
@@ -145,7 +145,7 @@ class ContextState:
     @property
     def nr_regions(self) -> int:
         """Number of regions over all targets."""
-        return nr_regions(target.regions for target in self.targets)
+        return sum([len(target.regions.start) for target in self.targets])
 
     @property
     def sample_us(self) -> int:
@@ -263,7 +263,10 @@ class ContextState:
         columns = self.regions
         if len(columns) == 1:
             start, end = columns[0].start, columns[0].end
-            target = np.zeros(len(start), dtype=np.int64)
+            if len(self._first_target) < len(start):
+                self._first_target = np.zeros(2 * len(start), dtype=np.int64)
+                self._first_target.flags.writeable = False
+            target = self._first_target[: len(start)]
         else:
             start = np.concatenate([r.start for r in columns] or [np.empty(0, np.int64)])
             end = np.concatenate([r.end for r in columns] or [np.empty(0, np.int64)])

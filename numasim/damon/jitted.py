@@ -151,13 +151,15 @@ def turn(
     last_nr_regions: int,
     rotation: int,
     draws: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, int, int, int]:
+    merged: np.ndarray,
+    out: np.ndarray,
+) -> tuple[int, int, int, int, int]:
     """Merge, cut to size, close the window and split; see `turnover.turn_over`.
 
-    Returns the merged regions and the split ones, int64[5, N] each, the new limit of sizes, draws
-    used, and whether the offset of splits moves on.
+    Returns how many merged regions are in `merged` and split ones in `out` (int64[5, N] each), the
+    new limit of sizes, draws used, and whether the offset of splits moves on. Where there is too
+    little room for them, 0 regions: none of what was given has changed then.
     """
-    merged = np.empty((5, len(start)), np.int64)
     threshold = nr_accesses.max() // 10
     n = merge(start, end, nr_accesses, last_nr_accesses, age, threshold, limit, True, merged)
     while n > max_nr_regions and threshold < max_thres:
@@ -171,8 +173,11 @@ def turn(
     more = 0
     for i in range(n):
         more += (merged[1, i] - merged[0, i] - 1) // limit
-    merged = merged[:, :n].copy() if not more else _cut_evenly(merged[:, :n], limit, n + more)
     count = n + more
+    if count > merged.shape[1]:
+        return 0, 0, 0, 0, 0
+    if more:
+        merged[:, :count] = _cut_evenly(merged[:, :n], limit, count)
     first, step, tries, least, rotates = 0, count + 1, 0, 0, 0
     if count < max_nr_regions:
         if count > max_nr_regions // 2:
@@ -181,13 +186,14 @@ def turn(
         else:
             stuck = last_nr_regions == count and count < max_nr_regions // 3
             step, tries, least = 1, 2 if stuck else 1, 2 * unit + 1
-    out = np.empty((5, (tries + 1) * count), np.int64)
+    if (tries + 1) * count > out.shape[1]:
+        return 0, 0, 0, 0, 0
     zero = np.zeros(count, np.int64)
     written, used = split(
-        merged[0], merged[1], zero, merged[2], merged[4],
+        merged[0, :count], merged[1, :count], zero, merged[2, :count], merged[4, :count],
         first, step, tries, least, unit, draws, out,
     )  # fmt: skip
-    return merged, out[:, :written].copy(), limit, used, rotates
+    return count, written, limit, used, rotates
 
 
 @njit(cache=True, error_model="numpy")

@@ -15,7 +15,7 @@ from numasim.damon.arith import align_down
 from numasim.damon.compiled import KERNELS
 from numasim.damon.regions import COLUMNS, Regions, insert_cuts, nr_regions
 
-_CHUNK = 1024
+_CHUNK = 8192
 _EVERY_DRAW = np.arange(10)  # what may be drawn, and 0
 
 

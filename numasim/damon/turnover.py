@@ -69,20 +69,28 @@ def turn_over(
     compiled = KERNELS.ready
     if compiled is None or len(targets) != 1 or not targets[0].plain or not len(targets[0]):
         return None
-    regions = targets[0]
-    merged, split, limit, used, rotates = compiled.turn(
-        *regions.columns(),
-        max_thres,
-        min(size_limit, INT64_MAX),
-        attrs.min_nr_regions,
-        attrs.max_nr_regions,
-        min_region_sz,
-        shared.last_nr_regions,
-        shared.rotation,
-        draws.peek(2 * (len(regions) + attrs.min_nr_regions + 1)),
-    )
-    regions.adopt(merged, merged.shape[1])
+    regions, given = targets[0], targets[0].columns()
+    room, pieces = len(regions), 2
+    while True:
+        merged, split = np.empty((5, room), np.int64), np.empty((5, pieces * room), np.int64)
+        count, written, limit, used, rotates = compiled.turn(
+            *given,
+            max_thres,
+            min(size_limit, INT64_MAX),
+            attrs.min_nr_regions,
+            attrs.max_nr_regions,
+            min_region_sz,
+            shared.last_nr_regions,
+            shared.rotation,
+            draws.peek(2 * (len(regions) + attrs.min_nr_regions + 1)),
+            merged,
+            split,
+        )
+        if count:
+            break
+        room, pieces = 2 * room + attrs.min_nr_regions, 3  # some are too large, or all split in 3
+    regions.adopt(merged, count)
     draws.take(used)
     shared.rotation += rotates
-    shared.last_nr_regions = merged.shape[1]
-    return Turned(limit, split)
+    shared.last_nr_regions = count
+    return Turned(limit, split[:, :written])
