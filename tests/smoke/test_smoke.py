@@ -1,4 +1,4 @@
-"""Every topology, workload and policy runs for a moment, each pair of two of them together.
+"""Every topology, workload and policy runs for a moment; each pair of two of them, marked slow.
 
 Machines and data are made smaller, all else is as shipped. Warnings fail (see pyproject.toml).
 """
@@ -22,6 +22,7 @@ from numasim.units import parse_bytes
 MIB = 1 << 20
 LARGEST_NODE = 256 * MIB
 LARGEST_MAPPING = 24 * MIB
+LARGEST_FOOTPRINT = 80 * MIB
 POLICIES: dict[str, list[Any]] = {
     "no_tiering": ["no_tiering"],
     "tpp_damon": ["tpp_damon", {"kind": "tpp_damon", "quota": "16 MiB", "interval": "100 ms"}],
@@ -62,10 +63,12 @@ def small_machine(name: str) -> dict[str, Any]:
 def small_workload(name: str) -> dict[str, Any]:
     """A shipped workload with less data, no waiting before it starts, and short phases."""
     data = copy.deepcopy(workload_data(name))
+    nr = sum(len(process["mappings"]) for process in data["processes"])
+    largest = min(LARGEST_MAPPING, LARGEST_FOOTPRINT // nr // (2 * MIB) * (2 * MIB))
     for process in data["processes"]:
         process["start"] = "0 s"
         for mapping in process["mappings"]:
-            size = min(parse_bytes(mapping["size"]), LARGEST_MAPPING)
+            size = min(parse_bytes(mapping["size"]), largest)
             mapping["size"] = f"{size // MIB} MiB"
         for actor in process["actors"]:
             for phase in actor["phases"]:
@@ -111,7 +114,18 @@ def covering() -> list[tuple[str, str, Any]]:
     return found
 
 
-COVER = covering()
+def marked(found: list[tuple[str, str, Any]]) -> list[Any]:
+    """Those in which something is met for the first time; the others are slow only together."""
+    met: set[tuple[int, str]] = set()
+    cases = []
+    for case in found:
+        own = {(i, str(part)) for i, part in enumerate(case)}
+        cases.append(pytest.param(*case, marks=[] if own - met else pytest.mark.slow))
+        met |= own
+    return cases
+
+
+COVER = marked(covering())
 
 
 def name_of(value: Any) -> str:
