@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo late test test-slow bench lint kernel docs site clean
+.PHONY: demo late test test-slow bench lint kernel docs site notebooks clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ test: $(VENV)/.ready
 
 test-slow: $(VENV)/.ready ## also the statistical and acceptance tests, a few minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not bench'
+
+notebooks: $(VENV)/.ready ## every notebook from top to bottom, apart from the quick suite; about two minutes each
+	$(BIN)/python -m pytest -n 0 -m slow tests/smoke/test_notebooks.py
 
 bench: $(VENV)/.ready ## all benchmarks, about half an hour on a quiet machine; benchmarks/results.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
