@@ -28,7 +28,10 @@ FLOORS = {
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
-ALONE = {"simpy": {"engine"}, "matplotlib": {"report"}, "typer": {"cli"}, "rich": {"cli"}}
+ALONE = {
+    "simpy": {"engine"}, "matplotlib": {"report"}, "jinja2": {"report"}, "typer": {"cli"},
+    "rich": {"cli"},
+}  # fmt: skip
 """Who alone may import what."""
 PANDAS_FLOOR = 3
 LAZY = {

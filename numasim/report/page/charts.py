@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numasim.report.series import Clock, Mark, thin
 
@@ -44,8 +45,8 @@ def rounded(values: np.ndarray) -> list[float | None]:
 
 def line(
     name: str,
-    t: np.ndarray,
-    values: np.ndarray,
+    t: ArrayLike,
+    values: ArrayLike,
     colour: str,
     unit: str,
     *,
@@ -73,13 +74,13 @@ def line(
     form : str
         How Plotly writes the number.
     """
-    t, values = thin(np.asarray(t, dtype=float), np.asarray(values, dtype=float))
+    at, shown = thin(np.asarray(t, dtype=float), np.asarray(values, dtype=float))
     trace: Trace = {
         "type": "scatter",
         "mode": "lines",
         "name": brief(name),
-        "x": rounded(t),
-        "y": rounded(values),
+        "x": rounded(at),
+        "y": rounded(shown),
         "line": {
             "color": f"@{colour}",
             "width": 1.8,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 from numasim.comparison import HEADLINE, Comparison
@@ -233,7 +234,7 @@ def _seeds(comparison: Comparison) -> Table:
     metrics = comparison.metrics
     rows = [
         (*words(policy), number(float(seed), lambda v: f"{v:.0f}"),
-         *(number(float(comparison.summaries[policy, seed][m]), lambda v, m=m: write(m, v))
+         *(number(float(comparison.summaries[policy, seed][m]), partial(write, m))
            for m in metrics))
         for policy in comparison.policies
         for seed in comparison.seeds

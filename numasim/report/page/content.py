@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 Cell = tuple[str, Any]
 """What is shown, and what a table is sorted by."""
 
@@ -168,6 +170,11 @@ def joined(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def records(table: pd.DataFrame) -> list[Any]:
+    """Rows of a table with a name for each column."""
+    return list(table.itertuples())
 
 
 def percent(value: float) -> str:

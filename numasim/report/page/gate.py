@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from functools import partial
 from typing import Any
 
 from numasim.gate.reports import SHUT
@@ -114,8 +115,7 @@ def _numbers(data: dict[str, Any], verdicts: Verdicts) -> Section:
     rows = []
     for name, metric, found in verdicts:
         was, now = (
-            number(_number(found[key]), lambda v, metric=metric: write(metric, v))  # type: ignore[misc]
-            for key in ("baseline", "now")
+            number(_number(found[key]), partial(write, metric)) for key in ("baseline", "now")
         )
         changes = ((_change(found, k, signed=k == "change"), _sortable(found[k]))
                    for k in ("change", "within", "notices"))  # fmt: skip

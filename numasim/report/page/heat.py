@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from numasim.report.furniture import short_number
 from numasim.report.grids import Area, Grid, Seen, areas, seen, truth, view_of_node
 from numasim.report.page.charts import Trace, layout, line, packed, rounded, with_marks
-from numasim.report.page.content import Chart, Section
+from numasim.report.page.content import Chart, Section, records
 from numasim.report.series import Clock, Mark, marks, rate, times, topology
 from numasim.report.style import DEMOTION, PROMOTION, heat_colours
 from numasim.result import Result
@@ -185,7 +185,7 @@ def _regions_moved(result: Result, node: str, size_bytes: int, clock: Clock) -> 
     return found
 
 
-def _within(rows: pd.DataFrame, ranges: tuple[tuple[int, int], ...]) -> np.ndarray:
+def _within(rows: pd.DataFrame, ranges: list[tuple[int, int]]) -> np.ndarray:
     inside = np.zeros(len(rows), dtype=bool)
     for start, end in ranges:
         inside |= ((rows.start < end) & (rows.end > start)).to_numpy()
@@ -210,7 +210,7 @@ def _segments(rows: pd.DataFrame, name: str, symbol: str, colour: str, clock: Cl
                    "line": {"color": "@#000000", "width": 1}},
         "text": [
             f"{format_bytes(r.applied_bytes)} moved; nr_accesses {r.nr_accesses}, age {r.age}"
-            for r in rows.itertuples()
+            for r in records(rows)
         ],
         "hovertemplate": f"%{{x:.4~g}} {clock.unit}: %{{text}}<extra></extra>",
     }  # fmt: skip

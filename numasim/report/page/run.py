@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numasim.report.page.content import (
     Table,
     number,
     percent,
+    records,
     words,
 )
 from numasim.report.page.course import course_section, usage_section
@@ -154,7 +156,7 @@ def details(result: Result) -> list[Section]:
 def _tables(result: Result) -> list[Table]:
     found = result.summary()
     rows = [
-        (*words(title), number(found[key], lambda v, key=key: write(key, v)))
+        (*words(title), number(found[key], partial(write, key)))
         for key, title in METRICS.items()
         if key in found
     ]
@@ -163,7 +165,7 @@ def _tables(result: Result) -> list[Table]:
     events = result.events.head(MOST_ROWS)
     rows = [
         (number(e.t_s, lambda v: f"{v:,.2f}"), *words(e.who, e.what, e.detail))
-        for e in events.itertuples()
+        for e in records(events)
     ]
     return [*tables, Table("Events", ("time (s)", "who", "what", "detail"), rows)]
 
@@ -185,7 +187,7 @@ def _schemes(result: Result) -> Table:
         (*words(s.kdamond, f"{s.scheme} {s.action}"),
          *(number(float(v), format_bytes) for v in (s.sz_tried, s.sz_applied)),
          number(float(s.qt_exceeds), lambda v: f"{v:,.0f}"), *words(scheme_verdict(s)))
-        for s in last.itertuples()
+        for s in records(last)
     ]  # fmt: skip
     columns = ("kdamond", "scheme", "tried", "applied", "quota met", "how it ended")
     return Table("Schemes", columns, rows)
@@ -198,7 +200,7 @@ def _mappings(result: Result) -> Table:
         own = result.residency
         own = own[(own.process == process) & (own.mapping == name)]
         last = own[own.t_s == own.t_s.max()]
-        lies = ", ".join(f"{format_bytes(r.bytes)} {r.node}" for r in last.itertuples() if r.bytes)
+        lies = ", ".join(f"{format_bytes(r.bytes)} {r.node}" for r in records(last) if r.bytes)
         moved = _moved(result.moves, process, name)
         turns = [e for e in mapping_timeline(result, process, name) if "→" in e.what]
         why = turns[-1] if turns else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numasim.report.page.content import (
     Table,
     joined,
     number,
+    records,
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
@@ -165,7 +167,7 @@ def _ranking(saved: SavedSweep, metric: str) -> Section:
         estimates = [
             Estimate(str(r.policy), float(r.ratio), float(r.low), float(r.high), _said(r),
                      POLICIES[1 + i % (len(POLICIES) - 1)])
-            for i, r in enumerate(rows.itertuples())
+            for i, r in enumerate(records(rows))
         ]  # fmt: skip
         charts.append(forest_chart(name, axis, estimates, 1.0))
         pictures.append(
@@ -187,7 +189,7 @@ def _said(row: Any) -> str:
 def _ranking_table(saved: SavedSweep, metric: str) -> Table:
     rows = []
     for name, each in _groups(saved):
-        for r in each.itertuples():
+        for r in records(each):
             p = "" if math.isnan(r.p_holm) else "< 0.001" if r.p_holm < 0.001 else f"{r.p_holm:.3f}"
             rows.append((
                 *words(name, r.policy), number(float(r.rank), lambda v: f"{v:.0f}"),
@@ -247,7 +249,7 @@ def _all_runs(saved: SavedSweep) -> Section:
     for run in saved.runs.head(MOST_RUNS).to_dict("records"):
         cells = words(*("" if pd.isna(run[k]) else run[k] for k in keys))
         seed = number(float(run["seed"]), lambda v: f"{v:.0f}")
-        numbers = [number(float(run[m]), lambda v, m=m: write(m, v)) for m in metrics]
+        numbers = [number(float(run[m]), partial(write, m)) for m in metrics]
         rows.append((*cells, seed, *numbers))
     left = len(saved.runs) - len(rows)
     note = f"{left} more runs: pandas.read_parquet of the folder's runs has all." if left else ""

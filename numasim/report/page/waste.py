@@ -42,7 +42,7 @@ def waste(result: Result) -> Waste:
     refused = float(result.failed_moves.bytes.sum()) if len(result.failed_moves) else 0.0
     if not len(moves):
         return Waste(0.0, 0.0, refused)
-    bounds = np.unique(result.phases.began_s.to_numpy(float)) if len(result.phases) else []
+    bounds = np.unique(result.phases.began_s.to_numpy(float))
     turn = np.searchsorted(bounds, moves.t_s.to_numpy(float), "right")
     ends = list(zip(moves.source, moves.target, strict=True))
     rows = moves.assign(

@@ -1,0 +1,156 @@
+"""The page in a real browser: drawn, linked, sorted, dark, narrow, printed, without a complaint.
+
+Needs Chromium (its path in ``CHROMIUM``, or on the PATH), playwright and plotly; skipped without.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from numasim.report.page import page_of, render
+from tests.unit.report.made import made
+from tests.unit.report.page.sent import EVIL, comparison, gate, nasty
+
+pytest.importorskip("plotly")
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
+
+PRINT = "window.dispatchEvent(new Event('beforeprint'))"  # draws what is out of sight, too
+DRAWN = "[...document.querySelectorAll('.plot')].filter(p => p.offsetParent !== null)"
+RANGES = f"{DRAWN}.map(p => p._fullLayout && p._fullLayout.xaxis.title.text.startsWith('time') "
+RANGES += "? p._fullLayout.xaxis.range.map(x => Math.round(x)).join() : '')"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Open:
+    """A page that was opened from disk, and everything it complained about."""
+
+    def __init__(self, browser: object, path: Path, **options: object) -> None:
+        self.complaints: list[str] = []
+        self.page = browser.new_page(**options)
+        self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+        self.page.on("request", self._request)
+        self.page.goto(path.as_uri())
+
+    def _request(self, request: object) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.complaints.append(f"network: {request.url}")
+
+    def run(self, script: str) -> object:
+        return self.page.evaluate(script)
+
+    def draw_all(self) -> None:
+        self.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        self.run(PRINT)
+        self.page.wait_for_timeout(300)
+        self.run("window.dispatchEvent(new Event('afterprint'))")
+
+
+def _file(folder: Path, saved: object) -> Path:
+    path = folder / "report.html"
+    path.write_text(render.html(page_of(saved)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _file(tmp_path_factory.mktemp("run"), nasty(made(rows=31)))
+
+
+def test_everything_is_drawn_and_linked_and_names_are_text(browser, run_file):
+    opened = Open(browser, run_file, viewport={"width": 1200, "height": 800})
+    opened.draw_all()
+    page = opened.page
+    nr = opened.run("document.querySelectorAll('.plot').length")
+    assert nr > 10
+    assert opened.run("document.querySelectorAll('.plot .main-svg').length") >= nr
+    assert opened.run("document.querySelectorAll('.plot .hm image').length") >= 2  # heat maps
+    assert opened.run("window.owned") is None
+    assert EVIL in page.inner_text("h1")
+    before = set(opened.run(RANGES)) - {""}
+    assert len(before) == 1
+    # drag over the middle of a curve: every time axis follows
+    target = page.locator(".plot:has(.scatterlayer .js-line) .nsewdrag").first
+    target.scroll_into_view_if_needed()
+    box = target.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, y, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(600)
+    after = set(opened.run(RANGES)) - {""}
+    assert len(after) == 1 and after != before
+    page.mouse.dblclick(box["x"] + box["width"] * 0.5, y)
+    page.wait_for_timeout(800)
+    assert set(opened.run(RANGES)) - {""} == before
+    assert opened.complaints == []
+    page.close()
+
+
+def test_a_phone_a_dark_room_and_paper(browser, run_file, tmp_path):
+    opened = Open(browser, run_file, viewport={"width": 375, "height": 700}, color_scheme="dark")
+    opened.draw_all()
+    page = opened.page
+    assert opened.run("document.documentElement.scrollWidth") <= 375
+    colour = "getComputedStyle(document.body).backgroundColor"
+    font = "document.querySelector('.plot')._fullLayout.font.color"
+    dark, ink = opened.run(colour), opened.run(font)
+    page.emulate_media(color_scheme="light")
+    page.wait_for_timeout(300)
+    assert opened.run(colour) != dark and opened.run(font) != ink
+    page.emulate_media(color_scheme="dark")
+    printed = page.pdf(path=tmp_path / "r.pdf", format="A4")
+    assert printed.startswith(b"%PDF")
+    page.emulate_media(media="print")
+    assert opened.run(colour) == "rgb(255, 255, 255)"
+    assert opened.complaints == []
+    page.close()
+
+
+def test_tables_sort_and_commands_are_copied(browser, tmp_path):
+    opened = Open(browser, _file(tmp_path, comparison(hostile=True)))
+    page = opened.page
+    column = "[...document.querySelectorAll('table.sorts')[1].tBodies[0].rows]"
+    column += ".map(r => Number(r.cells[2].dataset.by))"
+    button = page.locator("table.sorts").nth(1).locator("th button").nth(2)
+    button.click()
+    up = opened.run(column)
+    button.click()
+    assert opened.run(column) == up[::-1] == sorted(up, reverse=True) and len(set(up)) > 3
+    page.locator("button.copy").first.click()
+    page.wait_for_timeout(200)
+    assert page.locator("button.copy").first.inner_text() == "Copied"
+    opened.draw_all()
+    nr = opened.run("[document.querySelectorAll('[data-drawn]').length, "
+                    "document.querySelectorAll('.plot').length]")  # fmt: skip
+    assert nr[0] == nr[1] > 20
+    assert opened.run("window.owned") is None and opened.complaints == []
+    page.close()
+
+
+def test_a_gate_and_the_variant_for_mail(browser, tmp_path):
+    opened = Open(browser, _file(tmp_path, gate(hostile=True)))
+    opened.draw_all()
+    assert opened.run("document.querySelectorAll('.plot .point').length") >= 2
+    opened.page.close()
+    path = tmp_path / "mail.html"
+    path.write_text(render.html(page_of(gate(hostile=True)), static=True), encoding="utf-8")
+    mail = Open(browser, path, java_script_enabled=False)
+    assert mail.page.locator("img").count() == 1
+    assert opened.complaints == mail.complaints == []
+    mail.page.close()

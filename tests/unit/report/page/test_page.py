@@ -1,0 +1,194 @@
+"""Reports say the verdict first and why, whole in one file, whatever names are in it."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from numasim.errors import ConfigError
+from numasim.report.page import page_of, read_saved, render, write_report
+from numasim.report.page.comparison import verdict as verdict_of_comparison
+from numasim.report.page.run import verdict as verdict_of_run
+from tests.unit.report.made import made
+from tests.unit.report.page.sent import EVIL, Elements, comparison, gate, nasty, sweep
+
+KINDS = ("run", "comparison", "sweep", "gate")
+URLS = ("src", "href", "data", "action", "srcset", "poster")
+
+
+def _saved(kind, hostile=False, monkeypatch=None):
+    if kind == "sweep" and monkeypatch is not None:
+        document = made().provenance["scenario"] | {"description": EVIL}
+        monkeypatch.setattr("numasim.report.page.reading.SavedSweep.document", lambda *_: document)
+    if kind == "run":
+        return nasty(made(rows=21)) if hostile else made(rows=21)
+    return {"comparison": comparison, "sweep": sweep, "gate": gate}[kind](hostile=hostile)
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch):
+    """Pages without the megabytes of the plotting library, which may not be installed."""
+    monkeypatch.setattr(render, "plotly_js", lambda: "window.Plotly = null")
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_is_whole_and_names_stay_names(kind, hostile, monkeypatch):
+    text = render.html(page_of(_saved(kind, hostile, monkeypatch)))
+    found = Elements(text)
+    tags = [tag for tag, _ in found.elements]
+    assert tags.count("script") == 3  # the library, the data, ours: no name added one
+    assert "img" not in tags
+    for tag, attributes in found.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in URLS:
+                assert str(value).startswith("data:"), (tag, name, value)
+    charts = json.loads(found.scripts[1])
+    assert len(charts) == sum(a.get("class") == "plot" for _, a in found.elements) > 0
+    if hostile:
+        assert EVIL in "".join(found.texts)
+        assert "<script" not in found.scripts[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_of_charts_are_escaped_for_the_library(kind, monkeypatch):
+    def texts(value):
+        if isinstance(value, dict):
+            for inner in value.values():
+                yield from texts(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from texts(inner)
+        elif isinstance(value, str):
+            yield value
+
+    found = Elements(render.html(page_of(_saved(kind, True, monkeypatch))))
+    for one in json.loads(found.scripts[1]):
+        for text in texts(one["figure"]):
+            assert "$" not in text, text
+            assert "<" not in text.replace("<extra></extra>", ""), text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_variant_for_mail_has_pictures_and_no_script(kind, monkeypatch):
+    if kind in ("run", "comparison"):  # whose pictures have tests of their own, and take long
+        monkeypatch.setattr(render, "_png", lambda picture: "iVBORw0KGgo=")
+    found = Elements(render.html(page_of(_saved(kind, True, monkeypatch)), static=True))
+    tags = [tag for tag, _ in found.elements]
+    assert "script" not in tags and "button" not in tags
+    pictures = [a for tag, a in found.elements if tag == "img"]
+    assert pictures and all(a["src"].startswith("data:image/png;base64,") for a in pictures)
+    assert all(a["alt"] for a in pictures)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_verdict_and_reasons_come_before_anything_else(kind, monkeypatch):
+    page = page_of(_saved(kind, False, monkeypatch))
+    text = render.html(page)
+    assert page.verdict.endswith(".") and len(page.reasons) > 1
+    at = [text.index(f'class="{name}') for name in ("verdict", "reasons", "plot")]
+    assert at == sorted(at)
+
+
+def test_a_run_says_how_near_the_best_placement_it_came():
+    result = made()
+    text, mark = verdict_of_run(result)
+    assert mark == "plain" and "short of the best placement" in text
+    result.tables["actors"]["best_local_share"] = result.summary()["local_share"]
+    assert verdict_of_run(result)[1] == "good"
+    result.tables["actors"] = result.actors.iloc[:0]
+    result.tables["phases"] = result.phases.iloc[:0]
+    assert verdict_of_run(result)[1] == "bad"
+
+
+def test_a_comparison_says_who_is_faster_and_how_sure_that_is():
+    text, mark = verdict_of_comparison(comparison())
+    assert mark == "good" and text.startswith("tpp is 1.2 times as fast as none (95% interval")
+    text, mark = verdict_of_comparison(comparison(nr_seeds=1))
+    assert mark == "plain" and "one seed: chance" in text
+    text, mark = verdict_of_comparison(comparison(gain=0.95))
+    assert mark == "plain" and text.startswith("Nothing beats none: tpp is slower")
+
+
+def test_a_sweep_says_who_is_best(monkeypatch):
+    page = page_of(_saved("sweep", False, monkeypatch))
+    assert page.verdict.startswith("tpp (used=0.9) is best: throughput (operations/s) 1.5000 times")
+    assert page.verdict.endswith("1 runs failed.") and page.mark == "plain"
+
+
+def test_a_gate_says_what_got_worse():
+    page = page_of(gate())
+    assert (page.verdict, page.mark) == ("2 of 3 numbers got worse than it's allows.", "bad")
+    assert page.reasons[0].value == "-5.00 %"
+    assert "no number" in page.reasons[1].text
+    assert page_of(gate(ok=True)).mark == "good"
+    words = shlex.split(page.sections[-1].code.splitlines()[0])
+    assert words == ["numasim", "gate", "it's", "--first-seed", "5", "--json", "gate.json"]
+
+
+# -- from disk -------------------------------------------------------------------------------------
+
+
+def test_what_lies_in_a_folder_is_found(tmp_path):
+    made(rows=11).save(tmp_path / "run")
+    out = write_report(tmp_path / "run", tmp_path / "new" / "r.html")
+    assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "g.json").write_text(json.dumps(gate().data))
+    assert read_saved(tmp_path / "gate") == read_saved(tmp_path / "gate" / "g.json")
+
+
+def test_a_comparison_is_read_as_it_was_saved(tmp_path):
+    before = comparison()
+    before.save(tmp_path)
+    for (name, seed), result in before.results.items():
+        result.save(tmp_path / "runs" / name / f"seed-{seed}")
+    after = read_saved(tmp_path)
+    assert (after.policies, after.seeds) == (before.policies, before.seeds)
+    assert after.ratios().equals(before.ratios())
+    (tmp_path / "runs" / "slow" / "seed-2" / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match="seed-2: holds no result"):
+        read_saved(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "holds no run, comparison, sweep or gate"),
+        ({"x.json": "{"}, "holds no run, comparison, sweep or gate"),
+        ({"runs/a/b": ""}, "a comparison that is not finished"),
+        ({"comparison.json": "[]"}, "cannot be read"),
+        ({"plan.json": "{}"}, "cannot be read"),
+        ({"plan.json": '{"points": []}'}, "without a finished run"),
+    ],
+)
+def test_what_cannot_be_reported_is_told(files, words, tmp_path):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_saved(tmp_path)
+
+
+def test_files_and_folders_that_are_none(tmp_path):
+    with pytest.raises(ConfigError, match="is no folder"):
+        read_saved(tmp_path / "nowhere")
+    (tmp_path / "f.txt").write_text("hello")
+    with pytest.raises(ConfigError, match="not what numasim gate --json writes"):
+        read_saved(tmp_path / "f.txt")
+
+
+def test_without_the_library_the_way_out_is_told(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(render, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="--static"):
+        render.plotly_js()
+
+
+def test_pages_need_no_files_but_their_own():
+    assert {p.name for p in Path(render.__file__).parent.glob("page.*")} == {
+        "page.html", "page.css", "page.js",
+    }  # fmt: skip
