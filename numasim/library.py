@@ -13,7 +13,7 @@ from numasim.errors import ConfigError, Problem, did_you_mean
 
 HERE = Path(__file__).parent
 SUFFIXES = (".yaml", ".yml", ".json")
-PLACES = {"scenarios": "workloads/scenarios"}
+PLACES = {"scenarios": "workloads/scenarios", "gates": "workloads/gates"}
 
 
 def folder(kind: str) -> Path:

@@ -12,7 +12,7 @@ from numasim.cli import app
 from numasim.sweep import read_plan
 from numasim.tune import read_search
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 def test_the_sweep_is_a_plan() -> None:
