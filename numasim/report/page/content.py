@@ -57,9 +57,10 @@ class Chart:
 
     Parameters
     ----------
-    title, note : str
+    title : str
     figure : dict
         Traces and layout as Plotly takes them; see `numasim.report.page.charts`.
+    note : str
     time, place : str
         Charts of the same name share the range of their time axis, or of their y axis.
     half : bool

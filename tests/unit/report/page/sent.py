@@ -6,6 +6,7 @@ import json
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -55,6 +56,13 @@ def comparison(hostile: bool = False, nr_seeds: int = 3, gain: float = 1.2) -> C
     return Comparison(scenarios, seeds, summaries, Results(results))
 
 
+class Swept(SavedSweep):
+    """A sweep without files."""
+
+    def document(self, key: str) -> dict[str, Any]:
+        return {**made().provenance["scenario"], "description": EVIL}
+
+
 def sweep(hostile: bool = False, folder: Path = Path("data set")) -> SavedSweep:
     """Two values of a parameter, two seeds, one failure."""
     end = EVIL if hostile else ""
@@ -90,7 +98,7 @@ def sweep(hostile: bool = False, folder: Path = Path("data set")) -> SavedSweep:
     plan = {"name": "s" + end, "points": points, "seeds": [1, 2],
             "parameters": {"policy.used": [0.9, 0.99]}, "numasim": "0", "code": "c"}  # fmt: skip
     failed = [{**points[0], "seed": 3, "how": "error", "error": f"oh{end}"}]
-    return SavedSweep(folder, plan, pd.DataFrame(runs), ranking, failed)
+    return Swept(folder, plan, pd.DataFrame(runs), ranking, failed)
 
 
 def gate(ok: bool = False, hostile: bool = False) -> SavedGate:

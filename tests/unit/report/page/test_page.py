@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,11 @@ KINDS = ("run", "comparison", "sweep", "gate")
 URLS = ("src", "href", "data", "action", "srcset", "poster")
 
 
-def _saved(kind, hostile=False, monkeypatch=None):
-    if kind == "sweep" and monkeypatch is not None:
-        document = made().provenance["scenario"] | {"description": EVIL}
-        monkeypatch.setattr("numasim.report.page.reading.SavedSweep.document", lambda *_: document)
+@cache
+def _page(kind, hostile=False):
     if kind == "run":
-        return nasty(made(rows=21)) if hostile else made(rows=21)
-    return {"comparison": comparison, "sweep": sweep, "gate": gate}[kind](hostile=hostile)
+        return page_of(nasty(made(rows=21)) if hostile else made(rows=21))
+    return page_of({"comparison": comparison, "sweep": sweep, "gate": gate}[kind](hostile=hostile))
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +33,8 @@ def library(monkeypatch):
 
 @pytest.mark.parametrize("hostile", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_whole_and_names_stay_names(kind, hostile, monkeypatch):
-    text = render.html(page_of(_saved(kind, hostile, monkeypatch)))
+def test_the_page_is_whole_and_names_stay_names(kind, hostile):
+    text = render.html(_page(kind, hostile))
     found = Elements(text)
     tags = [tag for tag, _ in found.elements]
     assert tags.count("script") == 3  # the library, the data, ours: no name added one
@@ -53,7 +52,7 @@ def test_the_page_is_whole_and_names_stay_names(kind, hostile, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_texts_of_charts_are_escaped_for_the_library(kind, monkeypatch):
+def test_texts_of_charts_are_escaped_for_the_library(kind):
     def texts(value):
         if isinstance(value, dict):
             for inner in value.values():
@@ -64,7 +63,7 @@ def test_texts_of_charts_are_escaped_for_the_library(kind, monkeypatch):
         elif isinstance(value, str):
             yield value
 
-    found = Elements(render.html(page_of(_saved(kind, True, monkeypatch))))
+    found = Elements(render.html(_page(kind, True)))
     for one in json.loads(found.scripts[1]):
         for text in texts(one["figure"]):
             assert "$" not in text, text
@@ -75,7 +74,7 @@ def test_texts_of_charts_are_escaped_for_the_library(kind, monkeypatch):
 def test_the_variant_for_mail_has_pictures_and_no_script(kind, monkeypatch):
     if kind in ("run", "comparison"):  # whose pictures have tests of their own, and take long
         monkeypatch.setattr(render, "_png", lambda picture: "iVBORw0KGgo=")
-    found = Elements(render.html(page_of(_saved(kind, True, monkeypatch)), static=True))
+    found = Elements(render.html(_page(kind, True), static=True))
     tags = [tag for tag, _ in found.elements]
     assert "script" not in tags and "button" not in tags
     pictures = [a for tag, a in found.elements if tag == "img"]
@@ -84,8 +83,8 @@ def test_the_variant_for_mail_has_pictures_and_no_script(kind, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_verdict_and_reasons_come_before_anything_else(kind, monkeypatch):
-    page = page_of(_saved(kind, False, monkeypatch))
+def test_verdict_and_reasons_come_before_anything_else(kind):
+    page = _page(kind)
     text = render.html(page)
     assert page.verdict.endswith(".") and len(page.reasons) > 1
     at = [text.index(f'class="{name}') for name in ("verdict", "reasons", "plot")]
@@ -112,8 +111,8 @@ def test_a_comparison_says_who_is_faster_and_how_sure_that_is():
     assert mark == "plain" and text.startswith("Nothing beats none: tpp is slower")
 
 
-def test_a_sweep_says_who_is_best(monkeypatch):
-    page = page_of(_saved("sweep", False, monkeypatch))
+def test_a_sweep_says_who_is_best():
+    page = _page("sweep")
     assert page.verdict.startswith("tpp (used=0.9) is best: throughput (operations/s) 1.5000 times")
     assert page.verdict.endswith("1 runs failed.") and page.mark == "plain"
 
