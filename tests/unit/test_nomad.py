@@ -121,3 +121,13 @@ def test_it_is_the_same_twice():
     again = run_scenario(thrashing("nomad", 1.0).scenario())
     for name, table in thrashing("nomad", 1.0).tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name])
+
+
+def test_alto_refuses_its_promotions():
+    """Where misses overlap perfectly, nothing is worth a promotion."""
+    policy = {"kind": "alto", "on": "nomad", "low": 1e6, "high": 2e6}
+    result = scenes.run(machine(), scenes.spilled(lines=4), policy, "5 s")
+    found = scenes.counters(result, THREAD)
+    assert scenes.counters(result, "alto")["refused_folios"] > 1000
+    assert found["promote_success"] < 0.2 * 16_384
+    assert found["promote_fail"] == scenes.counters(result, "alto")["refused_folios"]
