@@ -73,6 +73,12 @@ def kdamond_cpu(result: Result, since_s: float, until_s: float) -> float:
     return float(used / 1e9 / max(spans)) if spans else math.nan
 
 
+def move_rate(result: Result, since_s: float, until_s: float) -> float:
+    """GB moved per second of CPU time of the kdamonds."""
+    used = kdamond_cpu(result, since_s, until_s) * (until_s - since_s)
+    return moved(result, since_s, until_s) * GIB / 1e9 / used
+
+
 def repeat_s(result: Result, actor: str, since_s: float, until_s: float) -> float:
     """Seconds that the work of a span of time takes when it is done again right after it."""
     rows = result.actors[result.actors.actor == actor]
@@ -103,6 +109,7 @@ WORDS: dict[str, tuple[Callable[..., float], str]] = {
     "read_rate": (read_rate, "node since until"),
     "local_share": (local_share, "actor since until"),
     "kdamond_cpu": (kdamond_cpu, "since until"),
+    "move_rate": (move_rate, "since until"),
     "repeat_s": (repeat_s, "actor since until"),
     "settled_s": (settled_s, "actor since until"),
 }

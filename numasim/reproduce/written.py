@@ -30,7 +30,7 @@ def ours(found: Interval) -> str:
 
 def rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
     """One row per value, columns as in `HEAD`; the verdict stands beside a case's first."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for verdict in verdicts:
         case = verdict.case
         if not verdict.answers:
