@@ -53,7 +53,10 @@ def comparison_page(comparison: Comparison, folder: Path | None = None) -> Page:
     about = f"{first.topology.name} · {first.workload.name} · {duration} · {nr}"
     text, mark = verdict(comparison)
     runs = {policy: comparison.results[policy, seeds[0]] for policy in comparison.policies}
-    sections = [_side_by_side(comparison, runs), *_each(runs), *_again(comparison, runs)]
+    sections = [
+        _side_by_side(comparison, runs), *_each(runs, fastest(comparison)),
+        *_again(comparison, runs),
+    ]  # fmt: skip
     name = " against ".join(comparison.policies[::-1]) if len(comparison.policies) == 2 else ""
     heading = name or f"{len(comparison.policies)} policies"
     found = _reasons(comparison, runs)
@@ -246,11 +249,11 @@ def _seeds(comparison: Comparison) -> Table:
 # -- runs ------------------------------------------------------------------------------------------
 
 
-def _each(runs: dict[str, Result]) -> list[Section]:
-    """The first seed of each policy in full, folded."""
+def _each(runs: dict[str, Result], best: str | None) -> list[Section]:
+    """The first seed of each policy in full, all but the best one folded."""
     shown = list(runs.items())[:MOST_RUNS]
     parts = [
-        Section(f"{policy}, seed {result.seed}", folded=True, parts=details(result))
+        Section(f"{policy}, seed {result.seed}", folded=policy != best, parts=details(result))
         for policy, result in shown
     ]
     left = len(runs) - len(shown)

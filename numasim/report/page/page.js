@@ -2,6 +2,7 @@
 (function () {
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const GAP = -32768;
+  const PAPER_PX = 680; // fits between the margins of A4 and of Letter
   // Roles and colours as the page is light; what they become where it is dark.
   const LIGHT = { ink: "#1d2733", muted: "#5a6570", grid: "#dfe3e8", paper: "rgba(0,0,0,0)", unseen: "#c9ced4", hover: "#ffffff" };
   const DARK = { ink: "#e6eaee", muted: "#a3adb8", grid: "#38414b", paper: "rgba(0,0,0,0)", unseen: "#4a525b", hover: "#1d232a" };
@@ -81,6 +82,7 @@
       margin: { l: 8, r: 8, t: 8, b: 8 }, dragmode: small ? false : "zoom", hoverlabel: { bgcolor: "@hover", font: { color: "@ink" } },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: "@ink", size: 11 } }, autosize: true,
     }, given);
+    if (printing) Object.assign(made, { autosize: false, width: PAPER_PX, height: parseInt(div.style.height, 10) });
     made.xaxis = axis(given.xaxis, small);
     made.yaxis = axis(given.yaxis, small);
     if (small) for (const t of ["xaxis", "yaxis"]) made[t].nticks = 5;
