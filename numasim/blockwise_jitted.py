@@ -132,6 +132,7 @@ def _follow(
         return -1
     new, width = np.empty(nr + 1, np.int64), rows.shape[1]
     place = touched = nr_new = 0
+    last = len(of_slot) - 1
     for i in range(nr + 1):
         slot = slots[i]
         while known[place] < slot:
@@ -142,10 +143,14 @@ def _follow(
         else:
             new[nr_new] = i
             nr_new += 1
-            # far apart in memory: all are on their way before the first one is needed
-            block = ((slot >> shift) + 1) >> 1
-            touched += of_slot[slot] + of_slot[(slot + (block << (shift + 1))) >> 1]
-            touched += within[block, used[0]] + within[block, used[-1]]
+    for n in range(nr_new):  # far apart in memory: all are on their way before one is needed
+        slot = slots[new[n]]
+        block = ((slot >> shift) + 1) >> 1
+        bound = block << (shift + 1)
+        touched += of_slot[slot] + of_slot[(slot + bound) >> 1] + of_slot[min(bound, last)]
+        touched += within[block, used[0]] + within[block, used[-1]]
+        group = block >> _GROUP_SHIFT
+        touched += np.int64(groups[group, used[0]]) + np.int64(groups[group, used[-1]])
     near = np.zeros(TALLIES * (within.shape[1] + 1), np.uint8)
     for n in range(nr_new):
         i = new[n]
