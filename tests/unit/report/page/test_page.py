@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from numasim.cli import app
 from numasim.errors import ConfigError
 from numasim.report.page import page_of, read_saved, render, write_report
 from numasim.report.page.comparison import verdict as verdict_of_comparison
@@ -191,3 +193,22 @@ def test_pages_need_no_files_but_their_own():
     assert {p.name for p in Path(render.__file__).parent.glob("page.*")} == {
         "page.html", "page.css", "page.js",
     }  # fmt: skip
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command_writes_beside_what_it_reports(tmp_path):
+    made(rows=11).save(tmp_path)
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert (done.exit_code, done.output.strip()) == (0, f"wrote {tmp_path / 'report.html'}")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "g.json").write_text(json.dumps(gate().data))
+    words = ["report", str(tmp_path / "g.json"), "--static", "-o", str(tmp_path / "g.html")]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert "<script" in page and "<script" not in (tmp_path / "g.html").read_text(encoding="utf-8")
+
+
+def test_the_command_has_no_traceback_for_what_is_nothing(tmp_path):
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2 and not list(tmp_path.iterdir())
