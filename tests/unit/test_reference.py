@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from numasim import patterns, policies, result, settings, sources
+import numasim as ns
+from numasim import library, patterns, policies, result, settings, sources
 from numasim.timed_events import EVENT_KEYS
 
-SPEC = importlib.util.spec_from_file_location(
-    "reference", Path(__file__).parents[2] / "docs/reference.py"
-)
+ROOT = Path(__file__).parents[2]
+SPEC = importlib.util.spec_from_file_location("reference", ROOT / "docs/reference.py")
 assert SPEC is not None and SPEC.loader is not None
 reference = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(reference)
@@ -68,6 +68,12 @@ def test_units_are_told():
         wait: reference.DurationNs = 5_000_000
 
     assert reference.fields(Made)["wait"] == ("`wait`", "time", "5 ms", "How long.")
+
+
+def test_the_citation_is_of_this_version():
+    cited = library.read(ROOT / "CITATION.cff")
+    assert cited["version"] == ns.__version__ and cited["license"] == "Apache-2.0"
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
 
 
 def test_it_is_written_once(tmp_path):
