@@ -143,6 +143,8 @@ class Stream:
     def read(self, name: str, starts_ns: np.ndarray, ends_ns: np.ndarray) -> list[Reports]:
         """Reports from the first start to the last end (int64[T] each) of a window of samples."""
         first, last = int(starts_ns[0]), int(ends_ns[-1])
+        if name not in self._log.marks:
+            self.join(name, first)
         if last > self._until_ns:
             grid = np.concatenate([[self._until_ns], ends_ns[ends_ns > self._until_ns]])
             reports = self._draw(grid)

@@ -11,10 +11,11 @@ from dataclasses import dataclass as plain_dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from numasim.damon.reports import Stream
+from numasim.damon.reports import Reports, Stream
 from numasim.damon.sample_filters import Semantics
 from numasim.patterns import STRICT
 from numasim.sources import register
@@ -64,6 +65,8 @@ class GpuCounterSettings:
 class GpuCounter(Counting):
     """Blocks of others' memory that a GPU accessed often.
 
+    A context takes, and pays for, notifications of those GPUs that its filters let pass.
+
     Parameters: see `numasim.sources.reading.Reading`.
     """
 
@@ -75,12 +78,15 @@ class GpuCounter(Counting):
         self.size = SIZES[self.scene.settings.granularity]
 
     def streams(self) -> list[Stream]:
-        """The counters of each GPU."""
+        """The counters of each GPU whose reports the context's filters let pass."""
         observing = self.scene.observing
+        numbers = np.array(device_cpus(observing.topology))
+        each = Reports.of(np.zeros(len(numbers)), np.zeros(len(numbers)), cpu=numbers)
+        wanted = self.scene.passes(each, self.scene.settings.filters)
         return [
             observing.shared((self.kind, a), partial(self._start, a))
             for a, accessor in enumerate(observing.topology.accessors)
-            if accessor.kind == "GPU"
+            if accessor.kind == "GPU" and wanted[a]
         ]
 
     def _start(self, accessor: int) -> Stream:

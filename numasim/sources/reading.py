@@ -73,7 +73,8 @@ class Reading:
         self.dues = Dues()
         scene = self.scene
         scene.observing.door.marks[scene.name] = scene.since_ns
-        for stream in self.streams():
+        self.joined = self.streams()
+        for stream in self.joined:
             stream.join(scene.name, scene.since_ns)
 
     def streams(self) -> list[Stream]:
@@ -81,9 +82,14 @@ class Reading:
         return []
 
     def read(self, window: Ticking) -> list[Reports]:
-        """Reports of a window from all streams."""
+        """Reports of a window from all streams; one that is not read any more is left."""
         lots: list[Reports] = []
-        for stream in self.streams():
+        streams = self.streams()
+        for stream in self.joined:
+            if stream not in streams:
+                stream.forget(self.scene.name)
+        self.joined = streams
+        for stream in streams:
             lots += stream.read(self.scene.name, window.starts_ns, window.ends_ns)
         return lots
 
@@ -142,11 +148,15 @@ class Counting(Reading):
     physical_only: ClassVar[bool] = True
 
     def read(self, window: Ticking) -> list[Reports]:
-        """Notifications of the window, drawn once for all contexts; who comes first takes them."""
+        """Notifications of the window, drawn once for all contexts of a device.
+
+        Of several contexts with one device who comes first takes them, and pays. What a device
+        lost is taken by nobody.
+        """
         tally = self.scene.observing.tally(self.kind)
-        before = tally.events
+        before = tally.events - tally.lost
         lots = super().read(window)
-        busy_ns = (tally.events - before) * self.scene.settings.notification
+        busy_ns = (tally.events - tally.lost - before) * self.scene.settings.notification
         self.dues.spend(busy_ns, len(window.starts_ns))
         return lots
 
