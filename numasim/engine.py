@@ -152,12 +152,12 @@ class Engine:
     # -- what the experimenter does ----------------------------------------------------------------
 
     def _events(self) -> Steps:
-        policy = self.scenario.policy
-        kdamonds = policy.kdamonds(self.scenario.topology)
-        own = Event(policy.start, "start", kdamonds, text=policy.kind)
+        policy, topology = self.scenario.policy, self.scenario.topology
+        own = Event(policy.start, "start", policy.kdamonds(topology), text=policy.kind)
         events = [own] if own.kdamonds or policy.has_agents or policy.demotion else []
         for event in sorted([*events, *self.scenario.events], key=lambda e: e.at_ns):
             yield self._sleep(max(0, event.at_ns - self.now_ns), "POLICY")
+            self.machine.advance(self.now_ns)
             self._absorb_all()
             if event is own:
                 begin(policy, self.machine, self.agents, self.now_ns)

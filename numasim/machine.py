@@ -220,6 +220,8 @@ class Machine:
         found: list[float] = [math.inf]
         found += [self.populator.due_ns(one) for one in self._all_populating()]
         found += [self._actor_change_ns(a) for a in self.actors if a.state == "running"]
+        if self.observing is not None:
+            found.append(self.observing.tolls.paid_off_ns())
         return min(found)
 
     def _all_populating(self) -> list[Populating]:

@@ -17,6 +17,7 @@ MOST = 0.9
 """Share of an actor's threads that may be paying at once; what is left stays owed."""
 PAY_OVER_NS = 100_000_000
 """Time over which a toll is paid, at least."""
+SPARE = 0.1
 TOLERANCE, LEAST = 0.02, 1e-6
 """Speeds are found anew when the paying share of threads changes by more than that."""
 
@@ -75,6 +76,17 @@ class Tolls:
         """Whether others should pay than do, by enough to find speeds anew."""
         gap = np.abs(self._due(now_ns) - self.paying)
         return bool((gap > np.maximum(TOLERANCE * self.paying, LEAST * self._threads)).any())
+
+    def paid_off_ns(self) -> float:
+        """When somebody will have paid all that is owed, and a little more; infinite if nobody.
+
+        The little (a tenth of what falls due in a window) lets the next window's toll come first:
+        only where none comes, as when a source was switched off, does paying have to be stopped.
+        """
+        if not (payers := np.flatnonzero(self.paying > 0)).size:
+            return np.inf
+        left = np.maximum(self.owed_ns - self.paid_ns, 0.0)[payers] / self.paying[payers]
+        return float(self._since_ns + left.min() + SPARE * self._span_ns)
 
     def working_share(self, actor: int) -> float:
         """Part of an actor's threads that neither pays nor waits."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from numasim.loader import load_scenario
+from numasim.running import run_scenario
 from numasim.tolls import MOST, Tolls
 from tests import eyes, worlds
 
@@ -68,3 +70,45 @@ def test_a_toll_slows_its_actor_down():
     made.settle(made.now_ns)
     assert made.actors[0].rate_per_ns == pytest.approx(before * (1 - 0.4 / 4), rel=1e-6)
     assert (tally.events, tally.stall_ns, seen.name) == (1000, 40 * MS, "eye")
+
+
+def test_paying_stops_when_nothing_more_falls_due():
+    _, found = tolls()
+    assert found.paid_off_ns() == np.inf
+    found.charge(np.array([30.0 * MS]), 200 * MS)
+    found.settled(0)
+    assert found.paid_off_ns() == pytest.approx((200 + 20) * MS), "a tenth of a window later"
+    found.settled(round(found.paid_off_ns()))
+    assert found.paying[0] == 0 and found.paid_off_ns() == np.inf
+    assert found.paid_ns[0] == pytest.approx(33 * MS)
+
+
+@pytest.mark.parametrize("source", ["page_fault", "pebs"])
+def test_nobody_pays_for_a_source_that_was_switched_off(source):
+    start = f"damo start --sample_primitives {source} --monitoring_nr_regions_range 50 100"
+    document = {
+        "topology": "four_node_small",
+        "workload": "two_sockets",
+        "duration": "9 s",
+        "events": [{"at": "4 s", "damo": start}, {"at": "6 s", "damo": "damo stop"}],
+        "sources": {"pebs": {"period": 500}},
+    }
+    table = run_scenario(load_scenario(document)).tolls.groupby("t_s")[["owed_ns", "paid_ns"]].sum()
+    owed, paid = table.loc[8.0]
+    assert owed > 0 and paid == pytest.approx(owed, rel=0.1)
+
+
+def test_hardware_is_switched_on_when_it_is_asked_for_not_when_somebody_looked_last():
+    def events(record):
+        start = "damo start --sample_primitives pebs --monitoring_nr_regions_range 50 100"
+        document = {
+            "topology": "four_node_small",
+            "workload": "two_sockets",
+            "duration": "9 s",
+            "record": record,
+            "events": [{"at": "7900 ms", "damo": start}],
+        }
+        sources = run_scenario(load_scenario(document)).tables["sources"]
+        return sources[sources.t_s == sources.t_s.max()]["events"].sum()
+
+    assert events("5 s") == pytest.approx(events("100 ms"), rel=0.2)
