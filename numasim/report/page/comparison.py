@@ -257,7 +257,7 @@ def _each(runs: dict[str, Result], best: str | None) -> list[Section]:
         for policy, result in shown
     ]
     left = len(runs) - len(shown)
-    note = "The first seed of each policy. Zooming in time holds for all of them."
+    note = "The first seed of each policy."
     note += f" {left} more policies are left out." if left else ""
     return [Section("Runs in detail", note, parts=parts)]
 

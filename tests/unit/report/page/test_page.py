@@ -12,6 +12,7 @@ from numasim.cli import app
 from numasim.errors import ConfigError
 from numasim.report.page import page_of, read_saved, render, write_report
 from numasim.report.page.comparison import verdict as verdict_of_comparison
+from numasim.report.page.content import Chart
 from numasim.report.page.run import verdict as verdict_of_run
 from tests.unit.report.made import made
 from tests.unit.report.page.sent import EVIL, Elements, comparison, gate, nasty, sweep
@@ -70,6 +71,13 @@ def test_texts_of_charts_are_escaped_for_the_library(kind):
         for text in texts(one["figure"]):
             assert "$" not in text, text
             assert "<" not in text.replace("<extra></extra>", ""), text
+
+
+def test_data_cannot_end_its_script_even_where_nobody_escaped():
+    chart = Chart("t", {"data": [{"name": EVIL}], "layout": {}}, place=f"{EVIL}<!--\u2028")
+    text = render._data([chart])
+    assert not set(text) & set("<>&\u2028")
+    assert json.loads(text)[0]["place"] == chart.place
 
 
 @pytest.mark.parametrize("kind", KINDS)
