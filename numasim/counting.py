@@ -84,6 +84,9 @@ class BlockCounter:
         order = np.argsort(self.first, kind="stable")
         self.first, self.last = self.first[order], self.last[order]
         self._left = self._rng.gamma(rule.threshold, size=len(self.first))
+        self._waits = np.zeros(len(self.first), bool)  # has notified, waits for the next drain
+        self._until_ns = 0
+        self._lot, self._filled = -1, 0  # interval of the last notification, how many came in it
         self._heat: dict[int, tuple[int, np.ndarray, np.ndarray]] = {}  # by the identity of weights
 
     def draw(self, grid_ns: np.ndarray) -> Reports:
@@ -93,9 +96,18 @@ class BlockCounter:
         drains = self.rule.drain_ns * np.arange(
             grid_ns[0] // self.rule.drain_ns + 1, grid_ns[-1] // self.rule.drain_ns + 1
         )
+        if grid_ns[0] // self.rule.drain_ns > self._until_ns // self.rule.drain_ns:
+            self._drain()  # nobody read for a while
+        self._until_ns = int(grid_ns[-1])
         grid = np.unique(np.concatenate([grid_ns, drains]))
         cuts = range(0, len(grid) - 1, SPANS_AT_ONCE)
         return Reports.joined([self._draw(grid[i : i + SPANS_AT_ONCE + 1]) for i in cuts])
+
+    def _drain(self) -> None:
+        """Every block that has notified counts again."""
+        again = np.flatnonzero(self._waits)
+        self._left[again] = self._rng.gamma(self.rule.threshold, size=len(again))
+        self._waits[again] = False
 
     def _draw(self, grid: np.ndarray) -> Reports:
         """Notifications of not too many spans, cut at every drain."""
@@ -113,9 +125,10 @@ class BlockCounter:
             total += operations.sum() * heat
         for _, block, lines in swept:
             np.add.at(total, block, lines)
-        near = np.flatnonzero(total >= self._left)
-        quiet = np.ones(len(total), bool)
-        quiet[near] = False
+        drained = bool((grid[1:] % self.rule.drain_ns == 0).any())
+        active = (total >= self._left) & ~self._waits
+        quiet = ~active & ~self._waits
+        near = np.flatnonzero(active | self._waits if drained else active)
         self._left[quiet] -= total[quiet]
         found = []
         for own in np.split(near, range(AT_ONCE, len(near), AT_ONCE)):
@@ -128,13 +141,13 @@ class BlockCounter:
                 np.add.at(added, (span[mine], at[mine]), lines[mine])
             found.append(self._notify(own, added, grid))
         times, blocks = (np.concatenate(c) for c in zip(*found, strict=True))
-        return self._taken(times, blocks, int(grid[-1] - grid[0]))
+        return self._taken(times, blocks)
 
     def _notify(
         self, own: np.ndarray, added: np.ndarray, grid: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Instants and blocks of notifications; `added` float64[T, N] are accesses of `own`."""
-        left, counting = self._left[own], np.ones(len(own), bool)
+        left, counting = self._left[own], ~self._waits[own]
         times, blocks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for t, amount in enumerate(added):
             fires = np.flatnonzero(counting & (amount >= left) & (amount > 0))
@@ -147,19 +160,19 @@ class BlockCounter:
                 again = np.flatnonzero(~counting)
                 left[again] = self._rng.gamma(self.rule.threshold, size=len(again))
                 counting[again] = True
-        again = np.flatnonzero(~counting)
-        # assumption: a block that waits for its drain at the end of a window counts on from there
-        left[again] = self._rng.gamma(self.rule.threshold, size=len(again))
-        self._left[own] = left
+        self._left[own], self._waits[own] = left, ~counting
         return np.concatenate(times), np.concatenate(blocks)
 
-    def _taken(self, times: np.ndarray, blocks: np.ndarray, span_ns: int) -> Reports:
-        """Reports of the notifications that fit between two drains."""
+    def _taken(self, times: np.ndarray, blocks: np.ndarray) -> Reports:
+        """Reports of the notifications that fit between two drains, whenever anybody reads."""
         order = np.lexsort((blocks, times))
         times, blocks = times[order], blocks[order]
         lot = (times - 1) // self.rule.drain_ns
-        first = np.searchsorted(lot, lot, "left")
-        kept = np.arange(len(lot)) - first < self.rule.batch
+        rank = np.arange(len(lot)) - np.searchsorted(lot, lot, "left")
+        rank[lot == self._lot] += self._filled
+        if len(lot):
+            self._lot, self._filled = int(lot[-1]), int(rank[-1]) + 1
+        kept = rank < self.rule.batch
         tally = self._seen.tally(self.rule.name)
         tally.events += len(times)
         tally.lost += int((~kept).sum())

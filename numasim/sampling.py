@@ -81,6 +81,8 @@ class Sampler:
         self.period = rule.period
         nr = len(observing.actors)
         self._left = self._rng.random(nr) * rule.period  # events until each actor's next sample
+        self._lot = np.full(nr, -1)  # interval between drains in which each had its last sample
+        self._filled = np.zeros(nr, np.int64)  # samples of each in that interval, lost ones too
 
     def draw(self, grid_ns: np.ndarray) -> Reports:
         """Reports of the spans between instants (int64[T + 1]), and what they cost is charged."""
@@ -136,11 +138,19 @@ class Sampler:
     def _fit(
         self, actor: np.ndarray, grid_ns: np.ndarray, tick: np.ndarray, part: np.ndarray
     ) -> np.ndarray:
-        """int64[M]: samples that find room in their CPUs' buffers, those of one span in order."""
+        """int64[M]: samples that find room in their CPUs' buffers, those of one span in order.
+
+        Buffers are emptied at whole multiples of the interval, whenever anybody reads.
+        """
         time = grid_ns[tick] + (part * (grid_ns[tick + 1] - grid_ns[tick])).astype(np.int64)
-        lot = actor * (int(grid_ns[-1]) // self.rule.drain_ns + 1) + time // self.rule.drain_ns
-        first = np.flatnonzero(np.r_[True, lot[1:] != lot[:-1]]) if len(lot) else lot
-        rank = np.arange(len(lot)) - np.repeat(first, np.diff(np.r_[first, len(lot)]))
+        lot = time // self.rule.drain_ns
+        begins = np.r_[True, (lot[1:] != lot[:-1]) | (actor[1:] != actor[:-1])]
+        first = np.flatnonzero(begins[: len(lot)])
+        length = np.diff(np.r_[first, len(lot)])
+        before = np.where(lot[first] == self._lot[actor[first]], self._filled[actor[first]], 0)
+        rank = np.arange(len(lot)) + np.repeat(before - first, length)
+        last = first + length - 1  # of an actor's lots the one assigned last stays
+        self._lot[actor[last]], self._filled[actor[last]] = lot[last], rank[last] + 1
         room = np.array([len(np.unique(t.cpus)) for t in self._seen.threads]) * self.rule.buffer
         return np.flatnonzero(rank < room[actor])
 
