@@ -38,6 +38,12 @@ lint: $(VENV)/.ready
 kernel: $(VENV)/.ready ## bundled recordings of a real kernel beside the same runs, simulated: a verdict and pictures
 	$(BIN)/numasim validate tests/data/ground_truth --out results/kernel
 
+REPRODUCED := micron_interleave micron_transition hmsdk_redis hmsdk_residency damon_overhead \
+  migration_throughput loaded_latency_skx mlp_consistency shared_page
+
+reproduce: $(VENV)/.ready ## published results held against simulated ones; renews the table of the front page
+	$(BIN)/numasim reproduce $(REPRODUCED) --out results/reproduce --readme README.md
+
 docs: $(VENV)/.ready ## renew the table of policies in docs/policies.md
 	$(BIN)/python -c "from pathlib import Path as P; from numasim.features import renewed; \
 	  page = P('docs/policies.md'); page.write_text(renewed(page.read_text('utf-8')), 'utf-8')"
