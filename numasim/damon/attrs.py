@@ -5,6 +5,7 @@ Source: DAMON core specification, sections 2 and 7 (Linux 7.3.4).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,18 @@ def attrs_problems(attrs: Attrs, place: str = "") -> list[Problem]:
 def aggr_samples(attrs: Attrs) -> int:
     """Sampling intervals of one aggregation interval; 0 if the latter is shorter."""
     return attrs.aggr_us // (attrs.sample_us or 1)
+
+
+def least_samples(share: float, attrs: Attrs) -> int:
+    """Positive samples of an aggregation from which an access rate is at least a share.
+
+    Parameters
+    ----------
+    share : float
+        In 0..1. Rounded up: a share above none takes one sample or more.
+    attrs : Attrs
+    """
+    return math.ceil(round(share * aggr_samples(attrs), 6))
 
 
 def max_nr_accesses(attrs: Attrs) -> int:

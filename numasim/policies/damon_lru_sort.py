@@ -33,7 +33,8 @@ class DamonLruSort(Policy):
     Parameters
     ----------
     hot_thres_access_freq : int
-        Access rate from which a region is hot, in permil of samples.
+        Access rate from which a region is hot, in permil of samples, rounded down as the module
+        does: below 50, one of 20 samples, every region is hot.
     cold_min_age : int
         Idle time from which a region is cold.
     quota_ms : int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from numasim.damon.attrs import least_samples
 from numasim.damon.spec import (
     AccessPattern,
     Attrs,
@@ -108,13 +108,12 @@ class DynamicInterleave(Policy):
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """One, with a target for each process."""
         attrs = self._attrs()
-        samples = attrs.aggr_us // attrs.sample_us
         us = self.interval // 1_000
         quota = Quota(0, self.quota, us // 1_000, (), "consist", 1, 1, 1) if self.quota else Quota()
         nodes, weights = self.split(topology)
         scheme = Scheme(
             action="migrate_hot",
-            pattern=AccessPattern(min_nr_accesses=math.ceil(round(self.hot * samples, 6))),
+            pattern=AccessPattern(min_nr_accesses=least_samples(self.hot, attrs)),
             apply_interval_us=us,
             quota=quota,
             dests=tuple(Dest(n, w) for n, w in zip(nodes, weights, strict=True)),

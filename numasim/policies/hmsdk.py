@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from numasim.damon.attrs import least_samples
 from numasim.damon.spec import (
     AccessPattern,
     Attrs,
@@ -17,9 +19,12 @@ from numasim.damon.spec import (
     Scheme,
     Target,
 )
+from numasim.errors import Problem
 from numasim.policies import STRICT, Policy, register
+from numasim.policies.limits import Hot, check_interval, check_quota, whole_ms
 from numasim.topology import Topology
-from numasim.units import Bytes, DurationNs, Ratio
+from numasim.units import Bytes, DurationNs
+from numasim.wholes import checked
 
 ATTRS = Attrs(100_000, 2_000_000, 20_000_000, 100, 10_000)
 SAMPLES = ATTRS.aggr_us // ATTRS.sample_us
@@ -46,7 +51,7 @@ class Hmsdk(Policy):
         Most bytes of addresses that one kdamond looks after: since v4 a node can be cut in pieces,
         each with regions, quotas and a thread of its own. None: a kdamond per node.
     hot : float
-        Access rate from which a region is promoted, as a share of samples.
+        Access rate from which a region is promoted, as a share of samples, rounded up.
     cold_age : int
         How long a region has to have been idle to be demoted, ns.
     quota : int
@@ -66,7 +71,7 @@ class Hmsdk(Policy):
     pairs: tuple[Pair, ...] = ()
     cgroup: str | None = None
     region_max_size: Annotated[Bytes, Field(ge=SMALLEST_REGION)] | None = None
-    hot: Ratio = 0.05
+    hot: Hot = 0.05
     cold_age: DurationNs = 30_000_000_000
     quota: Bytes = 50 << 30
     demote_time: DurationNs = 1_000_000_000
@@ -80,6 +85,13 @@ class Hmsdk(Policy):
     cold_criterion: ClassVar[str] = "access rate 0 for 30 s, and not young"
     rate_control: ClassVar[str] = "1 s (demotion), 2 s (promotion) of CPU time and 50 GiB per 20 s"
 
+    def _check_times(self) -> Iterator[Problem]:
+        for name in ("demote_time", "promote_time"):
+            yield from whole_ms(name, getattr(self, name), "to the kernel 0 means no limit")
+
+    checks: ClassVar = (check_quota, check_interval, _check_times)
+    _checked = model_validator(mode="after")(checked)
+
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """Those that demote, then those that promote; of each node by address."""
         pairs = self._pairs(topology)
@@ -87,7 +99,7 @@ class Hmsdk(Policy):
             SMALLEST_REGION, max_nr_accesses=0, min_age=self.cold_age // (ATTRS.aggr_us * 1000)
         )
         hot = AccessPattern(
-            SMALLEST_REGION, min_nr_accesses=int(self.hot * SAMPLES), max_nr_accesses=SAMPLES
+            SMALLEST_REGION, min_nr_accesses=least_samples(self.hot, ATTRS), max_nr_accesses=SAMPLES
         )
         threads = []
         for fast, slow in pairs:

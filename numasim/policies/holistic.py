@@ -7,12 +7,14 @@ reports merged, is all in the kdamonds; an order between accessors that want one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from numasim.contention import Contention, Control, Order
+from numasim.damon.attrs import least_samples
 from numasim.damon.spec import (
     AccessPattern,
     Attrs,
@@ -27,10 +29,19 @@ from numasim.damon.spec import (
     Scheme,
     Target,
 )
+from numasim.errors import ConfigError, Problem
 from numasim.policies import STRICT, Policy, register
+from numasim.policies.limits import (
+    PAGE_BYTES,
+    Hot,
+    check_interval,
+    check_quota,
+    check_weights,
+)
 from numasim.threads import device_cpus
 from numasim.topology import Topology
-from numasim.units import Bytes, DurationNs, Ratio, format_cpulist
+from numasim.units import Bytes, DurationNs, Ratio, format_bytes, format_cpulist, format_duration
+from numasim.wholes import checked
 
 Source = Literal["page_fault", "pebs", "ibs", "page_table"]
 DeviceSource = Literal["gpu_counter", "page_fault", "report"]
@@ -58,7 +69,7 @@ class Holistic(Policy):
     used : float
         Goal of promotion: share of the nearer node that is used. The two overlap on purpose.
     hot : float
-        Access rate from which a region is promoted, as a share of samples.
+        Access rate from which a region is promoted, as a share of samples, rounded up.
     quota : int
         Most bytes that a scheme may try per `interval`.
     tuner : str
@@ -113,7 +124,7 @@ class Holistic(Policy):
     device_source: DeviceSource | None = None
     free: Ratio = 0.005
     used: Ratio = 0.997
-    hot: Ratio = 0.05
+    hot: Hot = 0.05
     quota: Bytes = 200 << 20
     tuner: Literal["consist", "temporal"] = "temporal"
     interval: DurationNs = 1_000_000_000
@@ -135,6 +146,14 @@ class Holistic(Policy):
     rate_control: ClassVar[str] = "goals and quota for each accessor and node"
     multi_accessor: ClassVar[str] = "yes"
 
+    def _check_apply(self) -> Iterator[Problem]:
+        if self.apply % 1_000:
+            message = f"got {format_duration(self.apply)}, expected whole microseconds"
+            yield Problem("apply", message, "0 means at every aggregation")
+
+    checks: ClassVar = (check_quota, check_interval, check_weights, _check_apply)
+    _checked = model_validator(mode="after")(checked)
+
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """One for each accessor and node, in order of accessors and of their rankings."""
         return tuple(
@@ -145,7 +164,17 @@ class Holistic(Policy):
 
     def whose(self, topology: Topology) -> tuple[int, ...]:
         """Numbers of the accessors that have a TPP."""
-        return tuple(map(topology.accessor_id, self.accessors or range(len(topology.accessors))))
+        chosen = self.accessors or range(len(topology.accessors))
+        found = tuple(map(topology.accessor_id, chosen))
+        twice = sorted({topology.accessors[a].name for a in found if found.count(a) > 1})
+        if twice:
+            message = f"got {', '.join(twice)} more than once, expected each accessor once"
+            raise ConfigError(Problem("accessors", message, "an accessor has one TPP"))
+        share = self._share(found)
+        if share < PAGE_BYTES:
+            message = f"split among {len(found)} accessors is {format_bytes(share)} for each"
+            raise ConfigError(Problem("quota", message, "expected a page, 4 KiB, or more"))
+        return found
 
     def contention(self, topology: Topology) -> Contention | None:
         """Who gives way to whom; None where DAMOS decides alone."""
@@ -178,6 +207,10 @@ class Holistic(Policy):
             self.whose(topology),
             key=lambda a: (topology.tiers(a).index(node), topology.idle_latency_ns[a, node], a),
         )
+
+    def _share(self, whose: tuple[int, ...]) -> int:
+        """Bytes that each of these accessors' schemes may try."""
+        return self.quota // (len(whose) if self.goals == "split" else 1)
 
     # -- one kdamond -------------------------------------------------------------------------------
 
@@ -218,8 +251,7 @@ class Holistic(Policy):
         return SampleControl(page_table=False, filters=filters, extension=source)
 
     def _promote(self, topology: Topology, nearer: int) -> Scheme:
-        samples = Attrs().aggr_us // Attrs().sample_us
-        pattern = AccessPattern(min_nr_accesses=int(self.hot * samples))
+        pattern = AccessPattern(min_nr_accesses=least_samples(self.hot, Attrs()))
         goal = QuotaGoal("node_mem_used_bp", round(self.used * 10_000), nid=nearer)
         young = Filter("young", matching=True, allow=True)
         return self._scheme(topology, "migrate_hot", nearer, pattern, goal, (young,))
@@ -247,9 +279,8 @@ class Holistic(Policy):
         goal: QuotaGoal,
         filters: tuple[Filter, ...],
     ) -> Scheme:
-        share = len(self.whose(topology)) if self.goals == "split" else 1
         quota = Quota(
-            sz=self.quota // share,
+            sz=self._share(self.whose(topology)),
             reset_interval_ms=self.interval // 1_000_000,
             goals=(goal,),
             goal_tuner=self.tuner,

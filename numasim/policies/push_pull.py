@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from numasim.damon.attrs import least_samples
 from numasim.damon.spec import (
     AccessPattern,
     Attrs,
@@ -20,8 +21,10 @@ from numasim.damon.spec import (
     Target,
 )
 from numasim.policies import STRICT, Policy, register
+from numasim.policies.limits import Hot, check_interval, check_quota
 from numasim.topology import Topology
 from numasim.units import Bytes, DurationNs, Ratio
+from numasim.wholes import checked
 
 TUNED = IntervalsGoal(access_bp=400, aggrs=3, min_sample_us=5_000, max_sample_us=10_000_000)
 
@@ -40,7 +43,8 @@ class PushPull(Policy):
     accessor : int
         Whose nearest nodes, and whose bandwidth to them, count.
     hot : float
-        Access rate from which memory is hot, as a share of samples.
+        Access rate from which memory is hot, as a share of samples, rounded up to
+        whole ones.
     quota : int
         Most bytes either direction may try per `interval`; the goals decide how much of it.
     interval : int
@@ -66,7 +70,7 @@ class PushPull(Policy):
     far: str | int | None = None
     share: Annotated[Ratio, Field(gt=0, lt=1)] | None = None
     accessor: Annotated[int, Field(ge=0)] = 0
-    hot: Ratio = 0.05
+    hot: Hot = 0.05
     quota: Bytes = 200 << 20
     interval: DurationNs = 1_000_000_000
     apply: DurationNs = 200_000_000
@@ -78,6 +82,9 @@ class PushPull(Policy):
     hot_criterion: ClassVar[str] = "access rate of 5 % or more"
     rate_control: ClassVar[str] = "goals of eligible memory; 200 MiB/s"
     bandwidth_aware: ClassVar[str] = "by a given split of hot memory, closed loop"
+
+    checks: ClassVar = (check_quota, check_interval)
+    _checked = model_validator(mode="after")(checked)
 
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """One over both nodes, with a scheme for each direction."""
@@ -112,10 +119,9 @@ class PushPull(Policy):
         return near, others[0] if self.far is None else topology.node_id(self.far)
 
     def _scheme(self, topology: Topology, source: int, target: int, goal: QuotaGoal) -> Scheme:
-        attrs = Attrs()
         return Scheme(
             action="migrate_hot",
-            pattern=AccessPattern(min_nr_accesses=int(self.hot * attrs.aggr_us // attrs.sample_us)),
+            pattern=AccessPattern(min_nr_accesses=least_samples(self.hot, Attrs())),
             apply_interval_us=self.apply // 1_000,
             quota=Quota(
                 sz=self.quota,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from numasim.damon.attrs import least_samples
 from numasim.damon.spec import (
     AccessPattern,
     Attrs,
@@ -21,8 +22,10 @@ from numasim.damon.spec import (
     Target,
 )
 from numasim.policies import STRICT, Policy, register
+from numasim.policies.limits import Hot, check_interval, check_quota, check_weights
 from numasim.topology import Topology
 from numasim.units import Bytes, DurationNs, Ratio
+from numasim.wholes import checked
 
 
 @register("tpp_damon")
@@ -38,7 +41,7 @@ class TppDamon(Policy):
         Goal of promotion: share of the faster node that is used. The two overlap on purpose, so
         that both schemes stay slowly active.
     hot : float
-        Access rate from which a region is promoted, as a share of samples.
+        Access rate from which a region is promoted, as a share of samples, rounded up.
     quota : int
         Most bytes either direction may try per `interval`.
     interval : int
@@ -57,7 +60,7 @@ class TppDamon(Policy):
 
     free: Ratio = 0.005
     used: Ratio = 0.997
-    hot: Ratio = 0.05
+    hot: Hot = 0.05
     quota: Bytes = 200 << 20
     interval: DurationNs = 1_000_000_000
     weights: tuple[int, int, int] = (1, 1, 1)
@@ -73,6 +76,9 @@ class TppDamon(Policy):
     rate_control: ClassVar[str] = "goals 99.7 % used and 0.5 % free; 200 MiB/s"
     multi_accessor: ClassVar[str] = "no: one accessor is assumed"
 
+    checks: ClassVar = (check_quota, check_interval, check_weights)
+    _checked = model_validator(mode="after")(checked)
+
     def kdamonds(self, topology: Topology) -> tuple[Kdamond, ...]:
         """Two for each pair of neighbouring tiers: one demotes, one promotes."""
         threads = []
@@ -83,8 +89,7 @@ class TppDamon(Policy):
                 self._thread(topology, fast, "migrate_cold", slow, cold, goal, allow=False)
             )
             goal = QuotaGoal("node_mem_used_bp", round(self.used * 10_000), nid=fast)
-            samples = Attrs().aggr_us // Attrs().sample_us
-            hot = AccessPattern(min_nr_accesses=int(self.hot * samples))
+            hot = AccessPattern(min_nr_accesses=least_samples(self.hot, Attrs()))
             threads.append(self._thread(topology, slow, "migrate_hot", fast, hot, goal, allow=True))
         return tuple(threads)
 
