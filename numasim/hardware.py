@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from numasim.errors import ConfigError, Problem, did_you_mean
-from numasim.units import Bandwidth, Bytes, DurationNs, parse_bytes, parse_cpulist
+from numasim.units import LAST_CPU, Bandwidth, Bytes, DurationNs, parse_bytes, parse_cpulist
 from numasim.wholes import checked
 
 PAGE_BYTES = 4096
@@ -29,6 +29,10 @@ Address = Annotated[int, BeforeValidator(_address), Field(ge=0, strict=True)]
 """A physical address: a whole number (hexadecimal in YAML) or a size such as ``4 GiB``."""
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.+-]+$")]
+
+
+Cpu = Annotated[int, Field(ge=0, le=LAST_CPU)]
+"""Number of a CPU, as the kernel counts them."""
 
 
 def _cpus(value: Any) -> Any:
@@ -261,7 +265,7 @@ class Accessor:
 
     name: Name
     kind: Literal["CPU", "GPU", "OTHER"] = "CPU"
-    cpus: Annotated[tuple[int, ...], BeforeValidator(_cpus)] = ()
+    cpus: Annotated[tuple[Cpu, ...], BeforeValidator(_cpus)] = ()
     cores: Annotated[int, Field(ge=0)] = 0
     at: str = ""
     max_outstanding: Annotated[int, Field(gt=0)] = 64

@@ -10,6 +10,7 @@ Source: "mm/damon: introduce per-CPUs/threads/write/read monitoring", RFC v3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -61,4 +62,10 @@ def _condition(
         return is_write
     if one.type == "threads":
         return np.isin(tid, one.threads)
-    return np.isin(cpu, parse_cpulist(one.cpumask or ""))
+    return np.isin(cpu, _cpus(one.cpumask or ""))
+
+
+@cache
+def _cpus(cpumask: str) -> np.ndarray:
+    """int64[N]: the CPUs of a list, which is looked at in every window."""
+    return np.array(parse_cpulist(cpumask), np.int64)

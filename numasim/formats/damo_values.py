@@ -105,10 +105,16 @@ def _cpumask(raw: Any, warn: Warn) -> str:
     return str(raw).replace(" ", "")
 
 
+LAST_TID = (1 << 31) - 1  # a signed int of the kernel
+
+
 def _threads(raw: Any, warn: Warn) -> str:
     words = raw if isinstance(raw, list | tuple) else str(raw).split(",")
     try:
-        return ",".join(str(int(units.damo_number(word))) for word in words)
+        numbers = [int(units.damo_number(word)) for word in words]
+        if max(numbers, default=0) > LAST_TID:
+            raise BadText(f"expected at most {LAST_TID}")
+        return ",".join(str(number) for number in numbers)
     except BadText as error:
         raise BadText(f'got "{raw}", expected thread ids such as "777,888"') from error
 

@@ -26,6 +26,7 @@ from numasim.units.damos import (
 from numasim.units.numbers import BadText
 from numasim.units.ours import (
     FROM_FILE,
+    LAST_CPU,
     Bandwidth,
     Bytes,
     DurationNs,
@@ -45,6 +46,7 @@ from numasim.units.ours import (
 
 __all__ = [
     "FROM_FILE",
+    "LAST_CPU",
     "ULONG_MAX",
     "BadText",
     "Bandwidth",

@@ -108,6 +108,10 @@ def parse_ratio(value: str | float) -> float:
     return ratio
 
 
+LAST_CPU = (1 << 20) - 1
+"""Largest number of a CPU: far above what Linux can be built for (8192), small enough to list."""
+
+
 def format_cpulist(cpus: Iterable[int]) -> str:
     """CPU numbers as Linux writes them: ``0-4,8``."""
     runs: list[list[int]] = []
@@ -125,18 +129,24 @@ def parse_cpulist(value: str | int) -> tuple[int, ...]:
     Raises
     ------
     BadText
-        If a part is no number or range, a range runs downward, or a CPU is named twice.
+        If a part is no number or range, a range runs downward, a CPU is named twice, or a number
+        is above `LAST_CPU`.
     """
     wanted = 'CPUs such as "0-3,8"'
     cpus: list[int] = []
     for part in str(value).split(",") if str(value).strip() else []:
-        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,99})(?:\s*-\s*(\d{1,99}))?\s*", part)
         if not match or isinstance(value, bool):
             raise BadText(f"got {shown(value)}, expected {wanted}")
         first, last = int(match[1]), int(match[2] or match[1])
+        if max(first, last) > LAST_CPU:
+            hint = f"the largest number is {LAST_CPU}"
+            raise BadText(f"got {shown(value)}, expected {wanted}", hint)
         if last < first:
             raise BadText(f"got {shown(value)}, expected {wanted}", f'write "{last}-{first}"')
         cpus.extend(range(first, last + 1))
+        if len(cpus) > LAST_CPU + 1:
+            break  # more than there are: one is named twice
     if len(set(cpus)) != len(cpus):
         raise BadText(f"got {shown(value)}, expected {wanted}", "a CPU is named twice")
     return tuple(sorted(cpus))

@@ -90,6 +90,15 @@ def test_cpulists():
             units.parse_cpulist(wrong)
 
 
+@pytest.mark.parametrize(
+    "absurd", ["0-99999999999", "1048576", 1 << 20, "9" * 5000, ",".join(["0-1048575"] * 1000)]
+)
+def test_cpulists_of_absurd_size_are_refused_at_the_door(absurd):
+    with pytest.raises(BadText, match="expected CPUs"):
+        units.parse_cpulist(absurd)
+    assert units.parse_cpulist("1048575") == (units.LAST_CPU,)
+
+
 def test_formats_for_people():
     assert units.format_bytes(3 << 29) == "1.5 GiB"
     assert units.format_bytes(0) == "0 B"

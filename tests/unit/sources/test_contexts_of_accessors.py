@@ -110,6 +110,13 @@ def test_filters_need_a_source_that_knows_who():
     assert load_scenario(document(line, access_source="page_fault"))
 
 
+@pytest.mark.parametrize("absurd", ["cpu 0-99999999999", f"threads {10**30}"])
+def test_filters_of_absurd_size_are_refused_at_the_door(absurd):
+    line = f"damo start --sample_primitives page_fault --sample_filter allow {absurd}"
+    with pytest.raises(ConfigError, match=r"--sample_filter.*: got .*expected (CPUs|thread ids)"):
+        load_scenario(document(line))
+
+
 def test_mistakes_in_parameters_are_told_at_the_door():
     wrong = {"pebs": {"period": 0, "perod": 3}, "ibs": {"period": 100}, "lbr": {}}
     with pytest.raises(ConfigError) as caught:
