@@ -15,6 +15,7 @@ import numpy as np
 from numasim.actor_truth import ActorTruth
 from numasim.actors import ActorState
 from numasim.damon.reports import Log, Reports, Stream
+from numasim.errors import ConfigError
 from numasim.memory import Memory
 from numasim.migration import Migrator
 from numasim.rates import Rates
@@ -120,7 +121,7 @@ class Observing:
 
     def forget(self, name: str) -> None:
         """A context ended: nothing is kept for it any more."""
-        self.door.marks.pop(name, None)
+        self.door.forget(name)
         for thing in self._shared.values():
             if isinstance(thing, Stream):
                 thing.forget(name)
@@ -151,9 +152,32 @@ class Observing:
         page : int or int64[N]
             Pages of the workload; `pages_at` finds them by physical address.
         cpu, tid : int or int64[N]
+            -1 where that is not known.
         is_write : bool or bool[N]
+
+        Raises
+        ------
+        ConfigError
+            With everything that is no whole number, below zero, no page of the workload, or of
+            another length.
+
+        Notes
+        -----
+        Where no context reads, nothing is kept.
         """
-        given = (np.atleast_1d(np.asarray(x)) for x in (time_ns, page, cpu, tid, is_write))
+        given = [np.atleast_1d(np.asarray(x)) for x in (time_ns, page, cpu, tid, is_write)]
+        sizes = {x.shape for x in given} - {(1,)}
+        if len(sizes) > 1 or any(len(size) > 1 for size in sizes):
+            raise ConfigError(f"got reports of shapes {sorted(sizes)}, expected one length")
         time, pages, cpus, tids, writes = (x.copy() for x in np.broadcast_arrays(*given))
-        if len(time):
-            self.door.lots.append(Reports.of(time, pages, None, cpus, tids, writes.astype(bool)))
+        if not len(time):
+            return
+        nothing = np.zeros(len(time), np.int64)
+        unknown = np.full(len(time), np.nan)
+        made = Reports(time, pages, nothing, cpus, tids, writes, nothing - 1, unknown)
+        problems = list(made.problems(len(self.memory.frame_of), self.memory.frame_bytes))
+        if problems:
+            raise ConfigError(problems, "report_access")
+        whole = (x.astype(np.int64) for x in (time, pages, cpus, tids))
+        time, pages, cpus, tids = whole
+        self.door.add(Reports.of(time, pages, None, cpus, tids, writes))

@@ -7,12 +7,15 @@ monitoring", RFC v3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from numasim.errors import Problem
+
 RFC_CAPACITY = 1000
+LAST = (1 << 63) - 1  # largest number of a column
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,21 @@ class Reports:
         )
         return found.at(order)
 
+    def problems(self, nr_pages: int, page_bytes: int) -> Iterator[Problem]:
+        """What cannot be in reports that somebody makes of a workload of so many pages."""
+        wanted = "whole numbers of 64 bits"
+        whole = [("time_ns", 0, LAST), ("page", 0, nr_pages - 1), ("offset", 0, page_bytes - 1)]
+        for name, least, most in [*whole, ("cpu", -1, LAST), ("tid", -1, LAST)]:
+            column = getattr(self, name)
+            if column.dtype.kind not in "iu":
+                yield Problem(name, f"got {column.dtype.name}, expected {wanted}")
+                continue
+            wrong = column[(column < least) | (column > most)]
+            if len(wrong):
+                yield Problem(name, f"got {wrong[0]}, expected {least}..{most}")
+        if self.is_write.dtype.kind != "b":
+            yield Problem("is_write", f"got {self.is_write.dtype.name}, expected true or false")
+
     @classmethod
     def none(cls) -> Reports:
         """No report."""
@@ -108,6 +126,20 @@ class Log:
     lots: list[Reports] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
 
+    def add(self, reports: Reports) -> None:
+        """Keep reports, if there are any and somebody reads."""
+        if len(reports) and self.marks:
+            self.lots.append(reports)
+
+    def forget(self, name: str) -> None:
+        """A reader is gone; what only it would have read is dropped."""
+        self.marks.pop(name, None)
+        self._drop()
+
+    def _drop(self) -> None:
+        read = min(self.marks.values(), default=LAST)
+        self.lots = [lot for lot in self.lots if int(lot.time_ns[-1]) > read]
+
     def read(self, name: str, from_ns: int, to_ns: int) -> list[Reports]:
         """Reports of ``(from, to]``, for a reader that reads on from there next time."""
         self.marks[name] = to_ns
@@ -116,9 +148,7 @@ class Log:
             first, last = np.searchsorted(lot.time_ns, (from_ns, to_ns), "right").tolist()
             if first < last:
                 found.append(lot.at(slice(first, last)))
-        if self.lots:
-            read = min(self.marks.values())
-            self.lots = [lot for lot in self.lots if int(lot.time_ns[-1]) > read]
+        self._drop()
         return found
 
 
@@ -147,15 +177,13 @@ class Stream:
             self.join(name, first)
         if last > self._until_ns:
             grid = np.concatenate([[self._until_ns], ends_ns[ends_ns > self._until_ns]])
-            reports = self._draw(grid)
-            if len(reports):
-                self._log.lots.append(reports)
+            self._log.add(self._draw(grid))
             self._until_ns = last
         return self._log.read(name, first, last)
 
     def forget(self, name: str) -> None:
         """A reader is gone."""
-        self._log.marks.pop(name, None)
+        self._log.forget(name)
 
 
 def checked_within(

@@ -16,7 +16,8 @@ from pydantic.dataclasses import dataclass
 
 from numasim.damon.reports import Reports, Stream
 from numasim.damon.sample_filters import Semantics
-from numasim.errors import Problem
+from numasim.errors import ConfigError, Problem
+from numasim.memory import Memory
 from numasim.observing import Observing
 from numasim.patterns import STRICT
 from numasim.registry import Registry
@@ -82,4 +83,27 @@ class Report(Reading):
     def _start(self, name: str) -> Stream:
         observing = self.scene.observing
         reporter = reporters.get(name)(observing, observing.seeds.stream(f"reporters/{name}"))
-        return Stream(reporter.report)
+        return Stream(partial(asked, name, reporter, observing.memory))
+
+
+def asked(name: str, reporter: Reporter, memory: Memory, grid_ns: np.ndarray) -> Reports:
+    """What a component has seen between instants.
+
+    Parameters
+    ----------
+    name : str
+        Its registered one.
+    reporter : Reporter
+    memory : Memory
+    grid_ns : int64[T + 1]
+
+    Raises
+    ------
+    ConfigError
+        If it reports what is no access of this workload.
+    """
+    found = reporter.report(grid_ns)
+    problems = list(found.problems(len(memory.frame_of), memory.frame_bytes))
+    if problems:
+        raise ConfigError(problems, f'reporter "{name}"')
+    return found
