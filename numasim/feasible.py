@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from numasim.actors import accessor_of
 from numasim.balancing.tunables import SYSCTLS as NUMA_BALANCING
+from numasim.blindness import hidden, no_device, unseeing
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
 from numasim.monitors import check_runnable
@@ -57,9 +59,11 @@ def impossible(
     elif policy is not None and not (wrong := _unknown_to(policy, topology, workload)):
         kdamonds = policy.kdamonds(topology)
         wrong += check_runnable(kdamonds, topology, workload, "policy.", access_source)
+        wrong += no_device(kdamonds, topology, "policy.", access_source)
     for i, event in enumerate(events or ()):
         where = f"events[{i}]."
         wrong += check_runnable(event.kdamonds, topology, workload, where, access_source)
+        wrong += no_device(event.kdamonds, topology, where, access_source)
         wrong += _unread(event, policy, where)
     if not wrong and policy is not None and events is not None:
         start = Event(policy.start, "start", kdamonds)
@@ -68,8 +72,27 @@ def impossible(
     return found + wrong
 
 
-def doubtful(topology: Topology, workload: Workload) -> Iterator[str]:
-    """What can be run, but may not be meant."""
+def doubtful(
+    topology: Topology,
+    workload: Workload,
+    policy: Policy,
+    events: Sequence[Event],
+    access_source: str,
+    settings: Mapping[str, Any],
+) -> Iterator[str]:
+    """What can be run, but may not be meant.
+
+    Parameters
+    ----------
+    topology : Topology
+    workload : Workload
+    policy : Policy
+    events : sequence of Event
+    access_source : str
+        What contexts see with where they do not say so.
+    settings : mapping
+        Parameters of sources, by name.
+    """
     threads = [0] * len(topology.accessors)
     for process in workload.processes:
         for actor in process.actors:
@@ -78,6 +101,12 @@ def doubtful(topology: Topology, workload: Workload) -> Iterator[str]:
         if asked > accessor.nr_cores:
             cores = f"{accessor.nr_cores} cores, which they share"
             yield f"workload: {asked} threads on {accessor.name}, which has {cores}"
+    placed = [("policy.", policy.kdamonds(topology))]
+    placed += [(f"events[{i}].", event.kdamonds) for i, event in enumerate(events)]
+    for place, kdamonds in placed:
+        yield from unseeing(kdamonds, topology, workload, place, access_source, settings)
+    every = [kdamond for _, kdamonds in placed for kdamond in kdamonds]
+    yield from hidden(every, topology, workload, access_source)
 
 
 def _unread(event: Event, policy: Policy | None, where: str) -> Iterator[Problem]:

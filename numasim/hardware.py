@@ -240,6 +240,12 @@ class Tlb:
     flush_interval : int
         Time in ns after which everything is flushed anyway (context switches, other shootdowns);
         0 means never. With neither, nothing is hidden.
+
+    Notes
+    -----
+    Assumption: no interval unless a machine says so. How soon a core loses translations to switches
+    between processes and to its kernel is known of no machine here; on pages of 4 KiB it does not
+    matter, as entries run out sooner. Where they never do, loading a scenario warns.
     """
 
     entries: Annotated[int, Field(ge=0)] = 0

@@ -300,6 +300,12 @@ class Law:
         if self.cleared_at is not None:
             self.cleared_at[first] = KNOWN_YOUNG
 
+    def note_touched(self, heads: np.ndarray, times_ns: np.ndarray) -> None:
+        """Accesses at instants (int64[N]) that walked for sure: young, unless cleared since."""
+        if self.cleared_at is not None:
+            later = times_ns // STAMP_NS > self.cleared_at[heads]
+            self.cleared_at[heads[later]] = KNOWN_YOUNG
+
     def young_chance(self, heads: np.ndarray, now_ns: int) -> np.ndarray:
         """float64[N]: chance that each folio's bit is set now (heads of present folios)."""
         assert self.cleared_at is not None

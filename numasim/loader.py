@@ -198,7 +198,10 @@ def load_scenario(
         plain_keys["hot_ratio"],
         plain_keys["exact_ticks"],
         plain_keys["snapshots"] == "all",
-        (*_warnings(given, base), *doubtful(topology, workload)),
+        (
+            *_warnings(given, base),
+            *doubtful(topology, workload, made, tuple(events or ()), eye, settings),
+        ),
         eye,
         plain_keys["clocks"],
         plain_keys["accessor_truth"],

@@ -100,7 +100,8 @@ class PageFault:
     Notes
     -----
     Assumption: what a fault reports is its first access; disarming costs nothing. A page not yet
-    there cannot be armed.
+    there cannot be armed. A page that faulted is young for whoever asks next, as its translation
+    was flushed before: no TLB, however far it reaches, hides that access.
 
     One piece of 4 KiB is armed, so the mapping of a huge page is split for it: the first time in a
     run `HUGE_ENTRIES` entries are written, on the kdamond's time. Assumption: nobody collapses it
@@ -237,6 +238,7 @@ class PageFault:
         else:
             faults = faults_within(truth, pages, offset, tick, starts, ends, self.rng)
         self._charge(faults, pages, tick, window)
+        self.law.note_touched(self.law.space.folio_heads(faults.page), faults.time_ns)
         silent = settings.numa_balancing or self.scene.observing.numa_balancing
         if silent and not settings.shared_fault:
             return Reports.none()

@@ -137,3 +137,14 @@ def test_mean_rates_count_sweeps_by_their_rounds():
     rates = law.mean_visit_rates_per_ns(0, 200 * MS)
     np.testing.assert_allclose(rates, [2e-8 + 0.5e-8, 2e-8 + 0.5e-8])
     np.testing.assert_allclose(law.visit_rates_per_ns(), [3e-8, 2e-8])
+
+
+def test_a_touch_that_walked_for_sure_is_young_though_bits_stay_hidden():
+    law = law_of()
+    law.track_bits()
+    assert law.cleared_at is not None
+    law.cleared_at[:] = np.uint32(100 * MS // STAMP_NS)
+    heads = np.array([1, 2])
+    law.note_touched(heads, np.array([150 * MS, 50 * MS]))  # after it was cleared, and before
+    chance = law.young_chance(np.arange(4), 200 * MS)
+    assert chance.tolist() == [0, 1, 0, 0]

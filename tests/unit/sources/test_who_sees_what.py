@@ -235,3 +235,19 @@ def test_arming_a_piece_of_a_huge_page_splits_its_mapping_once():
         times[page] = split
         assert seen.source.check_ns(1) == looking, "once and for all"
     assert times == {"4 KiB": 0, "2 MiB": pytest.approx(4 * 512 * 20, rel=0.01)}
+
+
+def test_a_fault_leaves_its_page_young_whatever_the_tlb_reaches():
+    """Arming flushes: what faulted walked, while other bits stay hidden behind a large TLB."""
+    one = eyes.actor("one", "cpu0", eyes.visit("m", 1.0))
+    work = eyes.workload([one], worlds.mapping("m", "2 MiB", **FAR))
+    made = eyes.running(work)
+    made.law.track_bits()
+    made.law.exposure.set_rates(made.now_ns, np.zeros(len(made.law.exposure.rates)))  # all hidden
+    pages = np.arange(made.space.nr_pages)
+    made.law.test_and_clear_young(pages, made.now_ns, made.seeds.stream("test"))
+    assert not made.law.young_chance(pages, 2 * S).any()
+    hits = found(made, "page_fault", nr=32)
+    assert hits.all()
+    young = made.law.young_chance(pages, 3 * S)
+    assert young.all()
