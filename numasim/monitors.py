@@ -13,7 +13,7 @@ from numasim.damon.context import ContextState
 from numasim.damon.folios import RUNNABLE, RUNNABLE_FILTERS, Folios
 from numasim.damon.ops import min_region_size
 from numasim.damon.paddr import Paddr
-from numasim.damon.spec import Context, Kdamond, Scheme, Target
+from numasim.damon.spec import Context, Kdamond, SampleControl, Scheme, Target
 from numasim.damon.splitting import Shared
 from numasim.damon.vaddr import ProcessView, Vaddr
 from numasim.errors import ConfigError, Problem
@@ -21,13 +21,14 @@ from numasim.machine import Machine
 from numasim.memory import Memory
 from numasim.observing import Observing
 from numasim.seeds import Seeds
-from numasim.sources import AccessSource, default_settings, knows_accessors, registry
+from numasim.sources import AccessSource, default_settings, knows_accessors, registry, tells
 from numasim.sources.scene import Scene
 from numasim.topology import Topology
 from numasim.view import View
 from numasim.workload import Workload
 
 NO_TARGET = -1
+UNTOLD = {"cpumask": "on which CPU", "threads": "by which thread", "write": "what is a write"}
 
 
 class Metrics:
@@ -161,10 +162,8 @@ def _context_problems(
     if not (control.page_table or control.page_fault or control.extension):
         hint = "enable page_table or page_fault"
         yield Problem(f"{at}.sample_control", "no sampling primitive is enabled", hint)
-    elif control.filters and not knows_accessors(registry.get(name)):
-        hint = "sample by page_fault, or by hardware, or leave the filters out"
-        message = f"{name} do not say who accessed, so sample filters have nothing to go by"
-        yield Problem(f"{at}.sample_control", message, hint)
+    elif control.filters:
+        yield from _filter_problems(control, f"{at}.sample_control", name)
     if getattr(registry.get(name), "physical_only", False) and context.ops != "paddr":
         yield Problem(f"{at}.ops", f"{name} knows physical addresses only", "monitor paddr")
     if context.ops == "paddr":
@@ -173,6 +172,19 @@ def _context_problems(
         if target.pid not in pids:
             hint = "there are " + ", ".join(f"{pid} ({name})" for pid, name in pids.items())
             yield Problem(f"{at}.targets[{t}].pid", f"no process {target.pid}", hint)
+
+
+def _filter_problems(control: SampleControl, at: str, name: str) -> Iterator[Problem]:
+    """Sample filters that a source's reports do not say enough for."""
+    known = tells(registry.get(name))
+    hint = "sample by page_fault, or by hardware, or leave the filters out"
+    if not known:
+        message = f"{name} do not say who accessed, so sample filters have nothing to go by"
+        yield Problem(at, message, hint)
+        return
+    for kind in sorted({one.type for one in control.filters} - set(known)):
+        message = f"{name} does not say {UNTOLD[kind]}, so a {kind} filter has nothing to go by"
+        yield Problem(at, message, hint)
 
 
 def build_context(

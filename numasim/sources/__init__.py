@@ -42,7 +42,8 @@ class AccessSource(Protocol):
     (one `View` per target), ``law``, ``rng``, ``check_cost_ns``, ``addr_unit`` and ``exact_ticks``.
     `views` and `addr_unit` change when the context is tuned. A source that knows accessors has a
     class attribute ``Settings``, a frozen description of its parameters (``sources`` in a
-    scenario), and is also given a `scene` (see `numasim.sources.scene`).
+    scenario), and is also given a `scene` (see `numasim.sources.scene`). One whose reports do not
+    say everything that sample filters ask for names what they do say in ``tells``.
     """
 
     kind: ClassVar[str]
@@ -87,6 +88,14 @@ register = registry.register
 def knows_accessors(source: type[AccessSource]) -> bool:
     """Whether a source tells who accessed, so that sample filters and settings mean something."""
     return hasattr(source, "Settings")
+
+
+def tells(source: type[AccessSource]) -> tuple[str, ...]:
+    """Kinds of sample filters that a source's reports say enough for: its ``tells``, else all."""
+    if not knows_accessors(source):
+        return ()
+    found: tuple[str, ...] = getattr(source, "tells", ("cpumask", "threads", "write"))
+    return found
 
 
 def default_settings(source: type[AccessSource]) -> Any:

@@ -51,6 +51,7 @@ class CxlCounterSettings:
 
     Notes
     -----
+    Reports carry neither who accessed nor the kind of access: sample filters are refused.
     Assumption: all defaults but the range of granularities.
     """
 

@@ -47,9 +47,10 @@ class GpuCounterSettings:
 
     Notes
     -----
-    Reports carry the GPU's number in place of a CPU (`threads.device_cpus`), no thread, no kind of
-    access. Source: threshold 256, batches of 256. Assumption: `drain`, `notification`; the 32
-    sub-regions of a 2 MiB block are told apart by ``64 KiB``.
+    Reports carry the GPU's number in place of a CPU (`threads.device_cpus`), no thread, and no kind
+    of access: filters of threads or writes are refused. Source: threshold 256, batches of 256.
+    Assumption: `drain`, `notification`; the 32 sub-regions of a 2 MiB block are told apart by
+    ``64 KiB``.
     """
 
     granularity: Literal["64 KiB", "2 MiB", "16 MiB", "16 GiB"] = "2 MiB"
@@ -72,6 +73,7 @@ class GpuCounter(Counting):
 
     kind: ClassVar[str]
     Settings: ClassVar[type] = GpuCounterSettings
+    tells: ClassVar[tuple[str, ...]] = ("cpumask",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -143,9 +143,16 @@ class Sampling(Reading):
 
 
 class Counting(Reading):
-    """Notifications of counters in devices, which tell blocks of frames; taking one costs time."""
+    """Notifications of counters in devices, which tell blocks of frames; taking one costs time.
+
+    Notes
+    -----
+    Reads and writes are counted alike and no thread is known: reports carry thread -1 and say
+    "read", so filters of kinds or threads would have nothing to go by and are refused.
+    """
 
     physical_only: ClassVar[bool] = True
+    tells: ClassVar[tuple[str, ...]] = ()
 
     def read(self, window: Ticking) -> list[Reports]:
         """Notifications of the window, drawn once for all contexts of a device.

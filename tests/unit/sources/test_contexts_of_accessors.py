@@ -110,6 +110,28 @@ def test_filters_need_a_source_that_knows_who():
     assert load_scenario(document(line, access_source="page_fault"))
 
 
+@pytest.mark.parametrize(
+    "kind, filters, told",
+    [
+        ("cxl_counter", "allow cpu 0", "cxl_counter do not say who"),
+        ("cxl_counter", "reject write", "cxl_counter do not say who"),
+        ("gpu_counter", "reject write", "gpu_counter does not say what is a write"),
+        ("gpu_counter", "allow threads 777", "gpu_counter does not say by which thread"),
+        ("gpu_counter", "allow cpu 8", ""),
+        ("pebs", "allow cpu 0 --sample_filter allow threads 777 --sample_filter reject write", ""),
+    ],
+)
+def test_filters_need_a_device_that_can_tell(kind, filters, told):
+    line = f"damo start --sample_primitives {kind} --sample_filter {filters}"
+    data = document(line)
+    data["topology"]["accessors"].append({"name": "gpu0", "kind": "GPU", "at": "s0"})
+    if not told:
+        assert load_scenario(data)
+        return
+    with pytest.raises(ConfigError, match=told):
+        load_scenario(data)
+
+
 @pytest.mark.parametrize("absurd", ["cpu 0-99999999999", f"threads {10**30}"])
 def test_filters_of_absurd_size_are_refused_at_the_door(absurd):
     line = f"damo start --sample_primitives page_fault --sample_filter allow {absurd}"
