@@ -147,7 +147,19 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     expected = _EXPECTED.get(kind)
     if expected is None:
         expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input ")
-    return [Problem(where, f"got {_shown(detail['input'])}, expected {expected}")]
+    message = f"got {_shown(detail['input'])}, expected {expected}"
+    field = loc[-1] if loc else ""
+    entries = [e for tp in parents for inner in _below(tp, field) for e in _below(inner, 0)]
+    return [Problem(where, message, _as_list(kind, detail["input"], entries))]
+
+
+def _as_list(kind: str, value: Any, entries: Sequence[Any]) -> str:
+    """How to write a list of one, for somebody who gave just that one plain value."""
+    if kind not in ("list_type", "tuple_type") or not isinstance(value, str | int | float):
+        return ""
+    if not entries or any(map(dataclasses.is_dataclass, entries)):
+        return ""
+    return f"write [{value}]; on a command line within quotes, '[{value}]'"
 
 
 def _has_wrong_entry(loc: tuple[Any, ...], details: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,4 +1,4 @@
-"""numasim show: one topology, workload, policy or scenario in full."""
+"""numasim show: one topology, workload, policy, source or scenario in full."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numasim.workload import Phase, Process
 
 app = typer.Typer(
-    help="Show one topology, workload, policy or scenario.\n\nExample: numasim show topology gh200",
+    help="Show one topology, workload, policy, source or scenario.\n\n"
+    "Example: numasim show topology gh200",
     no_args_is_help=True,
 )
 FILE_WIDTH = 44
@@ -155,6 +156,10 @@ def policy(
     only: Annotated[
         Form | None, typer.Option("--only", help="Print just this, ready for a file or a shell.")
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter. Repeatable."),
+    ] = None,
 ) -> None:
     """Parameters, and its kdamonds as a file and as a damo command for a real machine.
 
@@ -166,7 +171,7 @@ def policy(
     from numasim.policy_data import build_policy, policy_data
 
     machine = load_topology(on)
-    data = policy_data(name)
+    data = policy_data(name, [f"policy.{text.removeprefix('policy.')}" for text in changes or ()])
     made = build_policy(data, machine)
     threads = made.kdamonds(machine)
     if only is None:
@@ -191,15 +196,22 @@ def _only_or_under(title: str, only: Form | None, text: str) -> None:
 
 
 def _damo(threads: tuple[Kdamond, ...], machine: Topology, only: Form | None) -> str:
+    from numasim.cli.real_machine import portable
     from numasim.errors import ConfigError
     from numasim.formats.damo_command import to_damo_args
 
+    kept, notes = portable(threads, machine)
+    if only is not None:
+        console.warn(notes)
     try:
-        return to_damo_args(threads, node_of=machine.node_of_ranges)
+        if threads and not kept:
+            raise ConfigError("every kdamond watches a device, which no damo option names")
+        command = to_damo_args(kept, node_of=machine.node_of_ranges)
     except ConfigError as error:
         if only is not None:
             raise
         return f"(no damo options say this: {error})"
+    return command if only is not None else "\n".join([command, *(f"# {n}" for n in notes)])
 
 
 def _parameters(made: Any) -> None:
@@ -207,6 +219,32 @@ def _parameters(made: Any) -> None:
 
     rows = [(p.name, p.value, p.text) for p in parameters_of(made) if len(p.value) < FILE_WIDTH]
     console.table(("parameter", "value", "meaning"), rows)
+
+
+@app.command()
+def source(name: Annotated[str, typer.Argument(help="A registered access source.")]) -> None:
+    """What an access source sees, what it is blind to, its cost and its parameters.
+
+    Example: numasim show source page_fault
+    """
+    import inspect
+    import sys
+
+    from numasim import sources
+    from numasim.cli.parameters import parameters_of
+
+    cls = sources.registry.get(name)
+    for paragraph in inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "").split("\n\n"):
+        console.say(" ".join(paragraph.split()))
+    if not sources.knows_accessors(cls):
+        console.say(f"\nwithout parameters; --set scenario.access_source={name}")
+        return
+    rows = [(p.name, p.value, p.text) for p in parameters_of(sources.default_settings(cls))]
+    console.table(("parameter", "value", "meaning"), rows)
+    console.say(f"--set scenario.access_source={name}")
+    if rows:
+        given = f"{{{name}: {{{rows[0][0]}: {rows[0][1]}}}}}"
+        console.say(f"--set scenario.sources='{given}'")
 
 
 @app.command()

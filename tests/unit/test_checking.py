@@ -80,6 +80,18 @@ def test_the_wrong_kind_of_thing():
     assert complaints({"name": None}) == ["name: got nothing, expected text"]
 
 
+@dataclass(frozen=True, config=CONFIG)
+class Birds:
+    names: tuple[str, ...] = ()
+
+
+def test_a_plain_value_where_a_list_of_them_is_wanted_is_shown_as_one():
+    with pytest.raises(ConfigError) as refused:
+        build(Birds, {"names": "owl"})
+    hint = "write [owl]; on a command line within quotes, '[owl]'"
+    assert str(refused.value) == f'names: got "owl", expected a list; {hint}'
+
+
 def test_a_check_of_the_description_itself_keeps_its_places():
     assert complaints({"name": "oak", "height": 10}, place="forest[3]") == [
         "forest[3].height: too high",

@@ -280,6 +280,43 @@ def test_show_policy_says_where_it_is_not_the_published_one() -> None:
         assert text in shown and (" note " in shown) == bool(text)
 
 
+def test_show_policy_says_what_no_real_machine_can_be_told() -> None:
+    command = ("show", "policy", "holistic", "-t", "two_pcie_gpus")
+    shown = " ".join(numasim(*command).output.split())
+    assert "kdamonds 3, 4, 5, 6, 7, 8 are left out: they watch gpu0, gpu1" in shown
+    damo = numasim(*command, "--only", "damo").output
+    assert "--exp_ops_cpus 0-31" in damo and "--exp_ops_cpus 32" not in damo
+    shown = " ".join(
+        numasim("show", "policy", "holistic", "-t", "two_socket_four_node").output.split()
+    )
+    assert "damo 3.4.3 lets sampling options of one context leak into others" in shown
+    assert "ours, no damo" not in shown
+    one = ("--set", "source=pebs", "--set", "accessors=[cpu1]")
+    shown = numasim("show", "policy", "holistic", "-t", "two_socket_four_node", *one).output
+    assert "--sample_primitives pebs: ours, no damo" in " ".join(shown.split())
+    assert "leak into others" not in shown
+
+
+def test_show_policy_with_a_single_word_for_a_list() -> None:
+    command = (
+        "show",
+        "policy",
+        "holistic",
+        "-t",
+        "two_socket_four_node",
+        "--set",
+        "accessors=cpu1",
+    )
+    assert "'[cpu1]'" in numasim(*command, code=2).output
+
+
+@pytest.mark.parametrize("name", ["accessed_bits", "page_fault", "report"])
+def test_show_source(name: str) -> None:
+    text = numasim("show", "source", name).output
+    assert f"--set scenario.access_source={name}" in text
+    assert ("page_fault: {filters: intent}" in text) == (name == "page_fault")
+
+
 def test_show_policy_without_kdamonds() -> None:
     text = numasim("show", "policy", "no_tiering").output
     assert "no_tiering: Linux without demotion" in text and "damo start" not in text
