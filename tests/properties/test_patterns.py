@@ -40,6 +40,9 @@ PARAMETERS = {
     "blocks": st.fixed_dictionaries(
         {"weights": st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=64).map(tuple)}
     ),
+    "permuted": st.fixed_dictionaries(
+        {"regions": st.integers(2, 512), "change_every": every, "shuffle": st.text(max_size=3)}
+    ),
     "growth": st.fixed_dictionaries({"slices": st.integers(1, 512), "add_every": every}),
     "moving_window": st.fixed_dictionaries(
         {
