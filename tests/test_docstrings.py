@@ -18,8 +18,13 @@ from tests.test_architecture import MODULES as EVERY
 
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 KNOWN = {"Parameters", "Returns", "Yields", "Raises", "Notes", "Examples", "Attributes", "See Also"}
-COMPILED = {"numasim.damon.jitted", "numasim.blockwise_jitted"}  # imports Numba, an extra
-MODULES = [name for name in EVERY if name not in COMPILED or find_spec("numba")]
+EXTRAS = {
+    "numasim.damon.jitted": "numba",
+    "numasim.blockwise_jitted": "numba",
+    "numasim.sweep.cluster": "distributed",
+}
+"""Modules that import what only an extra installs."""
+MODULES = [name for name in EVERY if name not in EXTRAS or find_spec(EXTRAS[name])]
 PUBLIC = [name for name in MODULES if not name.split(".")[-1].startswith("_")]
 
 

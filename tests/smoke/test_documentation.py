@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
 import pytest
 from typer.testing import CliRunner
 
@@ -210,7 +209,7 @@ def inside(words: list[str], word: str, known: dict, path: tuple[str, ...] | Non
     """Whether a word is the value of an option, as a damo command's options are."""
     before = words[words.index(word) - 1]
     takers = [p for p in known[path].params if before in p.opts] if path else []
-    return any(isinstance(p, click.Option) and not p.is_flag for p in takers)
+    return any(p.param_type_name == "option" and not p.is_flag for p in takers)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -185,7 +185,8 @@ def test_pytest_has_the_gate(suite: Path) -> None:
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "numasim.gate.plugin",
              "-p", "no:cacheprovider", *more, "test_gated.py"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=suite.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            cwd=suite.parent,
             capture_output=True, text=True,
         )  # fmt: skip
 
