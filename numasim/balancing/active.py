@@ -13,6 +13,7 @@ from numasim.errors import SimulationError
 from numasim.ledger import Residents
 from numasim.reclaim.reclaimer import Reclaimer
 from numasim.reclaim.tiers import memory_tiers
+from numasim.topology import Topology
 
 RECLAIM_CAUSES = ("kswapd", "direct reclaim")
 
@@ -29,6 +30,13 @@ def residents_of(stage: Stage) -> Reclaimer:
     if not isinstance(found, Reclaimer):
         raise SimulationError("needs reclaim, which does not run", stage.migrator.now_ns, "policy")
     return found
+
+
+def advice(topology: Topology) -> str:
+    """What to know of that rule on a machine; empty if nothing."""
+    if topology.kernel.lru == "mglru":
+        return "its authors' kernel had active and inactive lists: kernel.lru: active_inactive"
+    return ""
 
 
 class ActiveFirst:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+NS_PER_MS = 1_000_000
 NORMAL, TIERING = 1, 2
 """Bits of ``kernel.numa_balancing``."""
 DEBUGFS = "sched/numa_balancing/"
@@ -18,6 +19,19 @@ SYSCTLS: dict[str, tuple[str, int, int]] = {
     f"{DEBUGFS}hot_threshold_ms": ("hot_threshold_ms", 1, 2**31 - 1),
 }
 """Names as written to the machine → (tunable, least, most); the latter ones are in debugfs."""
+
+
+class Scanning(Protocol):
+    """A policy whose kernel scans, by the names of its fields."""
+
+    @property
+    def scan_delay(self) -> int: ...
+    @property
+    def scan_period_min(self) -> int: ...
+    @property
+    def scan_period_max(self) -> int: ...
+    @property
+    def scan_size(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,18 @@ class Tunables:
     scan_size_mb: int = 256
     hot_threshold_ms: int = 1000
     rate_limit_mbps: int = 65_536
+
+    @classmethod
+    def of(cls, policy: Scanning, mode: int = TIERING, **more: int) -> Tunables:
+        """The settings of a policy that scans, whose times are in ns."""
+        return cls(
+            mode,
+            policy.scan_delay // NS_PER_MS,
+            policy.scan_period_min // NS_PER_MS,
+            policy.scan_period_max // NS_PER_MS,
+            policy.scan_size,
+            **more,
+        )
 
     @property
     def tiering(self) -> bool:

@@ -9,16 +9,15 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from numasim.agents import Agent, Stage
-from numasim.balancing.active import ActiveFirst, residents_of
+from numasim.balancing.active import ActiveFirst, advice, residents_of
 from numasim.balancing.balancer import Balancer
 from numasim.balancing.shadows import Shadows
 from numasim.balancing.transactions import Promoter, Queueing
-from numasim.balancing.tunables import SYSCTLS, TIERING, Tunables
+from numasim.balancing.tunables import NS_PER_MS, SYSCTLS, Tunables
 from numasim.policies import STRICT, Policy, register
 from numasim.topology import Topology
 from numasim.units import DurationNs
 
-NS_PER_MS = 1_000_000
 THREAD = "nomad/promotion"
 
 
@@ -75,19 +74,11 @@ class Nomad(Policy):
         reclaimer = residents_of(stage)
         rule = ActiveFirst(stage, reclaimer, "nomad", 1, self.demote_scale_factor)
         promoter = Promoter(stage, Shadows(stage, reclaimer, THREAD, now_ns), THREAD)
-        tunables = Tunables(
-            TIERING,
-            self.scan_delay // NS_PER_MS,
-            self.scan_period_min // NS_PER_MS,
-            self.scan_period_max // NS_PER_MS,
-            self.scan_size,
-        )
+        tunables = Tunables.of(self)
         judge = Queueing(rule, promoter)
         balancer = Balancer(stage, now_ns, tunables, self.batch, self.interrupt, judge=judge)
         return [balancer, promoter]
 
     def remark(self, topology: Topology) -> str:
         """What to know of it on that machine."""
-        if topology.kernel.lru == "mglru":
-            return "its authors' kernel had active and inactive lists: kernel.lru: active_inactive"
-        return ""
+        return advice(topology)

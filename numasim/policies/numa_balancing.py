@@ -10,11 +10,9 @@ from pydantic.dataclasses import dataclass
 
 from numasim.agents import Agent, Stage
 from numasim.balancing.balancer import Balancer
-from numasim.balancing.tunables import SYSCTLS, TIERING, Tunables
+from numasim.balancing.tunables import NS_PER_MS, SYSCTLS, TIERING, Tunables
 from numasim.policies import STRICT, Policy, register
 from numasim.units import DurationNs
-
-NS_PER_MS = 1_000_000
 
 
 @register("numa_balancing")
@@ -76,13 +74,10 @@ class NumaBalancing(Policy):
 
     def agents(self, stage: Stage, now_ns: int) -> Sequence[Agent]:
         """The scanner and what hint faults do."""
-        tunables = Tunables(
+        tunables = Tunables.of(
+            self,
             self.mode,
-            self.scan_delay // NS_PER_MS,
-            self.scan_period_min // NS_PER_MS,
-            self.scan_period_max // NS_PER_MS,
-            self.scan_size,
-            self.hot_threshold // NS_PER_MS,
-            self.promote_rate_limit,
+            hot_threshold_ms=self.hot_threshold // NS_PER_MS,
+            rate_limit_mbps=self.promote_rate_limit,
         )
         return [Balancer(stage, now_ns, tunables, self.batch, self.interrupt, self.max_cpus)]

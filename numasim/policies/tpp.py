@@ -9,11 +9,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from numasim.agents import Agent, Stage
-from numasim.balancing.active import ActiveFirst, residents_of
+from numasim.balancing.active import ActiveFirst, advice, residents_of
 from numasim.balancing.balancer import Balancer
 from numasim.balancing.judging import Judge
 from numasim.balancing.steered import Steered
-from numasim.balancing.tunables import SYSCTLS, TIERING, Tunables
+from numasim.balancing.tunables import NS_PER_MS, SYSCTLS, Tunables
 from numasim.hotness.balance import Balance
 from numasim.hotness.measured import Measured
 from numasim.mapping import Mapping, Mempolicy
@@ -22,7 +22,6 @@ from numasim.reclaim.tiers import memory_tiers
 from numasim.topology import Topology
 from numasim.units import DurationNs
 
-NS_PER_MS = 1_000_000
 PAGEVEC = 15
 
 
@@ -107,17 +106,9 @@ class TPP(Policy):
         return ActiveFirst(stage, residents_of(stage), name, self.pagevec, self.demote_scale_factor)
 
     def _balancer(self, stage: Stage, now_ns: int, judge: Judge) -> Balancer:
-        tunables = Tunables(
-            TIERING,
-            self.scan_delay // NS_PER_MS,
-            self.scan_period_min // NS_PER_MS,
-            self.scan_period_max // NS_PER_MS,
-            self.scan_size,
-        )
+        tunables = Tunables.of(self)
         return Balancer(stage, now_ns, tunables, self.batch, self.interrupt, judge=judge)
 
     def remark(self, topology: Topology) -> str:
         """What to know of it on that machine."""
-        if topology.kernel.lru == "mglru":
-            return "its authors' kernel had active and inactive lists: kernel.lru: active_inactive"
-        return ""
+        return advice(topology)

@@ -20,6 +20,8 @@ from numasim.result import Result
 from numasim.seeds import Seeds
 from numasim.views.truth import class_rates
 
+CROP_BELOW = 0.6  # a node accessed in less than that share of its frames is shown only so far
+
 COLUMNS = 240
 ROWS = 256
 LARGEST_AREAS = 2  # shown of each virtual target
@@ -159,6 +161,51 @@ def watchers(result: Result, node: str, parts: Sequence[Seen]) -> tuple[str, ...
             and any(((p.start < end) & (p.end > start)).any() for start, end in ranges)
         )
     )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A node's truth beside DAMON's view, both cut to the frames that were ever accessed.
+
+    Parameters
+    ----------
+    name, kind : str
+    whole_bytes : int
+        Of the node, of which a part may be shown.
+    truth : Grid
+    view : Grid or None
+    """
+
+    name: str
+    kind: str
+    whole_bytes: int
+    truth: Grid
+    view: Grid | None
+
+    @property
+    def cut(self) -> bool:
+        """Whether only a part is shown."""
+        return self.truth.size_bytes < self.whole_bytes
+
+
+def pairs_of_nodes(result: Result, parts: Sequence[Seen]) -> tuple[list[Pair], list[str]]:
+    """Every node that was accessed, and names of those that never were."""
+    found, idle = [], []
+    for node in topology(result).nodes:
+        true = truth(result, node.name)
+        if true is None:
+            continue
+        whole = true.size_bytes
+        view = view_of_node(result, node.name, parts, whole)
+        used = max(true.used_bytes(), view.used_bytes() if view else 0)
+        if not used:
+            idle.append(node.name)
+            continue
+        if used < CROP_BELOW * whole:
+            true = true.cropped(min(whole, max(int(used * 1.12), whole // 64)))
+            view = view_of_node(result, node.name, parts, true.size_bytes)
+        found.append(Pair(node.name, node.kind, whole, true, view))
+    return found, idle
 
 
 def _either(a: Grid, b: Grid) -> Grid:

@@ -13,8 +13,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from numasim.report.furniture import byte_axis, nothing, short_number, tell, timeline_of
-from numasim.report.grids import Area, Grid, areas, seen, truth, view_of_node, watchers
-from numasim.report.series import Clock, rate, times, topology, tried
+from numasim.report.grids import Area, Grid, areas, pairs_of_nodes, seen, watchers
+from numasim.report.series import Clock, rate, times, tried
 from numasim.report.style import (
     DEMOTION,
     FAILED,
@@ -30,7 +30,6 @@ from numasim.units import format_bytes, format_duration
 
 TITLE = "Where the accesses go, and what DAMON sees of it"
 DECADES = 5
-CROP_BELOW = 0.6  # a node accessed in less than that share of its frames is shown only so far
 
 
 @dataclass(frozen=True)
@@ -108,26 +107,17 @@ def _lines(rows: list[Row]) -> list[list[Cell]]:
 
 def _rows(result: Result) -> tuple[list[Row], list[str]]:
     """What to draw, and names of nodes that nothing ever accessed."""
-    parts, found, idle = seen(result), [], []
-    for node in topology(result).nodes:
-        true = truth(result, node.name)
-        if true is None:
-            continue
-        whole = true.size_bytes
-        view = view_of_node(result, node.name, parts, whole)
-        used = max(true.used_bytes(), view.used_bytes() if view else 0)
-        if not used:
-            idle.append(node.name)
-            continue
-        title = f"{node.name}  ({format_bytes(whole)} {node.kind})"
-        if used < CROP_BELOW * whole:
-            true = true.cropped(min(whole, max(int(used * 1.12), whole // 64)))
-            view = view_of_node(result, node.name, parts, true.size_bytes)
-            part = f"{format_bytes(true.size_bytes)} of {format_bytes(whole)}"
-            title = f"{node.name}  ({part} {node.kind}; the rest is idle)"
+    parts, found = seen(result), []
+    nodes, idle = pairs_of_nodes(result, parts)
+    for node in nodes:
+        part, rest = format_bytes(node.truth.size_bytes), ""
+        if node.cut:
+            part, rest = f"{part} of {format_bytes(node.whole_bytes)}", "; the rest is idle"
+        title = f"{node.name}  ({part} {node.kind}{rest})"
         own = watchers(result, node.name, parts)
-        row = Row(title, "frames of the node", true, view, node.name, own, _looked(result, own))
-        found.append(row)
+        looked = _looked(result, own)
+        frames = "frames of the node"
+        found.append(Row(title, frames, node.truth, node.view, node.name, own, looked))
     return found + [_area(result, area) for area in areas(result, parts)], idle
 
 

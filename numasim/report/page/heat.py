@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from numasim.report.furniture import short_number
-from numasim.report.grids import Area, Grid, Seen, areas, seen, truth, view_of_node
+from numasim.report.grids import Area, Grid, Pair, areas, pairs_of_nodes, seen
 from numasim.report.page.charts import Trace, layout, line, packed, rounded, with_marks
 from numasim.report.page.content import Chart, Section, records
 from numasim.report.series import Clock, Mark, marks, rate, times, topology
@@ -19,7 +19,6 @@ from numasim.result import Result
 from numasim.units import format_bytes
 
 DECADES = 5
-CROP_BELOW = 0.6
 MOST_MOVES = 1500
 MOVES = {
     "migrate_hot": ("hot region, pages taken from here", "triangle-up", "#3ff0d0"),
@@ -39,17 +38,17 @@ class Scale:
 def heat_section(result: Result, clock: Clock) -> Section | None:
     """Panels of every node that was accessed and of the largest virtual areas; None if none was."""
     parts = seen(result)
-    grids, idle = _grids(result, parts)
+    nodes, idle = pairs_of_nodes(result, parts)
     virtual = areas(result, parts)
-    if not grids and not virtual:
+    if not nodes and not virtual:
         return None
-    true = [g.heat for _, g, _, _ in grids] + [a.truth.heat for a in virtual if a.truth]
+    true = [n.truth.heat for n in nodes] + [a.truth.heat for a in virtual if a.truth]
     seen_only = [a.view.heat for a in virtual if not a.truth]
     hottest = max((float(np.nanmax(h, initial=0.0)) for h in true or seen_only), default=0.0)
     scale = Scale((hottest or 10.0) * 1.05 / 10**DECADES, (hottest or 10.0) * 1.05)
     told, charts = marks(result), []
-    for node, true_grid, view, title in grids:
-        charts += _node(result, node, true_grid, view, title, scale, clock, told)
+    for node in nodes:
+        charts += _node(result, node.name, node.truth, node.view, _title(node), scale, clock, told)
     for area in virtual:
         charts += _area(area, scale, clock, told)
     note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored. "
@@ -59,28 +58,11 @@ def heat_section(result: Result, clock: Clock) -> Section | None:
     return Section("Where the accesses go, and what moved", note, charts)
 
 
-def _grids(
-    result: Result, parts: list[Seen]
-) -> tuple[list[tuple[str, Grid, Grid | None, str]], list[str]]:
-    """Truth and view of every node that was accessed, and names of those that never were."""
-    found, idle = [], []
-    for node in topology(result).nodes:
-        true = truth(result, node.name)
-        if true is None:
-            continue
-        whole = true.size_bytes
-        view = view_of_node(result, node.name, parts, whole)
-        used = max(true.used_bytes(), view.used_bytes() if view else 0)
-        if not used:
-            idle.append(node.name)
-            continue
-        title = f"{node.name} ({format_bytes(whole)} {node.kind})"
-        if used < CROP_BELOW * whole:
-            true = true.cropped(min(whole, max(int(used * 1.12), whole // 64)))
-            view = view_of_node(result, node.name, parts, true.size_bytes)
-            title = f"{node.name}, {format_bytes(true.size_bytes)} of {format_bytes(whole)}"
-        found.append((node.name, true, view, title))
-    return found, idle
+def _title(node: Pair) -> str:
+    if node.cut:
+        shown = format_bytes(node.truth.size_bytes)
+        return f"{node.name}, {shown} of {format_bytes(node.whole_bytes)}"
+    return f"{node.name} ({format_bytes(node.whole_bytes)} {node.kind})"
 
 
 def _node(
