@@ -62,6 +62,10 @@ COLUMNS: dict[str, str] = {
 kdamond against the truth of each accessor, `own` where its filters let it pass) are kept when a
 source knows accessors, or with ``accessor_truth: true``."""
 
+MANIFEST = "manifest.json"
+NEEDED = ("scenario", "policy_name", "versions")
+"""What provenance always has."""
+
 CONVERGED = 0.9
 """A shift counts as followed once the local share is this part of the best possible one."""
 
@@ -242,15 +246,13 @@ class Result:
         """Write tables as Parquet files and the provenance beside them; complete or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "manifest.json").unlink(
-            missing_ok=True
-        )  # what is there is incomplete from now on
+        (folder / MANIFEST).unlink(missing_ok=True)  # what is there is incomplete from now on
         for name, table in self.tables.items():
             _replace(
                 folder / f"{name}.parquet", lambda path, t=table: t.to_parquet(path, index=False)
             )
         text = json.dumps({**self.provenance, "summary": self.summary()}, indent=1, default=str)
-        _replace(folder / "manifest.json", lambda path: path.write_text(text))
+        _replace(folder / MANIFEST, lambda path: path.write_text(text))
         return folder
 
     @classmethod
@@ -260,15 +262,50 @@ class Result:
         Raises
         ------
         ConfigError
-            If the folder holds no complete result.
+            If the folder holds no complete result, or one that is damaged or of another version.
         """
         folder = Path(folder)
-        if not (folder / "manifest.json").is_file():
-            raise ConfigError(Problem(str(folder), "holds no result (no manifest.json)"))
-        provenance = json.loads((folder / "manifest.json").read_text())
+        if not (folder / MANIFEST).is_file():
+            raise ConfigError(Problem(str(folder), f"holds no result (no {MANIFEST})"))
+        provenance = _manifest(folder)
         provenance.pop("summary", None)
-        tables = {name: _pandas().read_parquet(folder / f"{name}.parquet") for name in COLUMNS}
-        return cls(tables, provenance)
+        return cls({name: _table(folder / f"{name}.parquet") for name in COLUMNS}, provenance)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """How a saved run was made.
+
+    Raises
+    ------
+    ConfigError
+    """
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
+        problem = Problem(MANIFEST, f"is no JSON: {error}", "is it cut off?")
+        raise ConfigError(problem, str(folder)) from None
+    missing = [k for k in NEEDED if not isinstance(found, dict) or k not in found]
+    if missing:
+        problem = Problem(MANIFEST, f'has no "{missing[0]}"', "expected what numasim run wrote")
+        raise ConfigError(problem, str(folder))
+    assert isinstance(found, dict)
+    return found
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """One table of a saved run.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not path.is_file():
+        hint = "the folder is incomplete, or of another version of numasim"
+        raise ConfigError(Problem(path.name, "is not there", hint), str(path.parent))
+    try:
+        return _pandas().read_parquet(path)  # type: ignore[no-any-return]
+    except ValueError:  # pyarrow's own errors are of that kind
+        raise ConfigError(Problem(path.name, "is damaged or cut off"), str(path.parent)) from None
 
 
 def _pandas() -> Any:

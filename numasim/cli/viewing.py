@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, SupportsFloat
 
 import typer
 
@@ -31,6 +33,9 @@ Csv = Annotated[
     str | None,
     typer.Option("--csv", metavar="FILE", help="Write every number as CSV; - is stdout."),
 ]
+
+
+LAST_ADDRESS = 2**62
 
 
 class Style(StrEnum):
@@ -180,13 +185,17 @@ def times(
     from numasim.units import damo_bytes, damo_percent
     from numasim.views.access import select, times_of
 
-    low, high = (min(1.0, float(damo_percent(word)) / 100) for word in access_rate)
-    ends = (0, 2**63 - 1) if address is None else (damo_bytes(address[0]), damo_bytes(address[1]))
+    low, high = (min(1.0, rate / 100) for rate in _ends("--access_rate", access_rate, damo_percent))
+    first, last = (0.0, math.inf) if address is None else _ends("--address", address, damo_bytes)
+    ends = (int(first), int(min(last, LAST_ADDRESS)))
     rows = [
         (one.kdamond, one.target, f"{begin:.3f}", f"{end:.3f}")
         for one in select(_load(folder), kdamond)
         for begin, end in times_of(one, (low, high), ends)
     ]
+    if not rows:
+        console.say("At no time.")
+        return
     console.table(("kdamond", "target", "from (s)", "to (s)"), rows, numbers=2)
 
 
@@ -274,6 +283,22 @@ def _load(folder: Path) -> Result:
     from numasim.result import Result
 
     return Result.load(folder)
+
+
+def _ends(
+    option: str, words: tuple[str, str], read: Callable[[str], SupportsFloat]
+) -> tuple[float, float]:
+    """Both ends of a range as damo writes them; the first is not above the second."""
+    from numasim.errors import ConfigError, Problem
+    from numasim.units import BadText
+
+    try:
+        low, high = (float(read(word)) for word in words)
+    except BadText as error:
+        raise ConfigError(Problem(option, error.message, error.hint)) from None
+    if low > high:
+        raise ConfigError(Problem(option, f"{words[0]} is more than {words[1]}"))
+    return low, high
 
 
 def _seconds(text: str | None) -> float | None:

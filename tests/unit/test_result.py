@@ -218,6 +218,23 @@ def test_half_a_result_is_none(ran, tmp_path):
         Result.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("manifest.json", b'{"scenario": ', "manifest.json: is no JSON"),
+        ("manifest.json", b"[1]", 'manifest.json: has no "scenario"'),
+        ("nodes.parquet", b"", "nodes.parquet: is damaged"),
+        ("nodes.parquet", b"PAR1 and then nothing", "nodes.parquet: is damaged"),
+        ("nodes.parquet", None, "nodes.parquet: is not there"),
+    ],
+)
+def test_a_damaged_result_is_named(ran, tmp_path, name, content, match):
+    path = ran.save(tmp_path) / name
+    path.write_bytes(content) if content is not None else path.unlink()
+    with pytest.raises(ConfigError, match=match):
+        Result.load(tmp_path)
+
+
 def test_a_save_that_fails_leaves_no_result(ran, tmp_path, monkeypatch):
     ran.save(tmp_path)
     broken = Result(dict(ran.tables), ran.provenance)

@@ -103,6 +103,8 @@ class Description:
         Write over read bandwidth within one file; made by `merged`.
     distances : dict of (int, int) to Number
         SLIT, 10 is local.
+    whole : bool
+        Whether it names every node of the machine, as the kernel does.
     loaded : Loaded or None
     peaks : dict of str to float
         Bandwidth of the whole machine by mix of traffic, bytes/ns: ``read`` and ``1:1``.
@@ -117,6 +119,7 @@ class Description:
     write_bandwidth: dict[Pair, Number] = field(default_factory=dict)
     write_share: dict[Pair, Number] = field(default_factory=dict)
     distances: dict[Pair, Number] = field(default_factory=dict)
+    whole: bool = False
     loaded: Loaded | None = None
     peaks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -126,6 +129,7 @@ class Description:
         return self.nodes.setdefault(nid, NodeSaid())
 
 
+ONE_MACHINE = "are these files of one machine?"
 TABLES = ("latency", "read_bandwidth", "write_bandwidth", "distances")
 ALIKE = {"capacity": 0.1, "latency": 0.25, "read_bandwidth": 0.25, "write_bandwidth": 0.25}
 """Share by which two files of one machine may differ in a number of the same origin."""
@@ -159,6 +163,9 @@ def _note_shares(said: Description) -> None:
 
 
 def _add(whole: Description, more: Description) -> Iterator[Problem]:
+    yield from _strangers(whole, more)
+    yield from _strangers(more, whole)
+    whole.whole |= more.whole
     for nid, said in sorted(more.nodes.items()):
         yield from _add_node(whole.node(nid), said, nid)
     for table in TABLES:
@@ -170,14 +177,22 @@ def _add(whole: Description, more: Description) -> Iterator[Problem]:
     whole.source += f", {more.source}"
 
 
+def _strangers(one: Description, other: Description) -> Iterator[Problem]:
+    """Nodes that a file has, and one that names all of them has not."""
+    strange = sorted(other.nodes.keys() - one.nodes.keys()) if one.whole else []
+    if strange:
+        message = f"is in {other.source}, but not in {one.source}, which names every node"
+        yield Problem(f"node {strange[0]}", message, ONE_MACHINE)
+
+
 def _add_node(known: NodeSaid, said: NodeSaid, nid: int) -> Iterator[Problem]:
     if None not in (known.has_cpus, said.has_cpus) and known.has_cpus != said.has_cpus:
         one, other = (where or "another file" for where in (known.where, said.where))
         message = f"{'has' if known.has_cpus else 'has no'} CPUs in {one}, not so in {other}"
-        yield Problem(f"node {nid}", message, "are these files of one machine?")
+        yield Problem(f"node {nid}", message, ONE_MACHINE)
     elif known.cpus and said.cpus and known.cpus != said.cpus:
         message = f"has other CPUs in {known.where} than in {said.where}"
-        yield Problem(f"node {nid}", message, "are these files of one machine?")
+        yield Problem(f"node {nid}", message, ONE_MACHINE)
     if known.capacity and said.capacity:
         yield from _apart(known.capacity, said.capacity, "capacity", f"node {nid} capacity")
     known.capacity = _better(known.capacity, said.capacity)
@@ -208,7 +223,7 @@ def _apart(one: Number, other: Number, what: str, place: str) -> Iterator[Proble
         one.value, other.value
     ):
         message = f"is {one.value:g} in {one.where} and {other.value:g} in {other.where}"
-        yield Problem(place, message, "are these files of one machine?")
+        yield Problem(place, message, ONE_MACHINE)
 
 
 def _better(one: Number | None, other: Number | None) -> Number | None:

@@ -91,14 +91,14 @@ def _named(element: Element, tag: str) -> Iterator[Element]:
 
 def _nodes(root: Element, found: Description, complaints: Complaints) -> dict[str, _Numa]:
     numas: dict[str, _Numa] = {}
-    stack = list(_named(root, "object"))
+    stack = list(_named(root, "object"))[::-1]
     while stack:
         element = stack.pop()
         if element.get("type") == "NUMANode":
             numa = _node(element, found, complaints)
             if numa is not None:
                 numas[element.get("gp_index") or f"node {numa.nid}"] = numa
-        stack += _named(element, "object")
+        stack += list(_named(element, "object"))[::-1]
     owner: dict[int, int] = {}
     for numa in sorted(numas.values(), key=lambda numa: _rank(found, numa)):
         said = found.node(numa.nid)

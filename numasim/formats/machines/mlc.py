@@ -44,15 +44,17 @@ def read(data: bytes, source: str) -> Description:
     ConfigError
         If it holds neither matrix, or with every number that cannot be.
     """
-    sections = _sections(text_of(data, source))
-    complaints = Complaints(source)
-    found = Description(source)
+    text = text_of(data, source)
+    sections, complaints, found = _sections(text), Complaints(source), Description(source)
+    rows: dict[str, list[int]] = {}
     for key, table, bounds, scale in (
         ("latency", found.latency, LATENCY_NS, 1.0),
         ("bandwidth", found.read_bandwidth, BANDWIDTH, MB_PER_S),
     ):
         if key in sections:
-            _matrix(sections[key], found, table, bounds, scale, complaints)
+            rows[key] = _matrix(sections[key], found, table, bounds, scale, complaints)
+            _not_cut(sections[key], text.count("\n") + 1, complaints)
+    _same_rows(rows, complaints)
     if not found.latency and not found.read_bandwidth and not complaints.problems:
         hint = "expected the output of mlc, mlc --latency_matrix or mlc --bandwidth_matrix"
         raise ConfigError(Problem("", "holds no latency or bandwidth matrix", hint), source)
@@ -85,8 +87,8 @@ def _matrix(
     bounds: tuple[float, float],
     scale: float,
     complaints: Complaints,
-) -> None:
-    """Values of a matrix; rows are nodes with CPUs, columns nodes with memory."""
+) -> list[int]:
+    """Values of a matrix; rows are nodes with CPUs, columns nodes with memory. Gives its rows."""
     rest = iter(lines)
     for _, line in rest:
         if re.fullmatch(r"\s*(Numa|Memory) node\s*", line, re.I):
@@ -95,7 +97,7 @@ def _matrix(
     match = re.fullmatch(r"\s*(?:Numa node|Socket)((?:\s+\d+)+)\s*", header, re.I)
     if match is None:
         complaints.add(f"line {number}", 'expected a line "Numa node  0  1 …" with the columns')
-        return
+        return []
     columns = [complaints.node(word, f"line {number}") for word in match[1].split()]
     rows: set[int] = set()
     for number, line in rest:
@@ -122,6 +124,21 @@ def _matrix(
     for nid in [c for c in columns if c is not None] + sorted(rows):
         said = found.node(nid)
         said.has_cpus, said.where = nid in rows, found.source
+    return sorted(rows)
+
+
+def _not_cut(lines: Lines, unfinished: int, complaints: Complaints) -> None:
+    """A complaint if the last line of a matrix has no end: its last number may lack digits."""
+    if lines and lines[-1][0] == unfinished:
+        hint = "is it cut off? If it is whole, end it with a newline"
+        complaints.add(f"line {unfinished}", "the file ends in the middle of a matrix", hint)
+
+
+def _same_rows(rows: dict[str, list[int]], complaints: Complaints) -> None:
+    """A complaint if one matrix has rows that another lacks: both have the nodes with CPUs."""
+    if len({tuple(own) for own in rows.values() if own}) > 1:
+        told = ", ".join(f"{what}: {' '.join(map(str, own))}" for what, own in rows.items())
+        complaints.add("", f"the matrices have different rows ({told})", "is it cut off?")
 
 
 def _peaks(lines: Lines, found: Description, complaints: Complaints) -> None:

@@ -31,7 +31,7 @@ def read(data: bytes, source: str) -> Description:
     ConfigError
         If it is something else, is cut off, or contradicts itself.
     """
-    complaints, found = Complaints(source), Description(source)
+    complaints, found = Complaints(source), Description(source, whole=True)
     announced: int | None = None
     header: list[int] = []
     rows: dict[int, list[float]] = {}

@@ -70,7 +70,7 @@ def read(data: bytes, source: str) -> Description:
         for name, option in options:
             if name == "numa" and option and option[0] == ("", wanted):
                 HANDLED[wanted](option, found, complaints, sizes)
-    if not found.nodes:
+    if not found.nodes and not complaints.problems:
         complaints.add("", "has no -numa node", 'expected "-numa node,nodeid=0,cpus=0-3,memdev=m0"')
     complaints.done()
     _finish(found, options, complaints)
@@ -167,7 +167,8 @@ def _hmat(option: Option, found: Description, complaints: Complaints, _: dict[st
     pair = _pair(option, ("initiator", "target"), found, complaints, place)
     if pair is None or kind not in READS or values.get("hierarchy") != "memory":
         if kind not in (*READS, "write-latency"):
-            complaints.add(place, f'unknown data-type "{kind[:40]}"')
+            said = f'unknown data-type "{kind[:40]}"' if kind else "has no data-type"
+            complaints.add(place, said, "" if kind else "is it cut off?")
         return
     if kind.endswith("latency"):
         match = re.fullmatch(r"(\d{1,12})(ns|us|ms|)", values.get("latency", ""))

@@ -58,9 +58,8 @@ class Complaints:
             value = math.nan
         if low <= value <= high:
             return value
-        self.add(
-            place, f'got "{text[:40]}", expected {what} of {low / scale:g} to {high / scale:g}'
-        )
+        wanted = f"{what} of {_plain(low / scale)} to {_plain(high / scale)}"
+        self.add(place, f'got "{text[:40]}", expected {wanted}')
         return None
 
     def node(self, text: str, place: str) -> int | None:
@@ -79,6 +78,11 @@ class Complaints:
         """
         if self.problems:
             raise ConfigError(self.problems, self.source)
+
+
+def _plain(number: float) -> str:
+    """A bound as people write it, without exponents."""
+    return f"{number:g}" if number < 1000 else f"{number:,.0f}"
 
 
 def bytes_of(path: str | Path, most: int = LONGEST_BYTES) -> bytes:

@@ -86,7 +86,7 @@ def read_host(root: Path = Path("/")) -> Description:
 
 
 def _described(files: Files, source: str) -> Description:
-    complaints, found = Complaints(source), Description(source)
+    complaints, found = Complaints(source), Description(source, whole=True)
     names = {m[1] for m in (re.match(rf"{NODE}(\d{{1,4}})/", name) for name in files) if m}
     present = nodes = sorted(int(name) for name in names)
     if not nodes:

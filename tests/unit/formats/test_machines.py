@@ -280,7 +280,7 @@ def changed(kind: str, old: str, new: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "old", "new", "match"),
     [
-        ("mlc", "262.1", "-262", "line 5: got \"-262\", expected a value of 1 to 1e"),
+        ("mlc", "262.1", "-262", "line 5: got \"-262\", expected a value of 1 to 1,000,000"),
         ("mlc", "	 262.1", "", "line 5: got 2 values, expected 3"),
         ("mlc", "       1	 194.5", "       0	 194.5", "line 6: a second row"),
         ("numactl", "  1:  21  10  34 \n", "", "node 1 has no distances"),
@@ -303,6 +303,22 @@ def test_files_of_two_machines_are_noticed(tmp_path: Path) -> None:
     other.write_bytes(changed("numactl", "131072 MB", "65536 MB"))
     with pytest.raises(ConfigError, match=r"node 2 capacity: is .* of one machine"):
         import_files([SAMPLES / FILES["hwloc"]], "hwloc", [other])
+
+
+def test_a_node_that_the_kernel_does_not_have_is_of_another_machine() -> None:
+    small = b"available: 1 nodes (0)\nnode 0 cpus: 0 1\nnode 0 size: 65536 MB\n"
+    log = (SAMPLES / FILES["mlc"]).read_bytes()
+    for order in (1, -1):
+        pair = [numactl.read(small, "small"), mlc.read(log, "log")][::order]
+        with pytest.raises(ConfigError, match=r"node 1: is in log, but not in small, .* one mach"):
+            merged(pair)
+
+
+def test_a_log_cut_off_in_a_matrix_is_noticed() -> None:
+    whole = (SAMPLES / FILES["mlc"]).read_text()
+    refuses("mlc", whole[: whole.index("338.6") + 3].encode(), "line 6: the file ends in the mid")
+    row = whole.index("\n       1", whole.index("Measuring Memory Bandwidths"))
+    refuses("mlc", whole[: row + 1].encode(), r"different rows \(latency: 0 1, bandwidth: 0\)")
 
 
 def test_entities_are_refused_before_they_grow() -> None:
