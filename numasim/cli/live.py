@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FRAMES_PER_S = 5.0
 LINES = 20  # of a run, where there is no screen
 BAR, NAME = 24, 14
+NARROW, NARROW_BAR, NARROW_NAME = 70, 10, 13  # below so many columns
 WIDEST = 100
 HEAT = ("grey37", "blue", "cyan", "green", "yellow", "dark_orange", "red", "red", "red", "bold red")
 """Colours of the digits 0 to 9; the digit says the same without."""
@@ -57,7 +58,7 @@ def watching(scenario: Scenario) -> Iterator[tuple[Show, Callable[[Engine], None
         print(f"running {title}", file=sys.stderr)
         yield _lines(held), _keep(held)
         return
-    with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=screen, auto_refresh=False, vertical_overflow="ellipsis") as live:
         draw = _drawing(held, live, screen, title)
         yield _seldom(draw), _keep(held)
         draw()
@@ -75,7 +76,8 @@ def _keep(held: list[Onlooker]) -> Callable[[Engine], None]:
 def _drawing(held: list[Onlooker], live: Any, screen: Console, title: str) -> Callable[[], None]:
     def draw() -> None:
         width = min(screen.width, WIDEST)
-        live.update(frame(held[0].look(max(1, width - NAME - 2)), title, width), refresh=True)
+        moment = held[0].look(max(1, width - name_width(width) - 2))
+        live.update(frame(moment, title, width), refresh=True)
 
     return draw
 
@@ -117,7 +119,7 @@ def line(moment: Moment) -> str:
 
 
 def frame(moment: Moment, title: str, width: int) -> Group:
-    """A moment as a screen.
+    """A moment as a screen; what does not fit beside its name goes on below it.
 
     Parameters
     ----------
@@ -135,68 +137,85 @@ def frame(moment: Moment, title: str, width: int) -> Group:
 
     share = moment.t_s / moment.duration_s
     told = f"{moment.t_s:,.1f} of {moment.duration_s:,.0f} s"
-    rows = [Text(title, style="bold"), _bar("time", share, told, "white")]
+    rows = [Text(title, style="bold"), *_bar("time", share, [told], "white", width)]
     for actor in moment.actors:
-        local = "" if math.isnan(actor.local_share) else f", {actor.local_share:.0%} local"
-        what = f"{actor.ops_per_s:,.0f} operations/s{local}"
+        what = [f"{actor.ops_per_s:,.0f} operations/s"]
+        what += [] if math.isnan(actor.local_share) else [f"{actor.local_share:.0%} local"]
         if actor.state != "running":
-            what = actor.state
-        rows.append(_row(actor.name, f"{what}  ({actor.phase})"))
+            what = [actor.state]
+        rows += _rows(actor.name, [*what, f"phase {actor.phase}"], width)
     for node in moment.nodes:
-        free, speed = rough(node.free_bytes), f"{node.bytes_per_ns:.3g} GB/s"
-        busy = f"{speed} ({node.bytes_per_ns / node.peak_bytes_per_ns:.0%})"
-        rows.append(_bar(node.name, _used(node), f"{free} free, {busy}", "green"))
+        busy = f"{node.bytes_per_ns:.3g} GB/s ({node.bytes_per_ns / node.peak_bytes_per_ns:.0%})"
+        what = [f"{rough(node.free_bytes)} free", busy]
+        rows += _bar(node.name, _used(node), what, "green", width)
     up, down = rough(moment.promoted_bytes_per_s), rough(moment.demoted_bytes_per_s)
-    rows.append(_row("migration", f"promoted {up}/s, demoted {down}/s"))
+    rows += _rows("migration", [f"promoted {up}/s", f"demoted {down}/s"], width)
     for kdamond in moment.kdamonds:
-        rows += _kdamond(kdamond)
+        rows += _kdamond(kdamond, width)
     for row in rows:
         row.truncate(width, overflow="ellipsis")
     return Group(*rows)
 
 
-def _kdamond(kdamond: KdamondNow) -> Iterator[Text]:
+def _kdamond(kdamond: KdamondNow, width: int) -> Iterator[Text]:
     from rich.text import Text
 
     from numasim.units import format_bytes, format_duration
 
     sample, aggr = (format_duration(us * 1000) for us in (kdamond.sample_us, kdamond.aggr_us))
     span = format_bytes(kdamond.end - kdamond.start)
-    what = f"sample {sample}, aggr {aggr}, {kdamond.nr_regions} regions, {span}"
-    yield _row(kdamond.name, what)
-    strip = Text(" " * (NAME + 1))
+    what = [f"sample {sample}", f"aggr {aggr}", f"{kdamond.nr_regions:,} regions", span]
+    yield from _rows(kdamond.name, what, width)
+    strip = Text(" " * (name_width(width) + 1))
     for share in kdamond.heat.tolist():
         mark = " " if math.isnan(share) else digit(share)
         strip.append(mark, HEAT[int(mark)] if mark != " " else "")
     yield strip
     for scheme in kdamond.schemes:
-        yield from _scheme(scheme)
+        yield from _scheme(scheme, width)
 
 
-def _scheme(scheme: SchemeNow) -> Iterator[Text]:
-    what = f"{rough(scheme.applied_bytes_per_s)}/s, {rough(scheme.applied_bytes)} in all"
+def _scheme(scheme: SchemeNow, width: int) -> Iterator[Text]:
+    what = [f"{rough(scheme.applied_bytes_per_s)}/s", f"{rough(scheme.applied_bytes)} in all"]
     if scheme.quota_bytes is not None:
-        what += f"; quota {rough(scheme.quota_bytes)}, exceeded {scheme.exceeds:,} x"
-    yield _row(f"  {scheme.action}", what)
+        what += [f"quota {rough(scheme.quota_bytes)}", f"exceeded {scheme.exceeds:,} x"]
+    yield from _rows(f" {scheme.action}", what, width)
     if scheme.goal:
-        yield _row("    goal", f"{scheme.goal} {scheme.goal_current:,} of {scheme.goal_target:,}")
+        reached = f"{scheme.goal_current:,} of {scheme.goal_target:,}"
+        yield from _rows("  goal", [scheme.goal, reached], width)
 
 
 def _used(node: NodeNow) -> float:
     return 1 - node.free_bytes / max(1, node.managed_bytes)
 
 
-def _row(name: str, what: str) -> Text:
+def name_width(width: int) -> int:
+    """Characters that names get, of so many."""
+    return NAME if width >= NARROW else NARROW_NAME
+
+
+def _rows(name: str, what: list[str], width: int, lead: Text | None = None) -> Iterator[Text]:
+    """A name, and beside it pieces that stay whole: one that has no room begins a new line."""
     from rich.text import Text
 
-    return Text.assemble((f"{name[:NAME]:<{NAME}} ", "bold"), what)
+    wide = name_width(width)
+    row = Text.assemble((f"{name[:wide]:<{wide}} ", "bold"))
+    row.append_text(lead or Text())
+    begun = len(row)
+    for i, piece in enumerate(what):
+        rest = "," if i < len(what) - 1 else ""
+        if len(row) > begun and len(row) + 1 + len(piece) + len(rest) > width:
+            yield row
+            row = Text(" " * (wide + 1))
+            begun = len(row)
+        row.append(f"{' ' if len(row) > begun else ''}{piece}{rest}")
+    yield row
 
 
-def _bar(name: str, share: float, what: str, colour: str) -> Text:
+def _bar(name: str, share: float, what: list[str], colour: str, width: int) -> Iterator[Text]:
     from rich.text import Text
 
-    full = round(BAR * min(1.0, max(0.0, share)))
-    return Text.assemble(
-        (f"{name[:NAME]:<{NAME}} ", "bold"),
-        ("#" * full, colour), ("." * (BAR - full), "grey37"), f" {share:4.0%}  {what}",
-    )  # fmt: skip
+    room = BAR if width >= NARROW else NARROW_BAR
+    full = round(room * min(1.0, max(0.0, share)))
+    bar = Text.assemble(("#" * full, colour), ("." * (room - full), "grey37"), f" {share:4.0%}  ")
+    return _rows(name, what, width, bar)

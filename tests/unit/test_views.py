@@ -299,3 +299,9 @@ def test_mistakes_are_messages(folder: str) -> None:
     assert "no manifest.json" in view("wss", "nowhere", code=2)
     assert "--at: got" in view("access", folder, "--at", "5", code=2)
     assert "--resol: got 0 5" in view("heatmap", folder, "--resol", "0", "5", code=2)
+    for words in (["--access_rate", "x", "1%"], ["--address", "5G", "4G"]):
+        assert f"{words[0]}: " in view("times", folder, *words, code=2)
+
+
+def test_no_time_is_said_to_be_none(folder: str) -> None:
+    assert view("times", folder, "--address", "100G", "max") == "At no time.\n"
