@@ -85,7 +85,7 @@ def test_heat_is_that_of_the_last_snapshot(watched: tuple[Any, list[Moment]]) ->
     assert hot.heat[20:].max() == 0
 
 
-@pytest.mark.parametrize("width", [50, 80, 100])
+@pytest.mark.parametrize("width", [55, 80, 100])
 def test_a_frame_fits_its_screen(watched: tuple[Any, list[Moment]], width: int) -> None:
     out = io.StringIO()
     Console(file=out, width=width).print(frame(watched[1][-1], "a run", width))
