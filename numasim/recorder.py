@@ -87,6 +87,7 @@ class Recorder:
             self.append(
                 "acts", t_s=context.now_ns / 1e9, kdamond=context.name, scheme=scheme,
                 target=target, start=start, end=end, nr_accesses=nr, age=age,
+                passed_bytes=applied.passed_bytes,
             )  # fmt: skip
         rows = self._tried.setdefault((context.name, scheme), [])
         rows.append((applied.applied_bytes, end - start, target, start, end, nr, age))

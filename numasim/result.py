@@ -40,7 +40,7 @@ COLUMNS: dict[str, str] = {
     "tunings": "t_s kdamond sample_us",
     "applies": "t_s kdamond scheme esz nr_tried sz_tried nr_applied sz_applied "
     "sz_ops_filter_passed qt_exceeds nr_snapshots",
-    "acts": "t_s kdamond scheme target start end nr_accesses age",
+    "acts": "t_s kdamond scheme target start end nr_accesses age passed_bytes",
     "truth": "t_s node bin visits_per_s",
     "monitoring": "t_s kdamond emd f1 heat_bytes hot_bytes seen_hot_bytes both_bytes",
     "sources": "t_s source kdamond events reports lost stall_ns",
@@ -56,7 +56,8 @@ COLUMNS: dict[str, str] = {
 `actors.ops_per_s` and `op_…_ns` are means since the last row, shares and latencies of the instant;
 `phases.operations` what was done in that phase. `snapshots` are a sample unless the scenario says
 ``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts`
-(on which regions) are kept only then. `vmstat` are counters of the kernel's agents, cumulative.
+(on which regions, and how much of them passed page filters) are kept only then. `vmstat` are
+counters of the kernel's agents, cumulative.
 `sources` (what each source did and took; without a kdamond: hardware that all share), `tolls`
 (thread time that observing took from actors), `accessor_truth` and `accessor_errors` (of each
 kdamond against the truth of each accessor, `own` where its filters let it pass) are kept when a

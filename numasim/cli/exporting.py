@@ -44,15 +44,16 @@ def damo(
 ) -> None:
     """Monitoring results as the record that the real damo report opens.
 
-    Run with --set scenario.snapshots=all to have every snapshot in it.
+    Run with --set scenario.snapshots=all to have every snapshot in it, and beside it a record of
+    what each scheme acted upon (FILE.schemes).
 
     Example: numasim export damo results -o damon.data
     """
-    from numasim.formats import damo_record
+    from numasim.formats import damo_export, damo_record
     from numasim.result import Result
 
     result = Result.load(folder)
-    write = damo_record.write if form == Form.RECORD else damo_record.write_perf_script
+    write = damo_export.write if form == Form.RECORD else damo_export.write_perf_script
     console.files(write(result, out))
     fewest = min(len(one.snapshots) for one in damo_record.watched(result))
     if fewest <= damo_record.DROPPED:

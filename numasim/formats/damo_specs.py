@@ -322,7 +322,7 @@ def _scheme_tree(scheme: spec.Scheme) -> Tree:
             "mid_permil": format_damo_share(wmarks.mid, 1000),
             "low_permil": format_damo_share(wmarks.low, 1000),
         },
-        "filters": [_filter_tree(found) for found in scheme.filters],
+        "filters": [filter_tree(found) for found in scheme.filters],
     }
     if scheme.max_nr_snapshots:
         tree["max_nr_snapshots"] = _count(scheme.max_nr_snapshots)
@@ -357,7 +357,7 @@ def _quota_tree(quota: spec.Quota) -> Tree:
     }
 
 
-def _filter_tree(found: spec.Filter) -> Tree:
+def filter_tree(found: spec.Filter) -> Tree:
     sizes = [_bytes(found.min_sz), _bytes(found.max_sz)]
     hits = [_count(found.min_hits), _count(found.max_hits)]
     return {

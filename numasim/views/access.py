@@ -119,10 +119,8 @@ def select(result: Result, kdamond: int | None) -> list[Watched]:
 
 def described(result: Result, scenario: Scenario, one: Watched, seen: Seen) -> Snapshot:
     """A snapshot with everything that follows from it."""
-    attrs, t_s = one.context.attrs, seen.end_ns / 1e9
-    samples = max(1, attrs.aggr_us // max(1, attrs.sample_us))
-    aggr_us = seen.sample_us * samples
-    rate = seen.nr_accesses / samples
+    t_s, aggr_us = seen.end_ns / 1e9, seen.sample_us * seen.samples
+    rate = seen.nr_accesses / seen.samples
     age_us = seen.age * aggr_us
     pid = None
     if one.context.ops != "paddr" and one.target < len(one.context.targets):
@@ -223,12 +221,11 @@ def heat_grid(
     first, last = one.snapshots[0].start_ns, one.snapshots[-1].end_ns
     low = min(int(seen.start[0]) for seen in one.snapshots)
     high = max(int(seen.end[-1]) for seen in one.snapshots)
-    samples = max(1, one.context.attrs.aggr_us // max(1, one.context.attrs.sample_us))
     edges = np.linspace(low, high, columns + 1)
     warm, looked = np.zeros((rows, columns)), np.zeros((rows, columns))
     step = max(1.0, (last - first) / rows)
     for seen in one.snapshots:
-        hz = seen.nr_accesses / (seen.sample_us * samples / 1e6)
+        hz = seen.nr_accesses / (seen.sample_us * seen.samples / 1e6)
         covered, heat = in_cells(edges, seen.start, seen.end, hz)
         begin, stop = (seen.start_ns - first) / step, (seen.end_ns - first) / step
         for row in range(int(begin), min(rows, int(np.ceil(stop)))):
@@ -288,10 +285,9 @@ def times_of(
     least_bytes: int = PAGE_BYTES,
 ) -> list[tuple[float, float]]:
     """Spans (s) in which regions of an access rate (shares) covered enough of some addresses."""
-    samples = max(1, one.context.attrs.aggr_us // max(1, one.context.attrs.sample_us))
     spans: list[tuple[float, float]] = []
     for seen in one.snapshots:
-        share = seen.nr_accesses / samples
+        share = seen.nr_accesses / seen.samples
         fits = (share >= rate[0]) & (share <= rate[1])
         inside = np.minimum(seen.end, addresses[1]) - np.maximum(seen.start, addresses[0])
         if np.maximum(0, inside)[fits].sum() < least_bytes:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from numasim.formats.damo_record import contexts_of, scheme_stats
+from numasim.damon.spec import Context
+from numasim.formats.damo_export import scheme_stats
+from numasim.formats.damo_record import contexts_of
 from numasim.hardware import PAGE_BYTES
 from numasim.result import Result
 
@@ -31,15 +33,15 @@ def schemes(result: Result) -> pd.DataFrame:
     pandas.DataFrame
         ``kdamond, scheme, action``, the kernel's names, ``applied_pages``.
     """
-    rows = []
-    for kdamond, context in contexts_of(result.scenario()).items():
-        for s, scheme in enumerate(context.schemes):
-            stats = scheme_stats(result, kdamond, s, scheme.max_nr_snapshots)
-            pages = stats["sz_applied"] // PAGE_BYTES
-            rows.append(
-                {"kdamond": kdamond, "scheme": s, "action": scheme.action, **stats,
-                 "applied_pages": pages}
-            )  # fmt: skip
+    known, rows = contexts_of(result.scenario(), tuned=True), []
+    for (kdamond, s), own in result.schemes.groupby(["kdamond", "scheme"]):
+        context, number = known.get(str(kdamond), Context()), int(str(s))
+        limits = {i: scheme.max_nr_snapshots for i, scheme in enumerate(context.schemes)}
+        stats = scheme_stats(result, str(kdamond), number, limits.get(number, 0))
+        pages = stats["sz_applied"] * context.addr_unit // PAGE_BYTES
+        who = {"kdamond": str(kdamond), "scheme": number, "action": own.action.iloc[-1]}
+        rows.append({**who, **stats, "applied_pages": pages})
+    rows.sort(key=lambda row: (int(row["kdamond"].rpartition(".")[2]), row["scheme"]))
     return pd.DataFrame(rows)
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from numasim import run
 from numasim.cli import app
 from numasim.errors import ConfigError
-from numasim.formats import damo_record
+from numasim.formats import damo_export, damo_record
 from numasim.result import Result
 from numasim.views import access
 
@@ -50,9 +51,9 @@ def reread(path: Path) -> Any:
 
 
 def test_a_record_holds_every_snapshot_of_every_target(fixed: Result, tmp_path: Path) -> None:
-    files = damo_record.write(fixed, tmp_path / "x.data")
+    files = damo_export.write(fixed, tmp_path / "x.data")
     assert [f.name for f in files] == [
-        "x.data", "x.data.kdamonds", "x.data.mem_footprint", "x.data.vmas"
+        "x.data", "x.data.kdamonds", "x.data.mem_footprint", "x.data.vmas", "x.data.schemes"
     ]  # fmt: skip
     records = reread(files[0])
     assert [(r["kdamond_idx"], r["target_id"]) for r in records] == [(0, 0), (1, 1)]
@@ -81,7 +82,7 @@ def test_a_snapshot_carries_the_interval_it_was_seen_with(tuned: Result) -> None
 
 
 def test_statistics_are_those_of_the_run(fixed: Result) -> None:
-    tree = damo_record.kdamonds(fixed)
+    tree = damo_export.kdamonds(fixed)
     assert [k["state"] for k in tree] == ["on", "on"]
     stats = tree[1]["contexts"][0]["schemes"][0]["stats"]
     assert list(stats) == [*damo_record.STATS, "max_nr_snapshots"]
@@ -89,8 +90,48 @@ def test_statistics_are_those_of_the_run(fixed: Result) -> None:
     assert stats["sz_applied"] == last.sz_applied > 0
 
 
+FILTERED = FIXED.replace("--nr_ctxs", "--damos_filter allow young --damos_nr_filters 0 1 --nr_ctxs")
+
+
+def test_what_schemes_acted_upon_is_a_record_of_each(tmp_path: Path) -> None:
+    result = run(*TINY, FILTERED, duration="4 s", snapshots="all", record="100 ms")
+    records = reread(damo_export.write(result, tmp_path / "x.data")[-1])
+    who = [(r["kdamond_idx"], r["scheme_idx"], r["target_id"]) for r in records]
+    assert who == [(0, 0, 0), (1, 0, 1)]
+    assert [len(r["scheme_filters"]) for r in records] == [0, 1]
+    assert records[1]["scheme_filters"][0]["filter_type"] == "young"
+    for record in records:
+        name = f"kdamond.{record['kdamond_idx']}"
+        last = result.applies[result.applies.kdamond == name].iloc[-1]
+        snapshots = record["snapshots"]
+        told = [s["damos_stats"] for s in snapshots]
+        assert list(told[-1]) == [*damo_record.STATS, "max_nr_snapshots"]
+        assert {k: told[-1][k] for k in damo_record.STATS} == {
+            k: int(last[k]) for k in damo_record.STATS
+        }
+        # sums over regions are what the scheme counted between one application and the next
+        for key, of in (("sz_tried", "end"), ("sz_ops_filter_passed", "sz_filter_passed")):
+            counted = [t[key] - b[key] for b, t in pairwise([dict.fromkeys(told[0], 0), *told])]
+            sums = [
+                sum(int(r[of]) - (int(r["start"]) if of == "end" else 0) for r in s["regions"])
+                for s in snapshots
+            ]
+            assert sums == counted and sum(sums) > 0
+        assert sum(len(s["regions"]) for s in snapshots) == last.nr_tried
+        for s in snapshots:
+            starts = [int(r["start"]) for r in s["regions"]]
+            assert starts == sorted(starts) and int(s["start_time"]) < int(s["end_time"])
+
+
+def test_a_run_that_kept_a_sample_has_no_record_of_schemes(tmp_path: Path) -> None:
+    result = run(*TINY, FIXED, duration="2 s")
+    (tmp_path / "x.schemes").write_text("of an earlier export")
+    names = [path.name for path in damo_export.write(result, tmp_path / "x")]
+    assert "x.schemes" not in names and not (tmp_path / "x.schemes").exists()
+
+
 def test_footprints_are_pages_and_kibibytes(fixed: Result) -> None:
-    found = damo_record.footprints(fixed)
+    found = damo_export.footprints(fixed)
     process, system = found[-1]["footprints"]
     assert process["pid"] == 1000
     assert (
@@ -104,14 +145,14 @@ def test_footprints_are_pages_and_kibibytes(fixed: Result) -> None:
 def test_a_run_without_kdamonds_has_nothing_to_export(tmp_path: Path) -> None:
     result = run(*TINY, "no_tiering", duration="2 s")
     with pytest.raises(ConfigError, match="no monitoring snapshots"):
-        damo_record.write(result, tmp_path / "x")
+        damo_export.write(result, tmp_path / "x")
     folder = result.save(tmp_path / "run")
     found = CliRunner().invoke(app, ["export", "damo", str(folder), "-o", str(tmp_path / "x")])
     assert found.exit_code == 2 and "no monitoring snapshots" in found.stderr
 
 
 def test_the_text_of_perf_script(fixed: Result, tmp_path: Path) -> None:
-    (path,) = damo_record.write_perf_script(fixed, tmp_path / "x.txt")
+    (path,) = damo_export.write_perf_script(fixed, tmp_path / "x.txt")
     lines = path.read_text().splitlines()
     assert len(lines) == len(fixed.snapshots)
     form = (
@@ -122,7 +163,7 @@ def test_the_text_of_perf_script(fixed: Result, tmp_path: Path) -> None:
 
 
 def test_the_text_tells_tuned_intervals(tuned: Result, tmp_path: Path) -> None:
-    (path,) = damo_record.write_perf_script(tuned, tmp_path / "x.txt")
+    (path,) = damo_export.write_perf_script(tuned, tmp_path / "x.txt")
     told = re.findall(r"damon_monitor_intervals_tune: sample_us=(\d+)\n", path.read_text())
     assert [int(us) for us in told] == tuned.tunings.sample_us.tolist()
 
@@ -158,7 +199,7 @@ def report(damo: Path, *words: str) -> str:
 
 @pytest.mark.slow
 def test_the_real_damo_opens_a_record(damo: Path, fixed: Result, tmp_path: Path) -> None:
-    path = str(damo_record.write(fixed, tmp_path / "x.data")[0])
+    path = str(damo_export.write(fixed, tmp_path / "x.data")[0])
     assert "access" in report(damo, "access", "--input", path)
     heatmap = ["heatmap", "--input", path, "--output", "stdout", "--resol", "8", "60"]
     assert "# x-axis: space" in report(damo, *heatmap, "--kdamond_idx", "1")
@@ -172,11 +213,15 @@ def test_the_real_damo_opens_a_record(damo: Path, fixed: Result, tmp_path: Path)
     )
     assert "kdamond_idx: 1" in report(damo, "record_info", "--input", path)
     assert "addr" in report(damo, "attrs", "--input", path), "it reads the kdamonds beside"
+    schemes = f"{path}.schemes"
+    assert "scheme 0" in report(damo, "access", "--input", schemes, "--snapshot_idx", "30", "31")
+    assert "scheme_idx: 0" in report(damo, "record_info", "--input", schemes)
+    assert "# target_id" in report(damo, "wss", "--input", schemes)
 
 
 @pytest.mark.slow
 def test_the_real_damo_finds_our_working_set(damo: Path, fixed: Result, tmp_path: Path) -> None:
-    path = str(damo_record.write(fixed, tmp_path / "x.data")[0])
+    path = str(damo_export.write(fixed, tmp_path / "x.data")[0])
     options = ["--all_wss", "--per_target", "--raw_number"]
     text = report(damo, "wss", "--input", path, *options, "--exclude_samples", "0")
     theirs: dict[int, list[int]] = {}
@@ -198,7 +243,7 @@ def test_the_real_damo_finds_our_working_set(damo: Path, fixed: Result, tmp_path
 def test_our_views_say_what_the_real_damo_says(
     damo: Path, fixed: Result, tmp_path: Path, style: str, column: str
 ) -> None:
-    path = str(damo_record.write(fixed, tmp_path / "x.data")[0])
+    path = str(damo_export.write(fixed, tmp_path / "x.data")[0])
     words = ["--snapshot_idx", "40", "41", "--style", style, "--raw_number"]
     blocks = report(damo, "access", "--input", path, *words).split("snapshot time:")[1:]
     seen = [(one, s) for one in damo_record.watched(fixed) for s in one.snapshots[40:42]]
@@ -216,10 +261,10 @@ def test_our_views_say_what_the_real_damo_says(
 def test_the_real_damo_opens_tuned_intervals_and_perf_text(
     damo: Path, tuned: Result, tmp_path: Path
 ) -> None:
-    path = str(damo_record.write(tuned, tmp_path / "x.data")[0])
+    path = str(damo_export.write(tuned, tmp_path / "x.data")[0])
     text = report(damo, "access", "--input", path, "--snapshot_idx", "5", "6")
     rates = {float(rate) for rate in re.findall(r"intervals: sample ([\d.]+) ms", text)}
     assert len(rates) > 1, "each snapshot has its own interval"
-    (text_path,) = damo_record.write_perf_script(tuned, tmp_path / "x.txt")
+    (text_path,) = damo_export.write_perf_script(tuned, tmp_path / "x.txt")
     for kind in ("heatmap", "wss", "record_info"):
         report(damo, kind, "--input", str(text_path))
