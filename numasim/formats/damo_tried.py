@@ -57,7 +57,7 @@ def _records(
     apply_us = scheme.apply_interval_us or context.attrs.aggr_us
     starts_ns = np.r_[max(0, int(ends_ns[0]) - 1000 * apply_us), ends_ns[:-1]]
     stats = applies[list(STATS)].to_dict("records")
-    for target in sorted(acts.target.unique().tolist()) or [0]:
+    for target in sorted(acts.target.unique().tolist()):  # damo opens no record without a region
         here = (acts.target == target).to_numpy()
         own = dict(iter(acts[here].groupby(turn[here])))
         yield {
