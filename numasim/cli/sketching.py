@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 STRIP, BOX, BAR = 72, 36, 20
 UNITS = {"idle_us": "idle time", "temperature": "temperature (weights 0, 100, 100)"}
+COURSE_ROWS = 20
 PERCENTS = (0, 25, 50, 75, 100)
 
 
@@ -178,6 +179,28 @@ def distributions(
         rows.append((*key, show(float(values.mean())), *(show(p) for p in points)))
     columns = (*keys, "mean", *(f"{p} %" for p in PERCENTS))
     console.table(columns, rows, f"{what} over time", numbers=1 + len(PERCENTS))
+
+
+def course(kdamond: str, scheme: float, part: pd.DataFrame) -> None:
+    """What was tuned of a kdamond and one of its schemes, at some instants; the last one too."""
+    import numpy as np
+
+    at = np.unique(np.linspace(0, len(part) - 1, COURSE_ROWS).round().astype(int))
+    rows = []
+    for r in _rows(part.iloc[at]):
+        told = (f"{r.t_s:g}", duration(r.sample_us), duration(r.aggr_us), count(r.nr_regions))
+        if scheme == scheme:
+            quota = "-" if r.esz != r.esz else rough(r.esz)
+            goal = f"{r.goal_current:,.0f} of {r.goal_target:,.0f}" if r.goal else "-"
+            told += (quota, goal, rough(r.sz_applied))  # type: ignore[assignment]
+        rows.append(told)
+    columns: tuple[str, ...] = ("time (s)", "sample", "aggr", "regions")
+    title = kdamond
+    if scheme == scheme:
+        first = part.iloc[0]
+        columns += ("quota", first.goal or "goal", "applied")
+        title += f", scheme {int(scheme)} ({first.action})"
+    console.table(columns, rows, title, numbers=len(columns))
 
 
 def stat(name: str, value: float) -> tuple[str, str]:

@@ -220,6 +220,24 @@ def schemes(folder: Folder, csv: Csv = None) -> None:
 
 
 @app.command()
+def trace(folder: Folder, csv: Csv = None) -> None:
+    """What was tuned on the way: intervals, regions, effective quotas and goals over time.
+
+    Example: numasim view trace results --csv trace.csv
+    """
+    from numasim.views.counters import trace as table
+
+    found = table(_load(folder))
+    if csv:
+        _csv(found, csv)
+        return
+    if not len(found):
+        console.say("No kdamond ran.")
+    for (kdamond, scheme), part in found.groupby(["kdamond", "scheme"], dropna=False, sort=False):
+        sketching.course(str(kdamond), scheme, part)
+
+
+@app.command()
 def vmstat(folder: Folder, csv: Csv = None) -> None:
     """Counters of /proc/vmstat for every mechanism, pages of 4 KiB.
 

@@ -7,6 +7,7 @@ DAMON's migrations count as ``pgmigrate_success`` only, in Linux and here: ``pgp
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from numasim.damon.spec import Context
@@ -23,6 +24,7 @@ NAMES = (
 )  # fmt: skip
 """Counters in the order of /proc/vmstat, with our two; pages of 4 KiB."""
 BYTES_PER_MB = 1e6
+NO_QUOTA = float(1 << 62)  # as it is recorded
 
 
 def schemes(result: Result) -> pd.DataFrame:
@@ -43,6 +45,31 @@ def schemes(result: Result) -> pd.DataFrame:
         rows.append({**who, **stats, "applied_pages": pages})
     rows.sort(key=lambda row: (int(row["kdamond"].rpartition(".")[2]), row["scheme"]))
     return pd.DataFrame(rows)
+
+
+def trace(result: Result) -> pd.DataFrame:
+    """What is tuned on the way, at every row of the time series: intervals, quotas, goals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``t_s, kdamond, sample_us, aggr_us, nr_regions``, and of each scheme ``scheme, action``,
+        ``esz`` (bytes, NaN without a quota), ``goal, goal_current, goal_target`` (in the metric's
+        unit), ``sz_applied`` so far.
+    """
+    kdamonds = result.kdamonds[["t_s", "kdamond", "sample_us", "aggr_us", "nr_regions"]]
+    columns = ["scheme", "action", "esz", "goal", "goal_current", "goal_target", "sz_applied"]
+    found = kdamonds.merge(result.schemes[["t_s", "kdamond", *columns]], "left", ["t_s", "kdamond"])
+    contexts = contexts_of(result.scenario(), tuned=True)
+    limited = {
+        (name, s)
+        for name, context in contexts.items()
+        for s, scheme in enumerate(context.schemes)
+        if scheme.quota.ms or scheme.quota.sz or scheme.quota.goals
+    }
+    known = [pair in limited for pair in zip(found.kdamond, found.scheme, strict=True)]
+    found["esz"] = found.esz.where(np.array(known, dtype=bool) & (found.esz < NO_QUOTA))
+    return found
 
 
 def vmstat(result: Result) -> pd.DataFrame:

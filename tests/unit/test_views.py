@@ -188,6 +188,17 @@ def test_schemes_have_their_eight_statistics(paddr: Result) -> None:
     assert found.action.tolist() == ["stat", "migrate_cold"]
 
 
+def test_what_was_tuned_is_told_over_time(paddr: Result) -> None:
+    found = counters.trace(paddr)
+    assert found.esz.isna().all(), "neither scheme has a quota"
+    assert found.sz_applied.tolist() == paddr.schemes.sz_applied.tolist()
+    policy = str(DATA / "tiny_policy.yaml")
+    result = run(MACHINE, str(DATA / "tiny_workload.yaml"), policy, duration="4 s")
+    tuned = counters.trace(result)
+    assert tuned.sample_us.nunique() > 1 and tuned.esz.tolist() == result.schemes.esz.tolist()
+    assert set(tuned.goal) == {"node_mem_free_bp", "node_mem_used_bp"}
+
+
 def test_damon_counts_as_linux_counts_it() -> None:
     cold = PADDR.replace("migrate_cold 1", "migrate_cold 0").replace("stat", "migrate_cold 1")
     result = run(MACHINE, HALVES, cold.replace("1% max", "0% 0%"), duration="4 s")
@@ -269,6 +280,7 @@ def test_hot_and_cold_are_turned_around(folder: str) -> None:
     (["footprints"], "total"),
     (["times", "--access_rate", "10%", "max"], "kdamond.0"),
     (["schemes"], "sz_ops_filter_passed"),
+    (["trace"], "kdamond.1, scheme 0 (migrate_cold)"),
     (["bandwidth", "--by", "socket"], "SKT0-CXLSUM"),
 ])  # fmt: skip
 def test_every_view_prints(folder: str, words: list[str], wanted: str) -> None:
@@ -290,6 +302,7 @@ def view_csv(words: list[str]) -> str:
 def test_a_run_in_which_nothing_happened(tmp_path: Path) -> None:
     still = str(run(MACHINE, HALVES, "no_tiering", duration="1 s").save(tmp_path / "still"))
     assert view("schemes", still) == "No scheme ran.\n"
+    assert view("trace", still) == "No kdamond ran.\n"
     assert "Nothing moved pages" in view("vmstat", still)
     assert "dram0-RD" in view("bandwidth", still) and "app" in view("footprints", still)
     assert "no monitoring snapshots" in view("wss", still, code=2)
