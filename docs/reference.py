@@ -177,7 +177,7 @@ def _scenario() -> str:
 def _results() -> str:
     text = _constant_docs("numasim.result")["COLUMNS"]
     parts = ["# Tables of a result", "`Result.tables[NAME]`, or `Result.NAME`; on disk, "
-             "`tables/NAME.parquet` of a run's folder.", _text(text)]  # fmt: skip
+             "`NAME.parquet` in a run's folder.", _text(text)]  # fmt: skip
     rows = [
         (f"`{name}`", " ".join(f"`{column}`" for column in columns.split()))
         for name, columns in result.COLUMNS.items()
