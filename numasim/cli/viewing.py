@@ -234,7 +234,7 @@ def trace(folder: Folder, csv: Csv = None) -> None:
     if not len(found):
         console.say("No kdamond ran.")
     for (kdamond, scheme), part in found.groupby(["kdamond", "scheme"], dropna=False, sort=False):
-        sketching.course(str(kdamond), scheme, part)
+        sketching.course(str(kdamond), float(str(scheme)), part)
 
 
 @app.command()
