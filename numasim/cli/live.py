@@ -62,6 +62,7 @@ def watching(scenario: Scenario) -> Iterator[tuple[Show, Callable[[Engine], None
         draw = _drawing(held, live, screen, title)
         yield _seldom(draw), _keep(held)
         draw()
+    screen.print()
 
 
 def _keep(held: list[Onlooker]) -> Callable[[Engine], None]:
