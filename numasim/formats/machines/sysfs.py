@@ -105,7 +105,10 @@ def _described(files: Files, source: str) -> Description:
     block = files.get("devices/system/memory/block_size_bytes", "").strip()
     for nid in nodes:
         _node(own.get(nid, {}), nid, block, found, complaints)
-    _distances(files, nodes, present, found, complaints)
+    possible = cpus_of(
+        files.get("devices/system/node/possible", "").strip(), complaints, "possible"
+    )
+    _distances(files, nodes, (tuple(present), possible), found, complaints)
     for nid in nodes:
         _access(own.get(nid, {}), nid, found, complaints)
     complaints.done()
@@ -151,15 +154,20 @@ def _node(files: Files, nid: int, block: str, found: Description, complaints: Co
 
 
 def _distances(
-    files: Files, nodes: list[int], present: list[int], found: Description, complaints: Complaints
+    files: Files,
+    nodes: list[int],
+    columns: tuple[tuple[int, ...], ...],
+    found: Description,
+    complaints: Complaints,
 ) -> None:
-    """Distances of the nodes online; a row may have a column for those offline too."""
+    """Distances of the nodes online; a row may have a column for those offline too, or possible."""
     rows: dict[int, list[float]] = {}
     for nid in nodes:
         text = files.get(f"{NODE}{nid}/distance", "")
         row = [float(word) for word in text.split() if re.fullmatch(r"\d{1,4}", word)]
-        if len(row) == len(present):
-            row = [value for value, n in zip(row, present, strict=True) if n in nodes]
+        fits = next((numbers for numbers in columns if len(numbers) == len(row)), ())
+        if fits:
+            row = [value for value, n in zip(row, fits, strict=True) if n in nodes]
         if any(row):  # all zero: the firmware has no table
             rows[nid] = row
     if not rows:

@@ -58,10 +58,10 @@ def guesses(machine: Complete) -> list[str]:
     for what, numbers in tables.items():
         guessed = [n for n in numbers if n is not None and n.origin == Origin.GUESSED]
         if guessed:
-            found.append(f"{what}: {len(guessed)} of {len(numbers)} are guesses")
+            found.append(f"{what}: {len(guessed)} of {len(numbers)} guessed")
     unknown = [n for n in machine.initiators if machine.said.nodes[n].cpus is None]
     if unknown:
-        found.append(f"cores: {len(unknown)} of {len(machine.initiators)} are guesses")
+        found.append(f"cores: {len(unknown)} of {len(machine.initiators)} guessed")
     return found
 
 

@@ -45,7 +45,7 @@ def test_without_a_file_it_goes_to_stdout_and_guesses_to_stderr() -> None:
     found = numasim("import", "numactl", "-", "--name", "mine", stdin=data)
     assert 'name: "mine"' in found.stdout and "Imported from stdin by" in found.stdout
     assert "warning" not in found.stdout
-    assert "latency: 6 of 6 are guesses" in found.stderr
+    assert "latency: 6 of 6 guessed" in found.stderr
 
 
 def test_other_files_fill_the_gaps(tmp_path: Path) -> None:

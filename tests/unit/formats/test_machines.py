@@ -305,6 +305,16 @@ def test_files_of_two_machines_are_noticed(tmp_path: Path) -> None:
         import_files([SAMPLES / FILES["hwloc"]], "hwloc", [other])
 
 
+def test_distances_may_have_a_column_for_a_node_that_is_not_there() -> None:
+    found = sysfs.read(
+        b"/sys/devices/system/node/online:1\n/sys/devices/system/node/possible:0-1\n"
+        b"/sys/devices/system/node/node1/cpulist:1,3\n"
+        b"/sys/devices/system/node/node1/distance:21 10\n",
+        "file",
+    )
+    assert {pair: number.value for pair, number in found.distances.items()} == {(1, 1): 10}
+
+
 def test_a_node_that_the_kernel_does_not_have_is_of_another_machine() -> None:
     small = b"available: 1 nodes (0)\nnode 0 cpus: 0 1\nnode 0 size: 65536 MB\n"
     log = (SAMPLES / FILES["mlc"]).read_bytes()
