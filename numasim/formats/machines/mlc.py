@@ -16,7 +16,7 @@ from numasim.formats.machines.reading import BANDWIDTH, LATENCY_NS, Complaints, 
 TITLES = {
     "latency": r"^\s*Measuring idle latencies\b",
     "bandwidth": r"^\s*Measuring Memory Bandwidths between nodes",
-    "peaks": r"^\s*Measuring Peak .*Memory Bandwidths",
+    "peaks": r"^\s*Measuring (?:Peak|Maximum) .*Memory Bandwidths",
     "loaded": r"^\s*Measuring Loaded Latencies",
     "other": r"^\s*Measuring ",
 }
@@ -102,7 +102,7 @@ def _matrix(
     rows: set[int] = set()
     for number, line in rest:
         first, *values = line.split() or [""]
-        if not first:
+        if not first[:1].isdigit():  # an empty line, or a shell's prompt
             break
         row = complaints.node(first, f"line {number}")
         if row in rows or len(values) != len(columns):
@@ -129,7 +129,7 @@ def _matrix(
 
 def _not_cut(lines: Lines, unfinished: int, complaints: Complaints) -> None:
     """A complaint if the last line of a matrix has no end: its last number may lack digits."""
-    if lines and lines[-1][0] == unfinished:
+    if lines and lines[-1][0] == unfinished and re.match(r"\s*\d", lines[-1][1]):
         hint = "is it cut off? If it is whole, end it with a newline"
         complaints.add(f"line {unfinished}", "the file ends in the middle of a matrix", hint)
 

@@ -324,6 +324,21 @@ def test_a_node_that_the_kernel_does_not_have_is_of_another_machine() -> None:
             merged(pair)
 
 
+def test_measurements_one_by_one_in_a_shell() -> None:
+    found = mlc.read(
+        b"me@host:~$ mlc --bandwidth_matrix\nMeasuring Memory Bandwidths between nodes within system\n"
+        b"\tNuma node\nNuma node\t 0\t 1\n 0\t30562.8\t4795.3\n"
+        b"me@host:~$ mlc --latency_matrix\nMeasuring idle latencies (in ns)...\n"
+        b"\tNuma node\nNuma node\t 0\t 1\n 0\t 84.5\t564.5\n"
+        b"me@host:~$ mlc --max_bandwidth\nMeasuring Maximum Memory Bandwidths for the system\n"
+        b"ALL Reads        :      30000.5\nme@host:~$",
+        "file",
+    )
+    assert {pair: n.value for pair, n in found.latency.items()} == {(0, 0): 84.5, (0, 1): 564.5}
+    assert found.read_bandwidth[0, 1].value == pytest.approx(4.7953)
+    assert found.peaks == {"read": pytest.approx(30.0005)}
+
+
 def test_a_log_cut_off_in_a_matrix_is_noticed() -> None:
     whole = (SAMPLES / FILES["mlc"]).read_text()
     refuses("mlc", whole[: whole.index("338.6") + 3].encode(), "line 6: the file ends in the mid")
