@@ -326,7 +326,8 @@ def test_a_node_that_the_kernel_does_not_have_is_of_another_machine() -> None:
 
 def test_measurements_one_by_one_in_a_shell() -> None:
     found = mlc.read(
-        b"me@host:~$ mlc --bandwidth_matrix\nMeasuring Memory Bandwidths between nodes within system\n"
+        b"me@host:~$ mlc --bandwidth_matrix\n"
+        b"Measuring Memory Bandwidths between nodes within system\n"
         b"\tNuma node\nNuma node\t 0\t 1\n 0\t30562.8\t4795.3\n"
         b"me@host:~$ mlc --latency_matrix\nMeasuring idle latencies (in ns)...\n"
         b"\tNuma node\nNuma node\t 0\t 1\n 0\t 84.5\t564.5\n"
