@@ -62,6 +62,12 @@ class SavedGate:
     data: dict[str, Any]
 
 
+NUMBER = {
+    "verdict", "ok", "baseline", "now", "change", "low", "high", "within", "relative", "better",
+    "notices", "p", "alpha", "why",
+}  # fmt: skip
+"""What a gate says of each number."""
+
 Saved = Result | Comparison | SavedSweep | SavedGate
 
 
@@ -116,7 +122,24 @@ def _gate(path: Path) -> SavedGate:
     if not _is_gate(data):
         what = "is not what numasim gate --json writes"
         raise ConfigError(Problem(str(path), what, "for the rest, name a folder"))
+    if not _is_whole(data):
+        what = "lacks what a gate has said since"
+        raise ConfigError(Problem(str(path), what, "is it of another version of numasim?"))
     return SavedGate(path, data)
+
+
+def _is_whole(data: dict[str, Any]) -> bool:
+    """Whether a gate has everything that its report tells."""
+    try:
+        each = [*data["experiments"]]
+        found = [number for one in each for number in one["metrics"].values()]
+        return (
+            {"ok", "false_alarm"} <= data.keys()
+            and all({"name", "seeds", "baseline_seeds"} <= one.keys() for one in each)
+            and all(number.keys() >= NUMBER for number in found)
+        )
+    except (TypeError, KeyError, AttributeError):
+        return False
 
 
 def _comparison(folder: Path) -> Comparison:
@@ -129,7 +152,7 @@ def _comparison(folder: Path) -> Comparison:
         for seed in seeds:
             one = folder / "runs" / stem / f"seed-{seed}"
             manifest = _json(one / "manifest.json")
-            if not isinstance(manifest, dict):
+            if not isinstance(manifest, dict) or not {"summary", "scenario"} <= manifest.keys():
                 problems.append(Problem(str(one), "holds no result (no manifest.json)"))
                 continue
             where[name, seed], summaries[name, seed] = one, manifest["summary"]
@@ -144,9 +167,13 @@ def _sweep(folder: Path) -> SavedSweep:
     ranking = folder / "ranking.csv"
     failed = [_json(path) for path in sorted((folder / "failed").glob("*.json"))]
     plan = _json(folder / "plan.json")
-    runs = read_runs(folder)
     if not isinstance(plan, dict) or "points" not in plan:
         raise ConfigError(Problem(str(folder / "plan.json"), "cannot be read"))
+    try:
+        runs = read_runs(folder)
+    except ValueError:  # pyarrow's own errors are of that kind
+        what = "has a run that is damaged or cut off"
+        raise ConfigError(Problem(str(folder / RUNS), what)) from None
     if not len(runs):
         raise ConfigError(Problem(str(folder), "holds a sweep without a finished run"))
     table = pd.read_csv(ranking) if ranking.is_file() else pd.DataFrame()

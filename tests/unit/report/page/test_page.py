@@ -171,6 +171,8 @@ def test_a_comparison_is_read_as_it_was_saved(tmp_path):
         ({"comparison.json": "[]"}, "cannot be read"),
         ({"plan.json": "{}"}, "cannot be read"),
         ({"plan.json": '{"points": []}'}, "without a finished run"),
+        ({"plan.json": '{"points": []}', "runs/a.parquet": "PAR1"}, "damaged or cut off"),
+        ({"g.json": '{"suite": 1, "experiments": [{}], "exit_code": 0}'}, "of another version"),
     ],
 )
 def test_what_cannot_be_reported_is_told(files, words, tmp_path):
