@@ -15,7 +15,7 @@ from numasim import library, sources
 from numasim.checking import Collector, build, plain
 from numasim.errors import ConfigError, Problem, did_you_mean
 from numasim.feasible import doubtful, impossible
-from numasim.formats import masim
+from numasim.formats import masim, page_trace
 from numasim.overrides import apply_overrides, substitute
 from numasim.policy_data import build_policy, policy_data, policy_title, self_contained
 from numasim.recorded_clock import ClockRecord
@@ -79,7 +79,8 @@ def workload_data(
         path = masim_path(name, base)
         data = masim.to_workload(masim.read(path), path.stem)
     elif isinstance(name, str):
-        data = library.read(library.find("workloads", name, base))
+        path = library.find("workloads", name, base)
+        data = page_trace.found_beside(library.read(path), path.parent)
     else:
         data = copy.deepcopy(cast(Any, name))  # may be anything: checked below
     if not isinstance(data, Mapping):

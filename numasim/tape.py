@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,6 +28,9 @@ CHUNK_ROWS = 1 << 20
 SMALL_BYTES = 64 << 20
 """Recordings that unpack to less are held in memory; others are unpacked to disk and mapped."""
 _COUNTS = ("page_size", "line_size", "rows", "intervals", "pages")
+MOST = {"intervals": 1 << 24, "pages": 1 << 32}
+"""Tables of intervals and of pages are held in memory."""
+MOST_THREADS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,11 @@ def _parse(where: Path, changed_ns: int, size: int) -> Header:
         Problem(name, f"got {plain.get(name)!r}, expected a number above 0")
         for name in _COUNTS
         if not _is_count(plain.get(name)) or plain[name] < 1
+    ]
+    problems += [
+        Problem(name, f"got {plain[name]}, expected {most} at most")
+        for name, most in MOST.items()
+        if _is_count(plain.get(name)) and plain[name] > most
     ]
     threads = plain.get("threads")
     if not isinstance(threads, list) or not threads or not all(_is_count(t) for t in threads):
@@ -258,7 +267,7 @@ def _load(header: Header, data: Path, changed_ns: int, size: int) -> Tape:
             whole = sum(archive.getinfo(f"{n}.npy").file_size for n in COLUMNS)
             folder = None if whole <= SMALL_BYTES else tempfile.mkdtemp(prefix="numasim-trace-")
             columns = {n: _column(archive, data, n, folder) for n in COLUMNS}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"is no archive of arrays: {error}", str(data)) from error
@@ -267,6 +276,9 @@ def _load(header: Header, data: Path, changed_ns: int, size: int) -> Tape:
         for n, c in columns.items()
         if c.shape != (header.rows,) or c.dtype.kind not in "ui"
     ]
+    if not problems and np.iinfo(columns["thread"].dtype).max >= MOST_THREADS:
+        message = f"is of {columns['thread'].dtype}, expected numbers below {MOST_THREADS}"
+        problems.append(Problem("thread", message))
     if problems:
         raise ConfigError(problems, str(data))
     _check_rows(header, columns, str(data))

@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1] / "numasim"
 FLOORS = {
     0: "errors registry seeds units watermarks checking wholes timer",
-    1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
+    1: "segmenting hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
     "counts addresses bursts tlb tape reels interleaving other_memory",
     2: "mapping workload patterns pages law view sources damon policies cost migration populate "
     "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
     "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
-    "placing copies",
+    "placing copies huge",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events blindness feasible loader columns accessor_record recorder "
     "result provenance formats features",

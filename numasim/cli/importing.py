@@ -1,4 +1,4 @@
-"""numasim import: a topology of the user's own machine from what its tools print."""
+"""numasim import: a topology from what tools print of a machine; a workload from their traces."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numasim.cli import console
+from numasim.cli import console, importing_trace
 
 if TYPE_CHECKING:
     from numasim.formats.machines import Complete
 
 app = typer.Typer(
-    help="Make a topology from files that describe a machine; every number says where it came "
-    "from.\n\nExample: numasim import mlc mlc.log --with numactl.txt -o mine.yaml",
+    help="Make a topology from files that describe a machine, every number with where it came "
+    "from; or, with trace, a workload from a program's recorded accesses.\n\n"
+    "Example: numasim import mlc mlc.log --with numactl.txt -o mine.yaml",
     no_args_is_help=True,
 )
 Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files; - is stdin.")]
@@ -32,6 +33,9 @@ With = Annotated[
     ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the topology.")]
+
+
+app.command("trace")(importing_trace.trace)
 
 
 @app.command()

@@ -16,14 +16,25 @@ thread and page with any touch, in the order of intervals:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from numasim.errors import ConfigError, Problem
-from numasim.tape import COLUMNS, FORMAT, VERSION, Header, Tape, files_of, open_tape, read_header
+from numasim.tape import (
+    CHUNK_ROWS,
+    COLUMNS,
+    FORMAT,
+    VERSION,
+    Header,
+    Tape,
+    files_of,
+    open_tape,
+    read_header,
+)
 
 __all__ = ["Header", "Tape", "open_tape", "read_header", "to_workload", "write"]
 
@@ -32,6 +43,11 @@ PAGE_BYTES = 4096
 DTYPES: dict[str, type[np.unsignedinteger[Any]]] = dict(
     zip(COLUMNS, (np.uint16, np.uint8, np.uint32, *[np.uint16] * 3, np.uint32), strict=True)
 )
+WIDER: dict[str, type[np.unsignedinteger[Any]]] = {
+    "interval": np.uint32, "thread": np.uint16,
+    "loads": np.uint32, "stores": np.uint32, "writebacks": np.uint32,
+}  # fmt: skip
+"""Types of columns whose numbers do not fit those of the format."""
 
 
 def to_workload(
@@ -124,6 +140,38 @@ def to_workload(
     return {"name": name, "description": f"recording of {header.program}", "processes": processes}
 
 
+def found_beside(data: Any, folder: Path) -> Any:
+    """Plain data of a workload whose recordings are named as seen from its own folder.
+
+    Parameters
+    ----------
+    data : Any
+        Changed where a recording lies there, and otherwise left alone.
+    folder : Path
+
+    Returns
+    -------
+    Any
+        The same data.
+    """
+    if isinstance(data, Mapping):
+        file = data.get("file")
+        if (
+            data.get("pattern") == "trace"
+            and isinstance(file, str)
+            and not Path(file).is_absolute()
+        ):
+            header, _ = files_of(folder / file)
+            if header.is_file():
+                cast(dict[str, Any], data)["file"] = str(header.resolve())
+        for value in data.values():
+            found_beside(value, folder)
+    elif isinstance(data, list):
+        for value in data:
+            found_beside(value, folder)
+    return data
+
+
 def write(
     path: str | Path,
     columns: Mapping[str, np.ndarray],
@@ -132,6 +180,7 @@ def write(
     pages: int,
     packed: bool = True,
     header: Mapping[str, Any] | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a recording.
 
@@ -140,39 +189,82 @@ def write(
     path : str or Path
         ``NAME``; ``.json`` and ``.npz`` are added.
     columns : mapping of str to int[rows]
-        The seven columns named above; rows in the order of intervals.
+        The seven columns named above; rows in the order of intervals. They may be mapped files:
+        no more than a million rows are looked at together.
     intervals, pages : int
     packed : bool
         Deflated; else the columns can be mapped where they lie.
     header : mapping, optional
         More of it: program, phases, regions, est_seconds_per_interval.
+    more : mapping of str to array, optional
+        Further arrays, such as ``page_vpn``, the virtual page number of each page.
 
     Raises
     ------
     ConfigError
-        If a column is missing, of another length than the others, or holds numbers that its type
-        in the format cannot.
+        If a column is missing, of another length than the others, or holds numbers that no type
+        of the format can.
+
+    Notes
+    -----
+    Columns have the format's narrow types; `WIDER` ones where their numbers need it.
     """
     where, data = files_of(path)
     missing = [Problem(name, "is missing") for name in COLUMNS if name not in columns]
     if missing:
         raise ConfigError(missing, str(data))
     rows = len(columns["interval"])
-    problems, arrays = [], dict[str, np.ndarray]()
+    problems, types, threads = [], dict[str, np.dtype[Any]](), set[int]()
     for name in COLUMNS:
-        column, dtype = np.asarray(columns[name]), DTYPES[name]
-        most = np.iinfo(dtype).max
+        column = np.asanyarray(columns[name])
         if column.shape != (rows,):
             problems.append(Problem(name, f"has shape {column.shape}, expected {rows} rows"))
-        elif rows and not (int(column.min()) >= 0 and int(column.max()) <= most):
+            continue
+        low, high = _range(column)
+        most = np.iinfo(WIDER.get(name, DTYPES[name])).max
+        if low < 0 or high > most:
             problems.append(Problem(name, f"holds numbers outside 0..{most}"))
-        arrays[name] = column.astype(dtype)
+            continue
+        fits = high <= np.iinfo(DTYPES[name]).max
+        types[name] = np.dtype(DTYPES[name] if fits else WIDER[name])
+        if name == "thread":
+            for part in _parts(column):
+                threads.update(np.unique(part).tolist())
     if problems:
         raise ConfigError(problems, str(data))
     plain = {
         "format": FORMAT, "version": VERSION, "page_size": PAGE_BYTES, "line_size": LINE_BYTES,
-        "rows": rows, "intervals": intervals, "pages": pages,
-        "threads": np.unique(arrays["thread"]).tolist(), **(header or {}),
+        "rows": rows, "intervals": intervals, "pages": pages, "threads": sorted(threads),
+        **(header or {}),
     }  # fmt: skip
     where.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    (np.savez_compressed if packed else np.savez)(data, allow_pickle=False, **arrays)
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(data, "w", method) as archive:
+        for name in COLUMNS:
+            _store(archive, name, np.asanyarray(columns[name]), types[name])
+        for name, array in (more or {}).items():
+            _store(archive, name, array, array.dtype)
+
+
+def _parts(column: np.ndarray) -> Iterator[np.ndarray]:
+    """A column piece by piece."""
+    for low in range(0, len(column), CHUNK_ROWS):
+        yield column[low : low + CHUNK_ROWS]
+
+
+def _range(column: np.ndarray) -> tuple[int, int]:
+    """Least and greatest number; 0 and 0 if there is none."""
+    bounds = [(int(part.min()), int(part.max())) for part in _parts(column)]
+    return min((b[0] for b in bounds), default=0), max((b[1] for b in bounds), default=0)
+
+
+def _store(archive: zipfile.ZipFile, name: str, column: np.ndarray, dtype: np.dtype[Any]) -> None:
+    """Write one array into an archive, as numpy would; the same array gives the same bytes."""
+    member = zipfile.ZipInfo(f"{name}.npy")  # its date stays 1980-01-01
+    member.compress_type = archive.compression
+    about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False,
+             "shape": column.shape}  # fmt: skip
+    with archive.open(member, "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        for part in _parts(column):
+            file.write(np.ascontiguousarray(part.astype(dtype)).tobytes())

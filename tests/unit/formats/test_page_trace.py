@@ -43,7 +43,7 @@ def test_what_makes_no_sense_is_refused_at_once(tmp_path):
 
 def test_writing_refuses_what_the_format_cannot_hold(tmp_path):
     made = recordings.columns()
-    made["loads"][3] = 1 << 16
+    made["loads"][3] = 1 << 32
     made["page"] = made["page"][:-1]
     with pytest.raises(ConfigError) as caught:
         page_trace.write(tmp_path / "made", made, intervals=150, pages=48)
