@@ -100,6 +100,8 @@ class Plan:
     limits : Limits
     source : Path or None
         A plan in Python, which workers run too: it may define policies.
+    text : str
+        Of the file it was read from; empty of plain data.
     more_seeds : dict
         Further seeds of points that are compared with each other, by `Point.group`.
     """
@@ -111,6 +113,7 @@ class Plan:
     keep: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     source: Path | None = None
+    text: str = ""
     more_seeds: dict[Group, tuple[int, ...]] = field(default_factory=dict)
 
     @property

@@ -57,7 +57,8 @@ def read_plan(given: str | Path | Mapping[str, Any], base: Path = Path(".")) -> 
     path = Path(given)
     if path.suffix == ".py":
         made = _python(path)
-        return replace(_plan(dict(made), path.parent), source=path.resolve())
+        text = path.read_text(encoding="utf-8")
+        return replace(_plan(dict(made), path.parent), source=path.resolve(), text=text)
     if not path.is_file():
         what = "is a folder, expected a file" if path.is_dir() else "no such file"
         raise ConfigError(Problem("", what), str(path))
@@ -65,7 +66,8 @@ def read_plan(given: str | Path | Mapping[str, Any], base: Path = Path(".")) -> 
     if not isinstance(data, Mapping):
         raise ConfigError(Problem("", "expected a mapping", _shape()), str(path))
     try:
-        return _plan({"name": path.stem, **data}, path.parent)
+        made = _plan({"name": path.stem, **data}, path.parent)
+        return replace(made, text=path.read_text(encoding="utf-8"))
     except ConfigError as error:
         raise library.with_lines(ConfigError(error.problems, str(path)), path) from None
 

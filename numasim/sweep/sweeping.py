@@ -234,6 +234,8 @@ def described(plan: Plan, code: str, began: float) -> dict[str, Any]:
         "points": [point.labels for point in plan.points],
         "keep": list(plan.keep),
         "limits": {"time_s": plan.limits.time_ns / 1e9, "memory_bytes": plan.limits.memory_bytes},
+        "text": plan.text,
+        "python": plan.source is not None,
     }
 
 

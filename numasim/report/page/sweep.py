@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from functools import partial
 from typing import Any
 
@@ -26,7 +25,7 @@ from numasim.report.page.content import (
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
 from numasim.report.page.numbers import METRICS, title, write
 from numasim.report.page.reading import SavedSweep
-from numasim.report.page.reproduce import run_again
+from numasim.report.page.reproduce import here_document, run_again
 from numasim.report.style import POLICIES
 from numasim.statistics import LEVEL
 from numasim.sweep.plan import PARTS, is_own
@@ -269,14 +268,23 @@ def _failures(saved: SavedSweep) -> Section:
 
 
 def _again(saved: SavedSweep, metric: str) -> Section:
-    """The best run as a scenario; the plan's own file is not part of the dataset."""
+    """The plan, and the best run as a scenario."""
     best = _best_runs(saved, metric)
-    code = f"numasim sweep PLAN.yaml --out {shlex.quote(str(saved.folder))}\n"
+    text, seeds = str(saved.plan.get("text", "")), saved.plan.get("seeds", [])
+    file = f"plan.{'py' if saved.plan.get('python') else 'yaml'}" if text else "PLAN.yaml"
+    code = here_document(text, file) if text else ""
+    code += f"numasim sweep {file} --out sweep_again"
+    whole = bool(seeds) and seeds == list(range(1, len(seeds) + 1))
+    code += f" --seeds {len(seeds)}\n" if whole else "\n"
     if len(best):
         code += "\n# the best policy's first seed alone:\n"
         code += run_again(saved.document(str(best.iloc[0].run)), "best")
     rows = [words(key, saved.plan.get(key, "")) for key in ("numasim", "code", "began", "seeds")]
     rows += [words(key, value) for key, value in saved.plan.get("parameters", {}).items()]
     table = Table("Provenance", ("what", "value"), rows)
-    note = "PLAN.yaml is the file that the sweep was started with; the dataset does not hold it."
+    note = "Files that the plan names lie where it lay."
+    if not text:
+        note = (
+            "PLAN.yaml is the file that the sweep was started with; the dataset does not hold it."
+        )
     return Section("Make it again", note, code=code, tables=[table])

@@ -1,6 +1,8 @@
 """Commands that make a result again."""
 
+import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 from ruamel.yaml import YAML
@@ -8,8 +10,12 @@ from ruamel.yaml import YAML
 from numasim.comparing import plan
 from numasim.documents import read_document
 from numasim.report.page.reproduce import as_yaml, compare_again, here_document, run_again
+from numasim.report.page.sweep import _again
 from numasim.scenario import Scenario
+from numasim.sweep.reading import read_plan
+from numasim.sweep.sweeping import described
 from tests.unit.report.made import made
+from tests.unit.report.page.sent import sweep
 
 NASTY = "a 'b' \"c\" $HOME `ls` \\ \n END\nEND\nEND2\n</script> 😀 %{x} on"
 
@@ -41,6 +47,21 @@ def test_the_command_of_a_run_has_the_same_scenario(tmp_path):
     assert isinstance(found, Scenario)
     assert found.seed == result.seed
     assert {**found.document, "seed": found.seed} == document
+
+
+def test_the_command_of_a_sweep_has_the_same_plan(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "# what it is for\ntopologies: [dram_cxl]\nworkloads: [cold_first]\nduration: 60 s\n"
+        "policies: [no_tiering, tpp_damon]\nparameters: {policy.quota: [50 MiB, 200 MiB]}\n"
+    )
+    made = read_plan(file).with_seeds((1, 2, 3))
+    told = json.loads(json.dumps(described(made, "code", 0.0), default=str))
+    saved = replace(sweep(), plan=told, runs=sweep().runs.iloc[:0])
+    command = _written(_again(saved, "throughput_ops_per_s").code, tmp_path)
+    assert command == "numasim sweep plan.yaml --out sweep_again --seeds 3"
+    again = read_plan(tmp_path / "plan.yaml").with_seeds((1, 2, 3))
+    assert again.points == made.points and again.seeds == made.seeds
 
 
 def test_the_command_of_a_comparison_has_the_same_plan(tmp_path):
