@@ -14,6 +14,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -223,11 +224,26 @@ def _commands() -> str:
             told = getattr(parameter, "help", None) or ""
             if parameter.param_type_name == "argument":
                 names = f"`{(parameter.metavar or parameter.name or '').upper()}`"
-            rows.append((names, _escaped(told)))
+            rows.append((names, *_value_of(parameter), _escaped(told)))
         text = _text((command.help or "").split("\f")[0])
-        parts += [f"## numasim {' '.join(words)}", text.replace("Example: ", "\nExample: "),
-                  grid(("option", "meaning"), rows)]  # fmt: skip
+        text = re.sub(r"\s*Example: (.*)", r"\n\n```console\n$ \1\n```", text)
+        parts += [f"## numasim {' '.join(words)}", text,
+                  grid(("option", "takes", "default", "meaning"), rows)]  # fmt: skip
     return _joined(parts)
+
+
+def _value_of(parameter: Any) -> tuple[str, str]:
+    """What an option takes, and its default."""
+    default = parameter.default
+    if parameter.param_type_name == "argument" or getattr(parameter, "is_flag", False):
+        return "", ""
+    takes = f"`{parameter.metavar}`" if parameter.metavar else ""
+    if isinstance(default, Enum):
+        takes = ", ".join(f"`{choice.value}`" for choice in type(default))
+        default = default.value
+    if isinstance(default, tuple):
+        default = " ".join(map(str, default))
+    return takes, "" if default in (None, "") or callable(default) else f"`{default}`"
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
