@@ -40,6 +40,7 @@ UNITS = ((Bytes, "size"), (DurationNs, "time"), (Bandwidth, "bandwidth"), (Ratio
          (RatePerS, "rate"))  # fmt: skip
 HARDWARE = tuple(f"numasim.{name}" for name in ("hardware", "kernel", "mapping", "workload"))
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+WIDEST = 80
 INNER = ("Raises", "Returns", "Attributes", "Examples", "Parameters", "Yields", "Methods")
 
 SCENARIO = {
@@ -203,14 +204,36 @@ def _python() -> str:
     parts = ["# From Python", "`import numasim as ns`; these names are kept stable."]
     for name in ns.__all__:
         made = getattr(ns, name)
-        parts += [f"## {name}", prose(made, keep=INNER)]
+        called = "" if isinstance(made, type) else signature(f"ns.{name}", made)
+        parts += [f"## {name}", called, prose(made, keep=INNER)]
         if isinstance(made, type):
-            parts += [
-                f"### {name}.{key}\n\n{prose(own, keep=INNER)}"
-                for key, own in vars(made).items()
-                if not key.startswith("_") and callable(own) and own.__doc__
-            ]
+            for key in vars(made):
+                own = getattr(made, key)  # a class method is bound already
+                if not key.startswith("_") and callable(own) and own.__doc__:
+                    parts += [f"### {name}.{key}", signature(key, own), prose(own, keep=INNER)]
     return _joined(parts)
+
+
+def signature(name: str, made: Any) -> str:
+    """How it is called, as code: one line, or one for each parameter."""
+    found = inspect.signature(made)
+    words = [_parameter(one) for one in found.parameters.values()]
+    kinds = [one.kind for one in found.parameters.values()]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        words.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    words = [word for word in words if word != "self"]
+    gives = "" if found.return_annotation is found.empty else f" -> {found.return_annotation}"
+    text = f"{name}({', '.join(words)}){gives}"
+    if len(text) > WIDEST:
+        inner = "".join(f"    {word},\n" for word in words)
+        text = f"{name}(\n{inner}){gives}"
+    return f"```python\n{text}\n```"
+
+
+def _parameter(one: inspect.Parameter) -> str:
+    stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+    typed = "" if one.annotation is one.empty else f": {one.annotation}"
+    return f"{stars}{one.name}{typed}{'' if one.default is one.empty else f' = {one.default!r}'}"
 
 
 def _commands() -> str:
