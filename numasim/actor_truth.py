@@ -256,5 +256,5 @@ class ActorTruth:
                 way = float(strand.after[0] - strand.before[0]) * scale
                 seen = share * strand.front.touched_share(way) if way > 0 else 0.0
                 missed[strand.front.classes] *= 1 - seen
-        chance: np.ndarray = 1 - missed * np.exp(-visits * self.space.pages_per_bit)
+        chance: np.ndarray = 1 - missed * np.exp(-self.space.of_bits(visits))
         return chance

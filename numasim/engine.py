@@ -21,9 +21,8 @@ from numasim.damon.context import PausedFor
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
-from numasim.experimenter import agents_of_kernel, begin, change_machine, place_by
+from numasim.experimenter import agents_of_kernel, begin, change_machine, machine_of
 from numasim.kdamond import Thread, next_step
-from numasim.machine import Machine
 from numasim.monitors import build_context, commit_context, forget_context
 from numasim.recorded_clock import clock_of
 from numasim.recorder import Recorder
@@ -54,8 +53,7 @@ class Engine:
         self.scenario = scenario
         self.env = simpy.Environment(initial_time=0)
         self.seeds = Seeds(scenario.seed)
-        self.machine = Machine(scenario.topology, scenario.workload, self.seeds, self._absorb_all)
-        place_by(scenario.policy, self.machine)
+        self.machine = machine_of(scenario, self.seeds, self._absorb_all)
         self.shared = Shared()
         contention = scenario.policy.contention(scenario.topology)
         self._arbiter = Arbiter.over(contention, self.machine.migrator)

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from numasim.agents import Agent, Stage
-from numasim.damon.folios import LRU_ACTIONS
+from numasim.damon.folios import HUGE_ACTIONS, LRU_ACTIONS
+from numasim.damon.spec import Scheme
+from numasim.huge.khugepaged import Khugepaged
 from numasim.machine import Machine
 from numasim.monitors import observing_of
 from numasim.policies import Policy
 from numasim.reclaim.kswapd import kernel_agents
 from numasim.scenario import Event, Scenario
+from numasim.seeds import Seeds
+
+
+def machine_of(scenario: Scenario, seeds: Seeds, before_change: Callable[[], None]) -> Machine:
+    """The machine of a scenario, its pages placed as the policy says.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seeds : Seeds
+    before_change : callable
+        Called just before placement changes.
+    """
+    huge = any(scheme.action in HUGE_ACTIONS for scheme in _schemes(scenario))
+    machine = Machine(scenario.topology, scenario.workload, seeds, before_change, huge)
+    place_by(scenario.policy, machine)
+    return machine
+
+
+def _schemes(scenario: Scenario) -> list[Scheme]:
+    """All schemes that ever run, of the policy and of events."""
+    kdamonds = [
+        *scenario.policy.kdamonds(scenario.topology),
+        *(k for e in scenario.events for k in e.kdamonds),
+    ]
+    return [s for k in kdamonds for c in k.contexts for s in c.schemes]
 
 
 def change_machine(machine: Machine, event: Event, now_ns: int) -> None:
@@ -39,20 +69,18 @@ NEED_RECLAIM = {*LRU_ACTIONS, "active_mem_bp", "inactive_mem_bp", "some_mem_psi_
 
 
 def agents_of_kernel(scenario: Scenario, machine: Machine) -> list[Agent]:
-    """The kernel's own agents: reclaim, where it could do anything in this scenario."""
-    kernel, policy = scenario.topology.kernel, scenario.policy
-    kdamonds = [
-        *policy.kdamonds(scenario.topology),
-        *(k for e in scenario.events for k in e.kdamonds),
-    ]
-    schemes = [s for k in kdamonds for c in k.contexts for s in c.schemes]
+    """The kernel's own agents, where they could do anything: reclaim and khugepaged."""
+    kernel, policy, schemes = scenario.topology.kernel, scenario.policy, _schemes(scenario)
     asked = {s.action for s in schemes} | {g.metric for s in schemes for g in s.quota.goals}
     switched = any("numa/demotion_enabled" in event.settings for event in scenario.events)
     wanted = kernel.demotion or kernel.swap is not None or policy.demotion or switched
     asked |= {f.type for s in schemes for f in s.filters}
-    if not wanted and not asked & NEED_RECLAIM:
-        return []
-    return kernel_agents(stage_of(machine), kernel)
+    found: list[Agent] = []
+    if wanted or asked & NEED_RECLAIM:
+        found += kernel_agents(stage_of(machine), kernel)
+    if machine.populator.huge is not None:
+        found.append(Khugepaged(stage_of(machine), machine.populator.huge, kernel.khugepaged))
+    return found
 
 
 def begin(policy: Policy, machine: Machine, agents: list[Agent], now_ns: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from numasim.actors import accessor_of
 from numasim.balancing.tunables import SYSCTLS as NUMA_BALANCING
 from numasim.blindness import hidden, no_device, unseeing
+from numasim.damon.folios import FUTILE
 from numasim.damon.spec import Kdamond
 from numasim.errors import ConfigError, Problem
 from numasim.monitors import check_runnable
@@ -105,8 +106,26 @@ def doubtful(
     placed += [(f"events[{i}].", event.kdamonds) for i, event in enumerate(events)]
     for place, kdamonds in placed:
         yield from unseeing(kdamonds, topology, workload, place, access_source, settings)
+        yield from _futile(kdamonds, topology, place)
     every = [kdamond for _, kdamonds in placed for kdamond in kdamonds]
     yield from hidden(every, topology, workload, access_source)
+
+
+def _futile(kdamonds: Sequence[Kdamond], topology: Topology, place: str) -> Iterator[str]:
+    """Schemes whose action has no effect where they are, which the kernel does not say either."""
+    off = topology.kernel.transparent_hugepage == "never"
+    for k, kdamond in enumerate(kdamonds):
+        for c, context in enumerate(kdamond.contexts):
+            kind = "paddr" if context.ops == "paddr" else "vaddr"
+            for s, scheme in enumerate(context.schemes):
+                at = f"{place}kdamonds[{k}].contexts[{c}].schemes[{s}]"
+                if scheme.action in FUTILE[kind]:
+                    yield (
+                        f"{at}: {scheme.action} does nothing with {context.ops}: regions are "
+                        "tried, and nothing is applied"
+                    )
+                elif scheme.action == "hugepage" and off:
+                    yield f"{at}: hugepage has no effect: kernel.transparent_hugepage is never"
 
 
 def _unread(event: Event, policy: Policy | None, where: str) -> Iterator[Problem]:

@@ -67,6 +67,32 @@ class SwapSettings:
 
 
 @dataclass(frozen=True, config=CONFIG)
+class KhugepagedSettings:
+    """How khugepaged goes about memory that madvise() asked huge pages for.
+
+    Attributes
+    ----------
+    pages_to_scan : int
+        Base pages that it looks at each time.
+    scan_sleep : int
+        How long it then sleeps, ns.
+    alloc_sleep : int
+        How long it sleeps after it found no free 2 MiB, ns.
+    max_ptes_none : int
+        Most base pages that may be missing in a block of 512.
+
+    Notes
+    -----
+    Source: Linux documentation of transparent huge pages, the defaults.
+    """
+
+    pages_to_scan: Annotated[int, Field(ge=1)] = 4096
+    scan_sleep: Annotated[DurationNs, Field(gt=0)] = 10_000_000_000
+    alloc_sleep: Annotated[DurationNs, Field(gt=0)] = 60_000_000_000
+    max_ptes_none: Annotated[int, Field(ge=0, le=511)] = 511
+
+
+@dataclass(frozen=True, config=CONFIG)
 class KernelSettings:
     """Settings of the kernel that runs on the machine.
 
@@ -80,6 +106,11 @@ class KernelSettings:
         Distance between watermarks in 1/10000 of a zone.
     timer_slack : int
         How much later than asked a short sleep ends, ns.
+    transparent_hugepage : str
+        Whether DAMOS's ``hugepage`` has an effect: not with ``never``. Memory without advice has
+        the page size that the workload gives it.
+    khugepaged : KhugepagedSettings
+        What makes huge pages of advised memory.
     demotion : bool
         Whether reclaim demotes to lower tiers (``numa/demotion_enabled``), from the beginning.
     lru : str
@@ -95,6 +126,7 @@ class KernelSettings:
     watermark_scale_factor: Annotated[int, Field(ge=1, le=3000)] = 10
     timer_slack: DurationNs = 50_000
     transparent_hugepage: Literal["always", "madvise", "never"] = "madvise"
+    khugepaged: KhugepagedSettings = KhugepagedSettings()
     demotion: bool = False
     lru: Literal["mglru", "active_inactive"] = "mglru"
     swappiness: Annotated[int, Field(ge=0, le=200)] = 60

@@ -17,6 +17,7 @@ from numasim.actors import EPSILON_WORK, ActorState, PhaseRun, actors_of
 from numasim.bursts import BurstOrder
 from numasim.cost import Background, CostModel, Solution
 from numasim.demands import Demands
+from numasim.huge.folding import HugePages
 from numasim.load import Load
 from numasim.memory import Memory
 from numasim.migration import Migrator
@@ -39,6 +40,8 @@ class Machine:
     seeds : Seeds
     before_change : callable
         Handed to the migrator.
+    huge : bool
+        Whether small pages may become huge ones in the course of the run.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class Machine:
         workload: Workload,
         seeds: Seeds,
         before_change: Callable[[], None],
+        huge: bool = False,
     ) -> None:
         self.topology, self.workload, self.seeds = topology, workload, seeds
-        self.space = PageSpace(workload, seeds)
+        self.space = PageSpace(workload, seeds, huge)
         promised = [
             pfn + np.arange(nr) for m in self.space.mappings for _, pfn, nr in m.mapping.frames
         ]
@@ -76,6 +80,9 @@ class Machine:
         )
         self.policies = {m.first: m.mapping.policy for m in self.space.mappings}
         self.populator = Populator(self.migrator, topology.costs, self.policies)
+        if huge:
+            heeded = topology.kernel.transparent_hugepage != "never"
+            self.populator.huge = HugePages(self.migrator, topology.costs, heeded)
         self.alive = [False] * len(workload.processes)
         self.populators: dict[int, Populating] = {}
         self.solution: Solution | None = None

@@ -10,7 +10,7 @@ import numpy as np
 
 from numasim.addresses import AddressSpace
 from numasim.damon.context import ContextState
-from numasim.damon.folios import RUNNABLE, RUNNABLE_FILTERS, Folios
+from numasim.damon.folios import FUTILE, RUNNABLE, RUNNABLE_FILTERS, Folios
 from numasim.damon.ops import min_region_size
 from numasim.damon.paddr import Paddr
 from numasim.damon.spec import Context, Kdamond, SampleControl, Scheme, Target
@@ -127,8 +127,9 @@ def check_runnable(
 def _scheme_problems(
     scheme: Scheme, where: str, topology: Topology, physical: bool
 ) -> Iterator[Problem]:
-    runnable = RUNNABLE["paddr" if physical else "vaddr"]
-    if scheme.action not in runnable:
+    kind = "paddr" if physical else "vaddr"
+    runnable = RUNNABLE[kind]
+    if scheme.action not in (*runnable, *FUTILE[kind]):
         hint = f"{'physical' if physical else 'virtual'} memory knows {', '.join(runnable)}"
         yield Problem(f"{where}.action", f'"{scheme.action}" is not simulated yet', hint)
     nodes = [d.nid for d in scheme.dests]
@@ -230,7 +231,8 @@ def build_context(
         check = costs.check_paddr
     else:
         fixed = spec.ops == "fvaddr"
-        ops = Vaddr(folios, processes, memory.frame_of, memory.frame_bytes, fixed)
+        huge = machine.populator.huge
+        ops = Vaddr(folios, processes, memory.frame_of, memory.frame_bytes, fixed, huge)
         check = costs.check_vaddr
     eye = spec.sample_control.source(access_source)
     made = registry.get(eye)

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from numasim.errors import ConfigError
+from numasim.huge.kinds import HugeKinds
 from numasim.mapping import Mapping
 from numasim.patterns import Extent, Pattern
 from numasim.seeds import Seeds, page_quantiles
@@ -82,9 +83,13 @@ class PageSpace:
     ----------
     workload : Workload
     seeds : Seeds
+    huge : bool
+        Whether small pages may become huge ones in the course of the run.
 
     Attributes
     ----------
+    huge : HugeKinds or None
+        Classes of pages that have.
     mappings : list of MappingPages
         In the workload's order (first touch), whatever their page numbers.
     class_of : uint16[P]
@@ -100,7 +105,7 @@ class PageSpace:
         ``(process, actor, phase, access) → CompiledPattern``.
     """
 
-    def __init__(self, workload: Workload, seeds: Seeds) -> None:
+    def __init__(self, workload: Workload, seeds: Seeds, huge: bool = False) -> None:
         self.frame_bytes = workload.frame_bytes
         self.mappings = _number(workload, self.frame_bytes)
         self.nr_pages = max(m.last for m in self.mappings)
@@ -119,6 +124,7 @@ class PageSpace:
             wide = np.zeros((len(made.extents), len(self._classes)))
             wide[:, : made.weights.shape[1]] = made.weights
             self.patterns[key] = replace(made, weights=wide)
+        self.huge = self._huge_kinds() if huge else None
         table = np.array(self._classes, np.int64).reshape(-1, 3)
         self.mapping_of_class, self.pages_per_bit, self.split_class = table.T.copy()
 
@@ -134,8 +140,40 @@ class PageSpace:
 
     def folio_heads(self, pages: np.ndarray) -> np.ndarray:
         """int64[N]: first page of the folio of each page (itself for base and split pages)."""
-        heads: np.ndarray = pages - pages % self.pages_per_bit[self.class_of[pages]]
+        classes = self.class_of[pages]
+        place = pages if self.huge is None else pages - self.huge.origin[classes]
+        heads: np.ndarray = pages - place % self.pages_per_bit[classes]
         return heads
+
+    def of_bits(self, visits: np.ndarray) -> np.ndarray:
+        """Visits to a page of each class → to all the pages that share its accessed bit.
+
+        Parameters
+        ----------
+        visits : float64[..., C]
+
+        Returns
+        -------
+        float64[..., C]
+        """
+        found: np.ndarray = visits * self.pages_per_bit
+        if self.huge is not None:
+            found[..., self.huge.nr_own :] = self.huge.of_bits(visits)
+        return found
+
+    def _huge_kinds(self) -> HugeKinds:
+        """Classes for what may become part of a huge page, visited as the pages it is made of."""
+        made = self.patterns.values()
+        nothing = np.zeros((0, len(self._classes)))
+        visits = np.concatenate([nothing, *(m.pattern.visits * m.weights for m in made)])
+        huge = HugeKinds(self.mappings, self.class_of, self._classes, visits, self.frame_bytes)
+        self._classes += huge.added
+        if len(self._classes) > MAX_CLASSES:
+            raise ConfigError(_TOO_MANY)
+        for key, one in self.patterns.items():
+            wide = np.concatenate([one.weights, one.weights[:, huge.base]], axis=1)
+            self.patterns[key] = replace(one, weights=wide)
+        return huge
 
     def _classify(
         self, index: int, pages: MappingPages, uses: list[tuple[Key, Pattern]], seeds: Seeds

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numasim.huge.folding import HugePages
 from numasim.kernel import CostSettings
 from numasim.mapping import Mempolicy
 from numasim.memory import ABSENT
@@ -51,12 +52,18 @@ class Populator:
     costs : CostSettings
     policies : dict of int to Mempolicy
         By the first page of a mapping; looked up at every step, so that new weights hold at once.
+
+    Attributes
+    ----------
+    huge : HugePages or None
+        Who makes huge pages where madvise() asked for them.
     """
 
     def __init__(
         self, migrator: Migrator, costs: CostSettings, policies: dict[int, Mempolicy]
     ) -> None:
         self._migrator, self._costs, self._policies = migrator, costs, policies
+        self.huge: HugePages | None = None
 
     def missing(self, patterns: Iterable[tuple[CompiledPattern, float]]) -> list[Task]:
         """What patterns visit, after so much work of each, and is not there yet; each part once."""
@@ -117,6 +124,12 @@ class Populator:
             frames = self._migrator.memory.frame_of[pages.first + first : pages.first + stop]
             left_ns -= np.count_nonzero(frames == ABSENT) // k * fault_ns
             policy = self._policies[pages.first]
+            if self.huge is not None:
+                nr, touched = self.huge.fault(
+                    pages, first, stop, populating.home, policy, from_ns, now_ns
+                )
+                left_ns -= nr * self._costs.minor_fault_huge / populating.threads
+                left_ns += touched // k * fault_ns
             self._migrator.first_touch(pages, first, stop, populating.home, policy, from_ns, now_ns)
             populating.tasks[:1] = [(pages, stop, last)] if stop < last else []
             left_ns -= self._migrator.stall_ns / populating.threads

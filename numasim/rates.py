@@ -8,6 +8,7 @@ import numpy as np
 
 from numasim.actors import ActorState, accessor_of, course_of
 from numasim.bursts import Burst
+from numasim.huge.reels import with_huge
 from numasim.law import Law
 from numasim.pages import CompiledPattern, MappingPages, PageSpace
 from numasim.patterns.trace import Trace
@@ -105,10 +106,11 @@ class Rates:
         split = self.space.split_class[classes]
         if (split != classes).any():
             classes, turn = np.r_[classes, split], np.r_[turn, turn]
-        return Reel(
+        reel = Reel(
             tape, column, pages.first, stretch, pages.folio_pages, pattern.threads, pattern.begin,
             pattern.loop, classes.astype(np.int64), class_of, turn,
         )  # fmt: skip
+        return with_huge(reel, self.space, pages)
 
     def lines_by_node(
         self, actor: ActorState, access: int, node_of: NodeOf, now_ns: int
@@ -181,7 +183,7 @@ class Rates:
         """float64[C]: rates of visits to one page of a class → rates at which its bit is set."""
         accessor, per_bit = self._topology.accessors[actor.accessor], self.space.pages_per_bit
         cores = min(actor.actor.threads, accessor.nr_cores)
-        return walk_rates(visit_rates * per_bit, counts / per_bit, cores, accessor.tlb)
+        return walk_rates(self.space.of_bits(visit_rates), counts / per_bit, cores, accessor.tlb)
 
     def _add_burst(
         self,

@@ -63,11 +63,14 @@ def machine(
 
 
 def migrator(
-    machine_topology: Topology | None = None, work: Workload | None = None, seed: int = 1
+    machine_topology: Topology | None = None,
+    work: Workload | None = None,
+    seed: int = 1,
+    huge: bool = False,
 ) -> Migrator:
     """The moving hand over empty memory; a folio takes a microsecond to move."""
     work = work or workload([mapping("m", "8 MiB")])
-    space = PageSpace(work, Seeds(seed))
+    space = PageSpace(work, Seeds(seed), huge)
     memory = Memory(machine_topology or topology(), space.nr_pages, work.frame_bytes)
     return Migrator(memory, space, Law(space, 0, 0), lambda s, t, o: 1000, lambda: None)
 
@@ -108,7 +111,7 @@ def check(hand: Migrator) -> None:
         assert (kept.totals() == blocks.sum(axis=0)).all()
     # a folio lies in aligned neighbouring frames
     per_bit = space.pages_per_bit[space.class_of[present]]
-    heads = present - present % per_bit
+    heads = space.folio_heads(present)
     offset = memory.frame_of[present] - memory.frame_of[heads]
     assert (offset == present - heads).all(), "a folio is torn"
     assert (memory.frame_of[heads] % per_bit == 0).all(), "a folio is not aligned"

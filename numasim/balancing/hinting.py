@@ -52,7 +52,6 @@ class Hinting:
     def __init__(self, stage: Stage, now_ns: int, rng: np.random.Generator) -> None:
         self._stage, self._rng = stage, rng
         space = stage.space
-        self._per_bit = space.pages_per_bit.astype(float)
         self._waiting = Waiting(space.nr_classes)
         self._visits = np.zeros(space.nr_classes)  # expected, to one folio of each class
         self._rates = np.zeros(space.nr_classes)  # of visits, in the last span
@@ -91,6 +90,7 @@ class Hinting:
         self.nr_armed -= len(page)
         self._arming[page] = 0
         there = self._stage.nodes_of(page) == self._node[page]
+        there &= self._stage.space.folio_heads(page) == page  # else part of a huge page by now
         page, part, actor = page[there], part[there], actor[there]
         time = begin + np.ceil(part * (now_ns - begin)).astype(np.int64)
         order = np.lexsort((page, time))
@@ -122,7 +122,8 @@ class Hinting:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Folios that a random visit came to: page, part of the span, actor."""
         before = self._visits
-        shares = [s.operations[0] * s.visits * self._per_bit for s in strands]
+        space = self._stage.space
+        shares = [s.operations[0] * space.of_bits(s.visits) for s in strands]
         total = sum(shares, np.zeros(len(before)))
         self._visits, self._rates = before + total, total / max(span_ns, 1)
         due = self._waiting.take(self._visits)

@@ -124,7 +124,8 @@ class AddressSpace:
         """Arm what may be armed in some bytes of a mapping; 4 KiB pages armed."""
         space, frame = self._stage.space, self._stage.space.frame_bytes
         own = np.arange(pages.first + first // frame, pages.first + -(-last // frame))
-        heads = own if pages.folio_pages == 1 else own[space.folio_heads(own) == own]
+        plain = pages.folio_pages == 1 and space.huge is None
+        heads = own if plain else own[space.folio_heads(own) == own]
         nodes = self._stage.nodes_of(heads)
         there = nodes >= 0
         heads, nodes = heads[there], nodes[there]

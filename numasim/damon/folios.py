@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 SCORES = {"pageout": "cold", "migrate_hot": "hot", "migrate_cold": "cold"}
 LRU_ACTIONS = ("pageout", "lru_prio", "lru_deprio", "cold")
 """What reclaim does, rather than the migrator."""
+HUGE_ACTIONS = ("hugepage", "nohugepage", "collapse")
+"""What madvise() does about huge pages."""
 RUNNABLE = {
     "paddr": ("migrate_hot", "migrate_cold", "pageout", "lru_prio", "lru_deprio", "stat"),
-    "vaddr": ("migrate_hot", "migrate_cold", "pageout", "cold", "stat"),
+    "vaddr": ("migrate_hot", "migrate_cold", "pageout", "cold", *HUGE_ACTIONS, "stat"),
 }
+FUTILE = {
+    "paddr": ("cold", "willneed", *HUGE_ACTIONS),
+    "vaddr": ("lru_prio", "lru_deprio"),
+}
+"""What the kernel takes too, and tries on regions without any effect."""
 RUNNABLE_FILTERS = (
     "anon",
     "active",

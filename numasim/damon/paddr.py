@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numasim.damon.folios import LRU_ACTIONS, SCORES, Folios
+from numasim.damon.folios import FUTILE, LRU_ACTIONS, SCORES, Folios
 from numasim.damon.ops import Applied
 from numasim.damon.schemes import SchemeState
 
@@ -65,8 +65,8 @@ class Paddr:
     def apply(
         self, scheme: SchemeState, target_index: int, start: int, end: int, now_ns: int
     ) -> Applied:
-        """Act on the folios of one region."""
-        if self.does_nothing(scheme):
+        """Act on the folios of one region; what is no action here has no effect."""
+        if self.does_nothing(scheme) or scheme.action in FUTILE["paddr"]:
             return Applied(0)
         slots = self._addresses.slots(start * self._unit, end * self._unit)
         if not slots:  # the region lies in a hole

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numasim.damon.folios import LRU_ACTIONS, SCORES, Folios
+from numasim.damon.folios import FUTILE, HUGE_ACTIONS, LRU_ACTIONS, SCORES, Folios
+from numasim.damon.huge_actions import advise
 from numasim.damon.ops import Applied, choose_dests, three_regions
 from numasim.damon.schemes import SchemeState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numasim.huge.folding import HugePages
     from numasim.pages import MappingPages
 
 PAGE_BYTES = 4096
@@ -45,6 +47,8 @@ class Vaddr:
     frame_bytes : int
     fixed : bool
         ``fvaddr``: the regions given stay.
+    huge : HugePages, optional
+        Who makes huge pages, for the actions that ask for them.
 
     Notes
     -----
@@ -60,9 +64,10 @@ class Vaddr:
         frame_of: np.ndarray,
         frame_bytes: int,
         fixed: bool = False,
+        huge: HugePages | None = None,
     ) -> None:
         self._folios, self._processes, self._frame_of = folios, processes, frame_of
-        self._frame_bytes, self._fixed = frame_bytes, fixed
+        self._frame_bytes, self._fixed, self._huge = frame_bytes, fixed, huge
         self.name = "fvaddr" if fixed else "vaddr"
         self.updates = not fixed
 
@@ -100,7 +105,15 @@ class Vaddr:
     def apply(
         self, scheme: SchemeState, target_index: int, start: int, end: int, now_ns: int
     ) -> Applied:
-        """Act on the folios of one region, mapping by mapping."""
+        """Act on the folios of one region, mapping by mapping; what is no action has no effect."""
+        if scheme.action in FUTILE["vaddr"]:
+            return Applied(0)
+        if scheme.action in HUGE_ACTIONS:
+            process = self._processes[target_index]
+            if not process.alive() or self._huge is None:
+                return Applied(0)
+            mappings = sorted(process.mappings, key=lambda m: m.address)
+            return advise(self._huge, mappings, scheme.action, start, end, self._folios.name)
         applied = passed = busy = 0
         for pages in self._processes[target_index].mappings:
             low = max(start, pages.address) - pages.address

@@ -201,21 +201,19 @@ class Reclaimer:
             moved = before - self.records.nr_pages(heads)
             order = order if len(heads) else []
         for target in order:
+            sizes = self.records.sizes(heads)
             done = stage.migrator.migrate(heads, target, cause)
             moved, busy = moved + len(done.pages), busy + done.busy_ns
             if done.complete:
                 heads = heads[:0]
                 break
-            heads = self._still_on(heads, nid)
+            heads = self._still_on(heads, sizes, nid)
         self.counts[f"pgdemote_{who}"] += moved * stage.memory.pages_per_frame
         return heads, moved, busy
 
-    def _still_on(self, heads: np.ndarray, nid: int) -> np.ndarray:
-        """Folios of `heads`, or what they were split into, that are on a node."""
-        mapping = self.stage.space.mapping_index_of(heads)
-        size = np.array([m.folio_pages for m in self.stage.space.mappings])[mapping]
-        if (size > 1).any():
-            sizes = np.where(heads % size == 0, size, 1)
+    def _still_on(self, heads: np.ndarray, sizes: np.ndarray, nid: int) -> np.ndarray:
+        """Folios of `heads`, then of so many pages, or what they are now, that are on a node."""
+        if (sizes > 1).any():
             ends = np.cumsum(sizes)
             pages = np.repeat(heads - (ends - sizes), sizes) + np.arange(ends[-1])
             heads = np.unique(self.stage.space.folio_heads(pages))

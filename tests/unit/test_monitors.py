@@ -103,7 +103,10 @@ def one(*contexts: Context) -> tuple[Kdamond, ...]:
 @pytest.mark.parametrize(
     ("kdamonds", "text"),
     [
-        (one(context(Scheme("hugepage"))), '"hugepage" is not simulated yet'),
+        (
+            one(Context("vaddr", (Target(pid=1000),), Attrs(), (Scheme("willneed"),))),
+            '"willneed" is not simulated yet',
+        ),
         (one(context(Scheme("migrate_hot", target_nid=5))), "no node 5 on small"),
         (one(context(Scheme("migrate_hot", dests=(Dest(9, 1),)))), "no node 9"),
         (one(context(goal("node_mem_used_bp", nid=3))), "no node 3"),
@@ -132,6 +135,7 @@ def test_what_can_run_is_not_complained_about():
     schemes = (
         Scheme("migrate_cold", target_nid=1),
         Scheme("stat"),
+        Scheme("hugepage"),
         goal("node_mem_free_bp", nid=0),
     )
     assert check_runnable(one(context(*schemes)), made.topology, made.workload) == []
