@@ -106,7 +106,8 @@ def _gate(
     if junit is not None:
         junit.write_text(reports.junit(report), encoding="utf-8")
     if json is not None:
-        console.write_json(reports.as_json(report), json)
+        given = {"given": name, "baseline": None if baseline is None else str(baseline)}
+        console.write_json({**reports.as_json(report), **given}, json)
     if json != console.STDOUT:
         show(report, quiet)
     return report.exit_code

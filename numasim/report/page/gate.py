@@ -138,7 +138,9 @@ def _sortable(value: Any) -> float | None:
 
 def _again(data: dict[str, Any], first: dict[str, Any] | None) -> Section:
     seed = first["seeds"][0] if first and first["seeds"] else 1
-    name = shlex.quote(str(data["suite"]))
+    name = shlex.quote(str(data.get("given") or data["suite"]))
+    if data.get("baseline"):
+        name += f" --baseline {shlex.quote(str(data['baseline']))}"
     code = f"numasim gate {name} --first-seed {seed} --json gate.json\nnumasim report gate.json\n"
-    note = "Where the suite lies elsewhere, its file instead of its name."
+    note = "In the folder where it was run: files are named as they were there."
     return Section("Make it again", note, code=code)

@@ -13,6 +13,7 @@ from numasim.errors import ConfigError
 from numasim.report.page import page_of, read_saved, render, write_report
 from numasim.report.page.comparison import verdict as verdict_of_comparison
 from numasim.report.page.content import Chart
+from numasim.report.page.reading import SavedGate
 from numasim.report.page.run import verdict as verdict_of_run
 from tests.unit.report.made import made
 from tests.unit.report.page.sent import EVIL, Elements, comparison, gate, nasty, sweep
@@ -135,6 +136,10 @@ def test_a_gate_says_what_got_worse():
     assert page_of(gate(ok=True)).mark == "good"
     words = shlex.split(page.sections[-1].code.splitlines()[0])
     assert words == ["numasim", "gate", "it's", "--first-seed", "5", "--json", "gate.json"]
+    given = {**gate().data, "given": "my suites/it's.yaml", "baseline": "b.json"}
+    code = page_of(SavedGate(Path("gate.json"), given)).sections[-1].code
+    words = shlex.split(code.splitlines()[0])
+    assert words[2:5] == ["my suites/it's.yaml", "--baseline", "b.json"]
 
 
 # -- from disk -------------------------------------------------------------------------------------
