@@ -188,6 +188,19 @@ def test_schemes_have_their_eight_statistics(paddr: Result) -> None:
     assert found.action.tolist() == ["stat", "migrate_cold"]
 
 
+def test_a_scheme_that_came_with_tuning_is_there() -> None:
+    begun = "start --numa_node 0 --monitoring_intervals 5ms 100ms 1s"
+    tuned = "tune --numa_node 0 --monitoring_intervals 10ms 100ms 1s --damos_action stat"
+    events = [{"at": "100 ms", "damo": f"damo {begun}"}, {"at": "2 s", "damo": f"damo {tuned}"}]
+    result = run(MACHINE, HALVES, events=events, duration="4 s", snapshots="all")
+    found = counters.schemes(result)
+    assert found.action.tolist() == ["stat"] and found.nr_tried[0] > 0
+    before, after = (access.snapshots_at(result, at)[0] for at in (1.9, 3.9))
+    assert (before.sample_us, after.sample_us) == (5000, 10_000)
+    assert (before.aggr_us, after.aggr_us) == (100_000, 100_000), "ten samples now, not twenty"
+    assert after.regions.rate.max() <= 1
+
+
 def test_what_was_tuned_is_told_over_time(paddr: Result) -> None:
     found = counters.trace(paddr)
     assert found.esz.isna().all(), "neither scheme has a quota"

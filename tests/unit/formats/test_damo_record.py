@@ -123,6 +123,14 @@ def test_what_schemes_acted_upon_is_a_record_of_each(tmp_path: Path) -> None:
             assert starts == sorted(starts) and int(s["start_time"]) < int(s["end_time"])
 
 
+def test_a_scheme_that_acted_on_nothing_has_no_record(tmp_path: Path) -> None:
+    """damo makes no heatmap of a record without a region."""
+    idle = FIXED.replace("20% max", "20% max --damos_age 0s max --damos_age 100s max")
+    result = run(*TINY, idle, duration="3 s", snapshots="all")
+    records = reread(damo_export.write(result, tmp_path / "x.data")[-1])
+    assert [r["kdamond_idx"] for r in records] == [0]
+
+
 def test_a_run_that_kept_a_sample_has_no_record_of_schemes(tmp_path: Path) -> None:
     result = run(*TINY, FIXED, duration="2 s")
     (tmp_path / "x.schemes").write_text("of an earlier export")
