@@ -267,7 +267,9 @@ class Result:
         """
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
-            raise ConfigError(Problem(str(folder), f"holds no result (no {MANIFEST})"))
+            several = next(folder.glob(f"runs/*/*/{MANIFEST}"), None)
+            hint = f"it holds several; take one of them, such as {several.parent}" if several else ""
+            raise ConfigError(Problem(str(folder), f"holds no result (no {MANIFEST})", hint))
         provenance = _manifest(folder)
         provenance.pop("summary", None)
         return cls({name: _table(folder / f"{name}.parquet") for name in COLUMNS}, provenance)
