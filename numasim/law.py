@@ -275,8 +275,6 @@ class Law:
         if ticks.fronts:
             tick, region = (pages >= 0).nonzero()
             there = pages[tick, region]
-            if self.space.huge is not None:  # a front sees folios by their first pages
-                there = self.space.folio_heads(there)
             for front, before, after in ticks.fronts:
                 hit[tick, region] |= front.seen(there, before[tick], after[tick], rng)
         return hit

@@ -8,7 +8,7 @@ import numpy as np
 
 from numasim.actors import ActorState, accessor_of, course_of
 from numasim.bursts import Burst
-from numasim.huge.reels import with_huge
+from numasim.huge.fronts import HugeFront, with_huge
 from numasim.law import Law
 from numasim.pages import CompiledPattern, MappingPages, PageSpace
 from numasim.patterns.trace import Trace
@@ -94,7 +94,10 @@ class Rates:
             return self._reel(compiled.pattern, compiled.pages, column)
         extent, k = compiled.extents[0], compiled.pages.folio_pages
         first, nr = compiled.pages.first + extent.first * k, (extent.last - extent.first) * k
-        return Front(column, first, nr, k, np.flatnonzero(compiled.weights[0]))
+        classes = np.flatnonzero(compiled.weights[0])
+        if self.space.huge is not None:
+            return HugeFront(column, first, nr, k, classes, space=self.space)
+        return Front(column, first, nr, k, classes)
 
     def _reel(self, pattern: Trace, pages: MappingPages, column: int) -> Reel:
         """A recording on its pages; its classes are those of pages touched about equally often."""

@@ -220,7 +220,7 @@ class Mover:
             if not surplus.any() or not lack.any():
                 continue
             pages = np.flatnonzero(space.class_of == c)
-            heads = pages[pages % k == 0]
+            heads = pages[space.folio_heads(pages) == pages]
             nodes = self.stage.nodes_of(heads)
             for source in np.flatnonzero(surplus).tolist():
                 own = heads[nodes == source][: surplus[source]]

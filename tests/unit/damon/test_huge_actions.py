@@ -196,3 +196,29 @@ def test_a_kdamonds_file_and_a_repeated_run_give_the_same():
 def test_physical_contexts_try_and_apply_nothing():
     last = run("collapse", ops="paddr").schemes.iloc[-1]
     assert last.sz_tried > 0 and last.sz_applied == 0
+
+
+def swept(seconds: int, action: str):
+    """A front that turns over 64 MiB once in 1.28 s: 64 pages, an eighth of a block, in a tick."""
+    data = document()
+    (process,) = data["workload"]["processes"]
+    process["actors"][0]["threads"] = 1
+    process["actors"][0]["phases"][0] = {
+        "compute": 0, "pace": "12800 /s", "access": [{"pattern": "sweep", "mapping": "m"}]
+    }  # fmt: skip
+    command = f"damo start --ops vaddr --target_pid 1000 --damos_action {action}"
+    return ns.run(
+        data["topology"], data["workload"], f"{command} --damos_access_rate 0% max",
+        duration=f"{seconds} s", record="1 s",
+    )  # fmt: skip
+
+
+def test_a_sweep_is_seen_for_longer_on_huge_pages():
+    """A small page in 1 tick of 256; a huge one in 9, as the front is in it for 8 of them."""
+    huge, small = swept(12, "collapse"), swept(12, "stat")
+    assert counter(huge, "nr_anon_transparent_hugepages") > 24
+    rows = [s[s.t_s > 3] for s in (huge.snapshots, small.snapshots)]
+    found = [np.average(s.nr_accesses, weights=s.end - s.start) for s in rows]
+    assert 4 * found[1] < found[0] < 1.2 * 20 * 9 / 256
+    speed = [r.actors.operations.iloc[-1] for r in (huge, small)]
+    assert speed[0] == pytest.approx(speed[1], rel=0.02)

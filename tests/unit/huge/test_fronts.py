@@ -1,15 +1,15 @@
-"""A recording on huge pages: touched when any recorded page in them is."""
+"""Sweeps and recordings on huge pages: touched when any page in them is."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from numasim.huge.reels import HugeReel
+from numasim.huge.fronts import HugeFront, HugeReel
 from numasim.machine import Machine
 from numasim.seeds import Seeds
 from tests import recordings, worlds
-from tests.unit.huge.scenes import HUGE, PER
+from tests.unit.huge.scenes import HUGE, PER, hand_of, touch
 
 STRETCH = 128
 EACH = PER // STRETCH  # recorded pages of a block
@@ -90,3 +90,28 @@ def test_recorded_pages_may_be_larger_than_blocks():
 def test_mappings_of_huge_pages_play_as_ever():
     machine = playing("2 MiB", stretch=1)  # of huge pages of their own
     assert not isinstance(machine.law.fronts[0], HugeReel)
+
+
+# -- sweeps ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [0, 100])
+def test_a_front_touches_a_huge_page_as_long_as_it_is_in_it(first):
+    """Against every page that it turns to, one by one."""
+    access = [{"pattern": "sweep", "mapping": "m"}]
+    mapping = worlds.mapping("m", "6 MiB", address=(1 << 30) + first * 4096)
+    hand, huge, pages = hand_of(mapping, access=access)
+    touch(hand, pages, 0, pages.nr)
+    classes = np.flatnonzero(hand.space.patterns[0, 0, 0, 0].weights[0])
+    front = HugeFront(0, pages.first, pages.nr, 1, classes, space=hand.space)
+    assert huge.collapse(pages, huge.blocks_within(pages, 0, 6 << 20)[:2], "me").complete
+    every = np.arange(pages.first, pages.last)
+    heads = hand.space.folio_heads(every)
+    rng = np.random.default_rng(1)
+    for before in rng.uniform(0, 4 * pages.nr, 40).tolist():
+        after = before + rng.choice([0.4, 5, 300, 900, pages.nr])
+        turned = np.arange(int(np.floor(before)) + 1, int(np.floor(after)) + 1) % pages.nr
+        want = np.isin(heads, heads[turned])
+        assert (front.passed(every, before, after) == want).all()
+    share = front.touched_share(64.0)
+    assert share[classes >= hand.space.huge.nr_own] == pytest.approx((64 + PER - 1) / pages.nr)

@@ -1,4 +1,4 @@
-"""Recordings on pages that may become huge: a huge page is touched when any of its pages is."""
+"""Sweeps and recordings on pages that may become huge: touched when any page of theirs is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,53 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numasim.reels import WORD, Reel
+from numasim.traffic import Front
 
 if TYPE_CHECKING:
     from numasim.huge.kinds import HugeKinds
     from numasim.pages import MappingPages, PageSpace
+
+
+@dataclass(frozen=True)
+class HugeFront(Front):
+    """A sweep over small pages of which some are huge by now.
+
+    Parameters
+    ----------
+    space : PageSpace
+
+    Notes
+    -----
+    A huge page is touched whenever the front turns to any of its pages, not with the first alone.
+    """
+
+    space: PageSpace = field(kw_only=True)
+
+    def passed(
+        self, pages: np.ndarray, before: np.ndarray | float, after: np.ndarray | float
+    ) -> np.ndarray:
+        """bool[N]: as `Front.passed`."""
+        kinds = self.space.huge
+        assert kinds is not None
+        found = super().passed(pages, before, after)
+        huge = np.flatnonzero(self.space.class_of[pages] >= kinds.nr_own)
+        if len(huge):
+            low, high = (
+                np.floor(np.broadcast_to(np.asarray(x), found.shape)[huge]) for x in (before, after)
+            )
+            place = self.space.folio_heads(pages[huge]) - self.first
+            last = np.minimum(place + kinds.per, self.nr) - 1
+            come = np.floor((high - np.maximum(place, 0)) / self.nr)
+            inside = (last >= 0) & (place < self.nr) & (high > low)
+            found[huge] = inside & (come > np.floor((low - last) / self.nr))
+        return found
+
+    def touched_share(self, span: float) -> Any:
+        """float64[K]: share of the pages of each class that the front turns to on such a way."""
+        kinds = self.space.huge
+        assert kinds is not None
+        width = np.where(self.classes >= kinds.nr_own, kinds.per - 1, 0)
+        return np.minimum(1.0, (span + width) / self.nr)
 
 
 @dataclass(eq=False)
