@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 
-MAX_BLOCK_SLOTS = 256  # 1 MiB of 4 KiB pages
+MAX_BLOCK_SLOTS = 128  # 512 KiB of 4 KiB pages
 MIN_BLOCK_SLOTS = 16
-FEWEST_BLOCKS = 1 << 17  # small memories have smaller blocks, so that regions have whole ones
+FEWEST_BLOCKS = 1 << 18  # small memories have smaller blocks, so that regions have whole ones
 MOST_BYTES = 1 << 28  # that smaller blocks may take
 GROUP_BLOCKS = 128  # of 256 slots: prefix sums within a group fit 16 bits
 HIGH_BITS, LOW_BITS = 22, 44  # see `exact_parts`
@@ -37,6 +40,18 @@ def exact_parts(weights: np.ndarray) -> np.ndarray:
     high = np.rint(weights * 2.0**HIGH_BITS) * 2.0**-HIGH_BITS
     low = np.rint((weights - high) * 2.0**LOW_BITS) * 2.0**-LOW_BITS
     return np.concatenate([high, low], axis=1)
+
+
+@cache
+def _between_bounds(half: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Of the half block that a place lies in, the slots between it and the nearest block's bound.
+
+    ones and zeros of `dtype`, [2 * half, half]: by the place within its block.
+    """
+    place, slot = np.arange(half)[:, None], np.arange(half)
+    of_place = np.concatenate([slot < place, slot >= place]).astype(dtype)
+    of_place.flags.writeable = False
+    return of_place
 
 
 class BlockCounts:
@@ -118,7 +133,8 @@ class BlockCounts:
         """float64[N, C], whole: pages of each class in all blocks before each given index."""
         if self._any_dirty:
             self._refresh()
-        before: np.ndarray = self._inner[blocks] + self._outer[blocks // GROUP_BLOCKS]
+        before: np.ndarray = self._outer.take(blocks // GROUP_BLOCKS, axis=0)
+        before += self._inner.take(blocks, axis=0)
         return before
 
     def between(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -150,16 +166,15 @@ class BlockCounts:
     def _before_slots(self, slots: np.ndarray) -> np.ndarray:
         """From the nearest bound of a block on, classes are counted slot by slot."""
         half = self.block_slots // 2
-        halves = slots // half
-        odd = halves & 1
-        within = (slots - halves * half).astype(np.int16)[:, None]
+        halves = slots >> half.bit_length() - 1
         classes: np.ndarray = self._of_slot.reshape(-1, half).take(halves, axis=0)
-        classes *= (np.arange(half, dtype=np.int16) < within) != odd.astype(bool)[:, None]
+        classes *= _between_bounds(half, classes.dtype).take(slots & self.block_slots - 1, axis=0)
         width = self.nr_classes + 1
         cells = classes + np.arange(0, len(slots) * width, width)[:, None]
         near = np.bincount(cells.reshape(-1), minlength=len(slots) * width).reshape(-1, width)
-        before = self.before((halves + odd) // 2)
-        before += near[:, 1:] * (1 - 2 * odd)[:, None]
+        near *= (1 - 2 * (halves & 1))[:, None]
+        before = self.before(slots + half >> half.bit_length())
+        before += near[:, 1:]
         return before
 
     def heat(self, at: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from numasim.damon.filters import core_verdict, core_verdicts
 from numasim.damon.goals import measure
 from numasim.damon.quota import start_window
 from numasim.damon.regions import Regions, insert_cuts
-from numasim.damon.schemes import SchemeState, pattern_mask, pattern_match
+from numasim.damon.schemes import Ranked, SchemeState, pattern_mask, pattern_match
 from numasim.damon.scores import min_score, scores
 
 if TYPE_CHECKING:
@@ -42,12 +42,18 @@ def adjust_quota(ctx: ContextState, scheme: SchemeState) -> None:
     parts = []
     for index, target in enumerate(ctx.targets):
         regions, nr = target.regions, len(target.regions)
-        mvsums = ctx.mvsum(regions)
-        chosen = _selected(ctx, scheme, index, regions, mvsums)
-        if len(regions) != nr:  # filters have split some
-            mvsums = ctx.mvsum(regions)
-        rank = scores(kind, mvsums[chosen], regions.age[chosen], ctx.attrs, quota.spec)
-        parts.append((rank, regions.size[chosen]))
+        mvsums, size = ctx.mvsum(regions), regions.size
+        match = pattern_mask(scheme.spec.pattern, size, mvsums, regions.age)
+        if scheme.filters.core:
+            chosen = _unfiltered(ctx, scheme, index, regions, mvsums, match)
+            if len(regions) != nr:  # filters have split some
+                mvsums = ctx.mvsum(regions)
+            rank = scores(kind, mvsums[chosen], regions.age[chosen], ctx.attrs, quota.spec)
+            parts.append((rank, regions.size[chosen]))
+            continue
+        rank = scores(kind, mvsums, regions.age, ctx.attrs, quota.spec)
+        scheme.ranked[index] = Ranked(regions.columns(), match, rank)
+        parts.append((rank[match], size[match]))
     quota.min_score = min_score(parts, quota.esz)
 
 
@@ -64,17 +70,15 @@ def eligible_bytes(ctx: ContextState, scheme: SchemeState) -> dict[int, int] | N
     return ctx.metrics.eligible_bytes(ranges)
 
 
-def _selected(
+def _unfiltered(
     ctx: ContextState,
     scheme: SchemeState,
     target_index: int,
     regions: Regions,
     mvsums: np.ndarray,
+    match: np.ndarray,
 ) -> np.ndarray:
     """Regions that match the pattern and pass the core filters, which may split some. int64[S]"""
-    match = pattern_mask(scheme.spec.pattern, regions.size, mvsums, regions.age)
-    if not scheme.filters.core:
-        return np.flatnonzero(match)
     verdicts = core_verdicts(
         scheme.filters, regions.start, regions.end, target_index, ctx.min_region_sz
     )

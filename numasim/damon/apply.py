@@ -62,6 +62,7 @@ def apply_schemes(ctx: ContextState) -> Generator[int, int | None, None]:
             interval = scheme.interval_sis(ctx.attrs.aggr_us, ctx.attrs.sample_us)
             scheme.next_apply_sis = passed + interval
             scheme.last_applied = None
+            scheme.ranked.clear()
             ctx.ops.end_pass(scheme)
 
 
@@ -227,12 +228,16 @@ class _TargetWalk:
     def _candidate(self, index: int) -> _Candidate:
         ctx, regions, scheme = self._ctx, self._regions, self._ctx.schemes[index]
         quota = scheme.quota
-        match = pattern_mask(scheme.spec.pattern, self._size, self._mvsums, regions.age)
         kind = ctx.ops.score_kind(scheme.action) if quota.is_set else None
-        rank = None
-        if kind is not None:
-            rank = scores(kind, self._mvsums, regions.age, ctx.attrs, quota.spec)
-            match &= rank >= quota.min_score
+        known = scheme.ranked.get(self._target_index)
+        if known is not None and known.holds(regions.columns()):
+            match, rank = known.match & (known.rank >= quota.min_score), known.rank
+        else:
+            match = pattern_mask(scheme.spec.pattern, self._size, self._mvsums, regions.age)
+            rank = None
+            if kind is not None:
+                rank = scores(kind, self._mvsums, regions.age, ctx.attrs, quota.spec)
+                match &= rank >= quota.min_score
         concerned = np.zeros_like(match) if self._snapshots_done(scheme) else match.copy()
         if quota.charge_target_from is not None and quota.charge_addr_from:
             first = int(np.searchsorted(regions.end, quota.charge_addr_from, side="right"))

@@ -17,6 +17,29 @@ from numasim.damon.spec import AccessPattern, Dest, Scheme, Watermarks
 _PERMIL = 1_000
 
 
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What adjusting a quota found out about a target's regions, for the walk that follows.
+
+    Parameters
+    ----------
+    of : tuple of int64[R]
+        The regions' columns; others mean other regions or counts.
+    match : bool[R]
+        Which match the scheme's pattern.
+    rank : int64[R]
+        Priorities.
+    """
+
+    of: tuple[np.ndarray, ...]
+    match: np.ndarray
+    rank: np.ndarray
+
+    def holds(self, columns: tuple[np.ndarray, ...]) -> bool:
+        """Whether regions with those columns are the ones that were looked at."""
+        return all([mine is theirs for mine, theirs in zip(self.of, columns, strict=True)])
+
+
 @dataclass
 class SchemeStat:
     """Cumulative counters of a scheme, under the names DAMOS gives them. Sizes in core units."""
@@ -49,6 +72,8 @@ class SchemeState:
         When the scheme is applied next, sampling intervals since the start.
     last_applied : object
         For the operations set: what it looked at last in this pass.
+    ranked : dict of int to Ranked
+        By target, from adjusting the quota to the walk of the same pass.
     """
 
     def __init__(self, spec: Scheme) -> None:
@@ -60,6 +85,7 @@ class SchemeState:
         self.activated = True
         self.next_apply_sis = 0
         self.last_applied: object = None
+        self.ranked: dict[int, Ranked] = {}
 
     @property
     def action(self) -> str:

@@ -17,6 +17,13 @@ MAX_SCORE = 99
 _SUBSCORE = 100
 _MAX_AGE_LOG = 32
 _US_PER_S = 1_000_000
+_AGE_SCORES = np.array(
+    [
+        (log + _MAX_AGE_LOG) * _SUBSCORE // _MAX_AGE_LOG // 2
+        for log in (*range(_MAX_AGE_LOG + 1), *range(-_MAX_AGE_LOG, 0))
+    ]
+)
+"""Score of an age by the bit length of its seconds, negative where there was no access."""
 
 
 def scores(
@@ -53,21 +60,33 @@ def _hotness(
     total = weight_freq + weight_age
     if not total:
         return np.zeros(len(age), dtype=np.int64)
-    most = max_nr_accesses(attrs)
-    whole = mvsums // most
-    part = mvsums - whole * most
-    frequency = (whole * _SUBSCORE + ((part * _SUBSCORE) & U32) // most) & U32
-    seconds = age.astype(np.uint64) * np.uint64(attrs.aggr_us) // np.uint64(_US_PER_S)
+    frequency = _frequency(mvsums, max_nr_accesses(attrs))
+    seconds = age.view(np.uint64) * np.uint64(attrs.aggr_us)
+    seconds //= np.uint64(_US_PER_S)
+    seconds &= np.uint64(U32)
     # frexp's exponent of a whole number is its bit length, exact below 2**53
-    age_log = np.frexp((seconds & np.uint64(U32)).astype(np.float64))[1].astype(np.int64)
-    age_log = np.where(frequency == 0, -age_log, age_log)
-    age_score = (age_log + _MAX_AGE_LOG) * _SUBSCORE // _MAX_AGE_LOG // 2
-    hot: np.ndarray = (
-        (weight_freq * frequency + weight_age * age_score) // total * MAX_SCORE // _SUBSCORE
-    )
+    age_log = np.frexp(seconds.astype(np.float64))[1]
+    np.negative(age_log, out=age_log, where=frequency == 0)
+    hot: np.ndarray = frequency * weight_freq
+    hot += _AGE_SCORES.take(age_log) * weight_age  # a negative place counts from the end
+    hot //= total
+    hot *= MAX_SCORE
+    hot //= _SUBSCORE
     np.maximum(hot, 0, out=hot)  # `clip` looks up limits of types first, which takes longer
     np.minimum(hot, MAX_SCORE, out=hot)
     return hot
+
+
+def _frequency(mvsums: np.ndarray, most: int) -> np.ndarray:
+    """int64[R]: access frequency as a share of the most possible, in hundredths, 32 bits wide."""
+    if not len(mvsums) or int(np.maximum.reduce(mvsums)) <= U32 // _SUBSCORE:  # nothing overflows
+        frequency = mvsums * _SUBSCORE
+        frequency //= most
+        return frequency
+    whole = mvsums // most
+    part = mvsums - whole * most
+    wrapped: np.ndarray = (whole * _SUBSCORE + ((part * _SUBSCORE) & U32) // most) & U32
+    return wrapped
 
 
 def min_score(parts: Iterable[tuple[np.ndarray, np.ndarray]], esz: int) -> int:
