@@ -33,6 +33,19 @@ MOST_PLACES = 1 << 20
 """Pages looked up for the nodes of lines; where stretched pages are more, every n-th of each."""
 
 
+def visits_of(fills: np.ndarray, touches: np.ndarray) -> np.ndarray:
+    """float64[N]: visits to a page in an interval in which it was touched, at least one.
+
+    Parameters
+    ----------
+    fills, touches : int64[N]
+        Lines fetched, line touches.
+    """
+    visits = np.where(fills >= STREAMED_LINES, fills / PAGE_LINES, touches / TOUCHES_PER_VISIT)
+    found: np.ndarray = np.maximum(visits, 1.0)
+    return found
+
+
 @dataclass(eq=False)
 class Reel:
     """Some threads of a recording, playing on some pages.
@@ -215,8 +228,7 @@ class Reel:
         rows, columns = self.tape.rows(interval, interval + 1, self.threads), self.tape.columns
         page, touches = columns["page"][rows].astype(np.int64), columns["touches"][rows]
         fills = columns["loads"][rows].astype(np.int64) + columns["stores"][rows]
-        visits = np.where(fills >= STREAMED_LINES, fills / PAGE_LINES, touches / TOUCHES_PER_VISIT)
-        visits = np.maximum(visits, 1.0)
+        visits = visits_of(fills, touches)
         page, visits = page[touches > 0], visits[touches > 0]
         if (page[1:] <= page[:-1]).any():
             page, place = np.unique(page, return_inverse=True)

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "numasim"
 FLOORS = {
     0: "errors registry seeds units watermarks checking wholes timer",
-    1: "segmenting hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
-    "counts addresses bursts tlb tape reels interleaving other_memory",
+    1: "hardware kernel layout topology queueing fronts plumbing free_frames zones memory traffic "
+    "counts addresses bursts tlb tape reels interleaving other_memory segmenting",
     2: "mapping workload patterns pages law view sources damon policies cost migration populate "
     "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
     "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
@@ -23,7 +23,7 @@ FLOORS = {
     "result provenance formats features",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate sweep gate tune "
-    "views reproduce",
+    "views reproduce fitting",
     6: "cli report __main__ numasim",
 }
 """Rooms (modules and packages of numasim) by floor. `numasim` is the front door itself."""

@@ -11,6 +11,7 @@ from numasim.cli import (
     console,
     explain,
     exporting,
+    fit,
     gate,
     importing,
     listing,
@@ -42,6 +43,7 @@ app.add_typer(show.app, name="show")
 app.add_typer(importing.app, name="import")
 app.add_typer(viewing.app, name="view")
 app.add_typer(exporting.app, name="export")
+app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("schedule")(schedule.schedule)
 app.command("explain")(explain.explain)

@@ -35,6 +35,14 @@ PARAMETERS = {
         }
     ),
     "gamma": st.fixed_dictionaries({"shape": st.floats(0.01, 1e4)}),
+    "classes": st.lists(
+        st.tuples(st.floats(0.01, 1), st.floats(1e-9, 1e6)), min_size=1, max_size=9
+    ).map(
+        lambda p: {
+            "pages": tuple(a / sum(b for b, _ in p) for a, _ in p),
+            "rates": tuple(rate for _, rate in p),
+        }
+    ),
     "zipf": st.fixed_dictionaries({"exponent": st.floats(0, 10)}),
     "stairs": st.fixed_dictionaries({"steps": st.integers(1, 64), "ratio": st.floats(0.1, 10)}),
     "blocks": st.fixed_dictionaries(
