@@ -89,7 +89,8 @@ class Bounds:
             part = self._within(slots, inside, ticks)
             warm += part[high] - part[low]
         chance: np.ndarray = warm.T * (self._slot_bytes / size)
-        np.clip(chance, 0.0, 1.0, out=chance)  # rounding leaves a hair beyond either end
+        np.maximum(chance, 0.0, out=chance)  # rounding leaves a hair beyond either end
+        np.minimum(chance, 1.0, out=chance)
         return chance
 
     def chances_compiled(
