@@ -157,19 +157,11 @@ def trace(
     chosen = numbers.word("--format", kind, FORMATS)
     numbers.done()
     made = import_trace(file, out, chosen, wanted)
-    _check(made.workload)
     console.warn(made.remarks)
     console.files([made.workload, *made.recordings])
 
 
 FORMATS = ("perf", "lackey", "csv", "oracle", "page", "damo", "damon")
-
-
-def _check(workload: Path) -> None:
-    """See that what was written loads."""
-    from numasim.loader import load_workload
-
-    load_workload(str(workload))
 
 
 class _Numbers:

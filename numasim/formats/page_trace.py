@@ -102,6 +102,9 @@ def to_workload(
     ]
     if header.interval_ns is None:
         wrong.append(Problem("est_seconds_per_interval", "is missing", "write a workload by hand"))
+    elif not wrong and header.interval_ns * slower < 0.5:
+        message = f"makes an interval last {header.interval_ns * slower:g} ns, expected 1 or more"
+        wrong.append(Problem("slower", message))
     if wrong:
         raise ConfigError(wrong, str(files_of(path)[0]))
     assert header.interval_ns is not None

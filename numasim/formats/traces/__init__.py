@@ -42,6 +42,7 @@ from numasim.formats.traces.writing import (
     write_workload,
 )
 from numasim.units import format_duration
+from numasim.workload import Workload
 
 __all__ = ["FORMATS", "Imported", "Playing", "Reading", "Wanted", "import_trace", "recognised"]
 
@@ -275,7 +276,7 @@ def _length_ns(kind: str, cut: Cut, wanted: Wanted) -> float:
     if cut.interval_ns is not None:
         return float(cut.interval_ns)
     assert cut.every is not None
-    return cut.every * (NS_PER_INSTRUCTION if kind == "lackey" else NS_PER_REQUEST)
+    return max(1.0, cut.every * (NS_PER_INSTRUCTION if kind == "lackey" else NS_PER_REQUEST))
 
 
 def _reader(
@@ -314,6 +315,7 @@ def _rates(file: IO[bytes], kind: str, name: Path, source: str, wanted: Wanted) 
     finally:
         for target in targets:
             target.close()
+    Workload.from_dict(data, f"the workload of {Path(source).name}")
     remarks = [
         f"DAMON tells how often pages are accessed, not how: a visit is taken as {reading.lines:g} "
         f"line{'s' * (reading.lines != 1)}, {reading.miss:.0%} missed, {reading.write:.0%} writes "
@@ -332,7 +334,9 @@ def _rates(file: IO[bytes], kind: str, name: Path, source: str, wanted: Wanted) 
 def _played(
     recordings: list[Path], kind: str, name: Path, source: str, wanted: Wanted, remarks: list[str]
 ) -> Imported:
-    data = beside(workload_of(recordings, name.name, wanted.playing), name.parent)
+    data = workload_of(recordings, name.name, wanted.playing)
+    Workload.from_dict(data, f"the workload of {Path(source).name}")
+    data = beside(data, name.parent)
     said = [f"Accesses of {Path(source).name}, recorded elsewhere: numasim import trace", *remarks]
     workload = write_workload(data, name.with_name(name.name + ".yaml"), said)
     return Imported(kind, workload, recordings, remarks)
