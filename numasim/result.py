@@ -268,7 +268,7 @@ class Result:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             one = next(folder.glob(f"runs/*/*/{MANIFEST}"), None)
-            hint = "" if one is None else f"it holds several; take one of them, such as {one.parent}"
+            hint = "" if one is None else f"it holds several; take one, such as {one.parent}"
             raise ConfigError(Problem(str(folder), f"holds no result (no {MANIFEST})", hint))
         provenance = _manifest(folder)
         provenance.pop("summary", None)

@@ -220,7 +220,7 @@ def test_half_a_result_is_none(ran, tmp_path):
 
 def test_a_comparison_is_no_result_but_holds_some(ran, tmp_path):
     ran.save(tmp_path / "runs" / "tpp" / "seed-1")
-    with pytest.raises(ConfigError, match=r"take one of them, such as .*runs/tpp/seed-1"):
+    with pytest.raises(ConfigError, match=r"take one, such as .*runs/tpp/seed-1"):
         Result.load(tmp_path)
 
 
