@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BAD_INPUT, FAILED = 2, 1
 ESTIMATE_S = 3600.0  # the rest is estimated from what was done in this time; runs may take minutes
 STDOUT = "-"
+WIDE = 160  # columns of a table that nobody watches: what is piped is not folded at 80
 
 
 class Group(TyperGroup):
@@ -78,7 +80,10 @@ def table(
         made.add_row(*(str(cell) for cell in row))
     if title:
         heading(title)
-    stdout().print(made)
+    screen = stdout()
+    if not (screen.is_terminal or os.environ.get("COLUMNS")):
+        screen.width = WIDE
+    screen.print(made)
     print()
 
 

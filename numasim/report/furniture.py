@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from numasim.report.series import Clock, Mark, marks, subtitle
 from numasim.report.style import INK, LIMIT, MUTED, note, page, quiet
@@ -25,6 +25,9 @@ LABEL_SIZE = 7.5
 ROW_IN = 0.15
 MAX_ROWS = 3
 STEM = "#8b95a1"
+CLOSE = (
+    300.0  # ends of a logarithmic axis, over each other, that leave room for ticks between powers
+)
 
 
 def timeline(
@@ -234,6 +237,25 @@ def log_byte_axis(axes: Axes, low: float, high: float) -> None:
 def percent_axis(axis: Axis) -> None:
     """Shares as percent."""
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.3g} %"))
+
+
+def log_axis(axis: Axis, form: Callable[[float], str] | None = None) -> None:
+    """A logarithmic axis with its ticks in words: names are shown as they are, so powers cannot be.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+    form : callable, optional
+        A tick's text; `short_number` if not given.
+    """
+    told = short_number if form is None else form
+    x = axis is axis.axes.xaxis
+    (axis.axes.set_xscale if x else axis.axes.set_yscale)("log")
+    low, high = axis.get_view_interval()
+    if high / low < CLOSE:
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: told(value)))
 
 
 def short_number(value: float) -> str:

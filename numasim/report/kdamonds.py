@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from numasim.report.furniture import label_ends, nothing, percent_axis, timeline_of
+from numasim.report.furniture import label_ends, log_axis, nothing, percent_axis, timeline_of
 from numasim.report.series import Clock, contexts, thin, topology
 from numasim.report.style import KDAMONDS, styled
 from numasim.result import Result
@@ -42,8 +41,8 @@ def intervals(result: Result) -> Figure:
         axes.set_title(title)
         axes.set_ylabel(label)
         _lines(axes, table, values, clock, 120 if values is cpu else 1500)
-    _log(panels[0, 0], lambda v, _: format_duration(v))
-    _log(panels[1, 0], lambda v, _: f"{v:,.0f}")
+    _log(panels[0, 0], format_duration)
+    _log(panels[1, 0], "{:,.0f}".format)
     panels[2, 0].set_ylim(0, None)
     percent_axis(panels[2, 0].yaxis)
     for axes, values in zip(panels[:2, 0], list(series.values())[:2], strict=True):
@@ -123,12 +122,8 @@ def _label(axes: Axes, table: pd.DataFrame, values: pd.Series, result: Result) -
     label_ends(axes, labels, size=7.5)
 
 
-def _log(axes: Axes, form: Callable[[float, int | None], str]) -> None:
-    axes.set_yscale("log")
+def _log(axes: Axes, form: Callable[[float], str]) -> None:
+    """With room above and below."""
+    log_axis(axes.yaxis, form)
     low, high = axes.get_ylim()
     axes.set_ylim(low / 1.3, high * 1.3)
-    axes.yaxis.set_major_locator(
-        LogLocator(10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,))
-    )
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(form))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from numasim.report.furniture import percent_axis
+from numasim.report.furniture import log_axis, percent_axis
 from numasim.report.style import (
     DEMOTION,
     GOOD,
@@ -257,7 +257,7 @@ def _course(axes: Axes, course: Course, case: Case, sims: Sequence[Observed]) ->
             axes.axvline(phase.begin_s, color=LIMIT, lw=0.7, ls=(0, (3, 2)))
     axes.set_title(course.title + (f" ({course.unit})" if course.unit else ""))
     if course.log:
-        axes.set_yscale("log")
+        log_axis(axes.yaxis)
     axes.set_xlabel("time (s)")
 
 

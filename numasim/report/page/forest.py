@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from numasim.report.furniture import log_axis
 from numasim.report.page.charts import Trace, brief, safe
 from numasim.report.page.content import Chart
 from numasim.report.style import INK, LIMIT, MUTED, POLICIES, page, styled
@@ -123,7 +124,7 @@ def forest_picture(
         where = axes.get_yaxis_transform()
         axes.text(1.02, y, row.text, transform=where, va="center", size=8, color=INK)
     if log:
-        axes.set_xscale("log")
+        log_axis(axes.xaxis)
     axes.set_yticks(at, [_short(row.name) for row in rows])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -12,6 +12,7 @@ from numasim.report.furniture import (
     MAX_ROWS,
     byte_ticks,
     duration,
+    log_axis,
     place_labels,
     short_bytes,
     short_number,
@@ -19,6 +20,7 @@ from numasim.report.furniture import (
     timeline,
 )
 from numasim.report.series import Clock, Mark
+from numasim.report.style import page, styled
 
 WORDS = st.sampled_from(["a", "hot set moves", "x" * 30])
 MARKS = st.lists(st.builds(Mark, st.floats(0, 100), WORDS, st.integers(0, 3)), max_size=12)
@@ -104,3 +106,22 @@ def test_a_timeline_has_its_panels_and_one_strip_per_column():
 def test_a_timeline_without_events_has_no_strip():
     fig, _ = timeline("title", "about", [1.0], Clock(100.0, 1.0, "s"))
     assert len(fig.axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("top", "texts"), [(1e8, ["1", "100", "10 k", "1 M", "100 M"]), (40, None)]
+)
+def test_ticks_of_a_logarithmic_axis_are_words(top, texts):
+    @styled
+    def picture():
+        fig = page(2.0, "title", "about")
+        axes = fig.subplots()
+        axes.plot([1, 2], [1, top])
+        log_axis(axes.yaxis)
+        fig.canvas.draw()
+        return fig
+
+    (axes,) = picture().axes
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert set(texts or ["1", "2", "5", "10", "20"]) <= set(shown)
+    assert not any("$" in text for text in shown)
