@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import platform
@@ -9,13 +10,14 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numasim
 from numasim import patterns, policies, sources
 from numasim.provenance import PACKAGES
 
-PLAN_MODULE = "<run_path>"
-"""What `runpy` calls the module of a plan in Python."""
+PLAN_MODULE = "numasim_plan"
+"""Name of the module that a plan in Python is."""
 LAYOUT = 1
 """Of the files that a run leaves; another number makes earlier ones useless."""
 BESIDE = frozenset((
@@ -23,6 +25,28 @@ BESIDE = frozenset((
     "comparing.py", "comparison.py", "statistics.py", "plain.py", "__main__.py",
 ))  # fmt: skip
 """Rooms that look at runs and change none."""
+
+
+def run_plan(text: str, path: str) -> dict[str, Any]:
+    """Run a plan in Python, for what it defines and registers; the driver and all workers do.
+
+    It finds modules beside it, as a script does. What runs is the text, whatever the file holds by
+    now, so that a worker that starts late does as the others do.
+
+    Parameters
+    ----------
+    text : str
+    path : str
+        Where it lay; the file need not be on this machine.
+    """
+    module = ModuleType(PLAN_MODULE)
+    module.__file__ = path
+    folder = str(Path(path).parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    sys.modules[PLAN_MODULE] = module  # where annotations of its classes are looked up
+    exec(compile(text, path, "exec"), module.__dict__)
+    return module.__dict__
 
 
 def fingerprint(source: str = "") -> str:
@@ -33,7 +57,8 @@ def fingerprint(source: str = "") -> str:
     Parameters
     ----------
     source : str
-        Text of a plan that registers policies itself.
+        Text of a plan in Python; it counts if it registers something, all but its ``PLAN``, so
+        that more seeds there are no other code.
     """
     found = hashlib.sha256(own_code().encode())
     for module in sorted(plugin_modules(), key=lambda m: m.__name__):
@@ -41,9 +66,23 @@ def fingerprint(source: str = "") -> str:
         found.update(module.__name__.encode())
         if file and Path(file).is_file():
             found.update(Path(file).read_bytes())
-    if registered_by(PLAN_MODULE):
-        found.update(source.encode())
+    found.update(_registering(source).encode())
     return found.hexdigest()[:16]
+
+
+def _registering(source: str) -> str:
+    """What a plan in Python brings to its runs; nothing if it registers nothing."""
+    tree = ast.parse(source)
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    if not any(ast.unparse(call).split(".")[-1] == "register" for call in calls):
+        return ""
+    tree.body = [node for node in tree.body if not _names_plan(node)]
+    return ast.unparse(tree)
+
+
+def _names_plan(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id == "PLAN" for target in targets)
 
 
 def own_code() -> str:
@@ -59,23 +98,14 @@ def own_code() -> str:
     return found.hexdigest()
 
 
-def registered_by(module: str) -> list[str]:
-    """Names of policies, sources and patterns that a module registered."""
-    return [
-        name
-        for registry in (policies.registry, sources.registry, patterns.registry)
-        for name in registry.names()
-        if registry.get(name).__module__ == module
-    ]
-
-
 def plugin_modules() -> list[ModuleType]:
     """Modules outside numasim that registered a policy, a source or a pattern."""
     found: dict[str, ModuleType] = {}
     for registry in (policies.registry, sources.registry, patterns.registry):
         for name in registry.names():
             module = registry.get(name).__module__
-            if module.split(".")[0] != "numasim" and module in sys.modules:
+            own = module.split(".")[0] == "numasim" or module == PLAN_MODULE
+            if not own and module in sys.modules:
                 found[module] = sys.modules[module]
     return list(found.values())
 

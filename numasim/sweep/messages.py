@@ -20,16 +20,20 @@ class Prepare:
         Where modules are looked for.
     modules : tuple of str
         To import: they register what the plan names.
-    source : str
-        File name of a plan in Python, and its text after a newline; empty without one.
+    source, source_path : str
+        Text of a plan in Python, and where it lies; empty without one.
     memory_bytes : int
         That it may take beyond what it holds once it is warm; 0 for no limit.
+    code : str
+        What `fingerprint` is to be there.
     """
 
     paths: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     source: str = ""
+    source_path: str = ""
     memory_bytes: int = 0
+    code: str = ""
 
 
 def send(pipe: BinaryIO, message: Any) -> None:

@@ -122,6 +122,11 @@ class Plan:
         return str(self.points[0].labels["policy"])
 
     @property
+    def python(self) -> str:
+        """Text of a plan in Python, which may register policies; empty of others."""
+        return self.text if self.source is not None else ""
+
+    @property
     def nr_runs(self) -> int:
         """Runs that it asks for."""
         return sum(len(self.seeds_for(point)) for point in self.points)

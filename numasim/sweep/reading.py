@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import runpy
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,13 @@ from numasim import library
 from numasim.checking import Collector
 from numasim.documents import Document, read_document
 from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.formats import page_trace
 from numasim.loader import load_scenario, load_topology, load_workload
 from numasim.policy_data import policy_data, policy_title
 from numasim.scenario import seeds_of
 from numasim.settings import KEYS, policy_keys
+from numasim.sweep.code import run_plan
+from numasim.sweep.keeping import is_kept, kept_plan
 from numasim.sweep.parameters import (
     Settings,
     in_full_names,
@@ -43,7 +46,7 @@ def read_plan(given: str | Path | Mapping[str, Any], base: Path = Path(".")) -> 
     Parameters
     ----------
     given : str, Path or mapping
-        A Python file defines ``PLAN``, plain data.
+        A Python file defines ``PLAN``, plain data. The folder of a sweep has its plan in it.
     base : Path
         Where files named in plain data are looked for; those of a file are beside it.
 
@@ -55,12 +58,16 @@ def read_plan(given: str | Path | Mapping[str, Any], base: Path = Path(".")) -> 
     if isinstance(given, Mapping):
         return _plan(dict(given), base)
     path = Path(given)
+    if is_kept(path):
+        return kept_plan(path)
     if path.suffix == ".py":
-        made = _python(path)
-        text = path.read_text(encoding="utf-8")
-        return replace(_plan(dict(made), path.parent), source=path.resolve(), text=text)
+        data, text = python_plan(path)
+        try:
+            return replace(_plan(data, path.parent), source=path.resolve(), text=text)
+        except ConfigError as error:
+            raise ConfigError(error.problems, str(path)) from None
     if not path.is_file():
-        what = "is a folder, expected a file" if path.is_dir() else "no such file"
+        what = "is no folder of a sweep" if path.is_dir() else "no such file"
         raise ConfigError(Problem("", what), str(path))
     data = library.read(path)
     if not isinstance(data, Mapping):
@@ -76,16 +83,34 @@ def _shape() -> str:
     return "a plan has topologies, workloads, policies, duration and seeds"
 
 
-def _python(path: Path) -> Mapping[str, Any]:
+def python_plan(path: Path) -> tuple[dict[str, Any], str]:
+    """``PLAN`` of a Python file, and the file's text.
+
+    Raises
+    ------
+    ConfigError
+        With the line at which the file failed.
+    """
     if not path.is_file():
         raise ConfigError(Problem("", "no such file"), str(path))
     try:
-        made = runpy.run_path(str(path)).get("PLAN")
+        text = path.read_text(encoding="utf-8")
+        made = run_plan(text, str(path.resolve())).get("PLAN")
     except Exception as error:
-        raise ConfigError(Problem("", f"{type(error).__name__}: {error}"), str(path)) from error
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(Problem(_line(error, path), what), str(path)) from error
     if not isinstance(made, Mapping):
-        raise ConfigError(Problem("PLAN", "is no mapping", _shape()), str(path))
-    return {"name": path.stem, **made}
+        what = "is missing" if made is None else "is no mapping"
+        raise ConfigError(Problem("PLAN", what, _shape()), str(path))
+    return {"name": path.stem, **made}, text
+
+
+def _line(error: Exception, path: Path) -> str:
+    """The line of a plan in Python at which it failed."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == str(path.resolve())]  # fmt: skip
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"line {line}" if line else ""
 
 
 # -- the parts of a plan ---------------------------------------------------------------------------
@@ -177,6 +202,8 @@ def _entry(part: str, entry: Any, base: Path) -> tuple[str, Any]:
     if isinstance(entry, str) and not entry.endswith(".cfg"):
         path = library.find(PLURAL[part], entry, base)
         data = library.read(path)
+        if part == "workload":
+            data = page_trace.found_beside(data, path.parent)
         try:
             load_topology(data) if part == "topology" else load_workload(data)
         except ConfigError as error:

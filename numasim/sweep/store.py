@@ -1,9 +1,9 @@
 """A sweep on disk: a partitioned dataset of finished runs, what failed, and runs of earlier plans.
 
 ``runs/topology=…/workload=…/policy=…/<key>.parquet`` holds the numbers of one run each;
-``pandas.read_parquet("FOLDER/runs")`` opens all. Files appear whole or not at all, so whatever is
-killed, what is there is finished. Runs that the plan no longer asks for move to ``earlier/``, from
-where a later plan that asks for them again takes them.
+``pandas.read_parquet("FOLDER/runs")`` opens all; ``tables/NAME/…`` holds what is kept beside them.
+Files appear whole or not at all, so whatever is killed, what is there is finished. Runs that the
+plan no longer asks for move to ``earlier/``, from where a later plan that asks for them takes them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +34,8 @@ from numasim.sweep.task import (
     write_whole,
 )
 
-RUNS, EARLIER, FAILED, JOURNAL = "runs", "earlier", "failed", "journal.jsonl"
+RUNS, TABLES, EARLIER, FAILED, JOURNAL = "runs", "tables", "earlier", "failed", "journal.jsonl"
+PARQUET_END = b"PAR1"
 
 
 class DiskFull(NumasimError, RuntimeError):
@@ -56,6 +57,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.damaged = 0
+        if (folder / RUNS).exists() and not (folder / MARK).is_file():
+            hint = "choose another folder: a sweep would take these runs for its own"
+            raise ConfigError(Problem(str(folder), "holds runs that are no sweep's", hint))
         folder.mkdir(parents=True, exist_ok=True)
         self._lock: IO[bytes] = (folder / ".lock").open("ab")
         try:
@@ -65,8 +70,14 @@ class Store:
             hint = "wait for it, or choose another folder"
             raise ConfigError(Problem(str(folder), "another sweep is at work here", hint)) from None
         self.mark = self._mark()
-        for part in folder.rglob(".*.part"):
+        for part in self._begun():
             part.unlink(missing_ok=True)  # of a process that was killed while it wrote
+
+    def _begun(self) -> Iterator[Path]:
+        """Files that were never finished; only where a sweep writes, as folders may hold more."""
+        yield from self.folder.glob(".*.part")
+        for name in (RUNS, TABLES, EARLIER, FAILED):
+            yield from (self.folder / name).rglob(".*.part")
 
     def _mark(self) -> str:
         """What a process that sees this very folder can read there."""
@@ -81,50 +92,83 @@ class Store:
 
     # -- what is there -------------------------------------------------------------------------
 
-    def settle(self, tasks: Iterable[Task], keep_others: bool = False) -> list[Task]:
-        """Make the dataset that of these tasks, as far as they are done; those still to do.
+    def settle(
+        self, tasks: Iterable[Task], keep_others: bool = False
+    ) -> tuple[list[Task], dict[str, dict[str, float]]]:
+        """Make the dataset that of these tasks, as far as they are done.
 
         Runs of other tasks are set aside unless they are kept, and taken back when asked for.
+
+        Returns
+        -------
+        list of Task
+            Those still to do.
+        dict of str to dict of str to float
+            Numbers of those that are done.
         """
-        lying = {path.stem: path for root in (EARLIER, RUNS) for path in self._rows(root)}
-        wanted, left = {}, []
+        lying = {path.stem: path for root in (self._earlier, self.folder)
+                 for path in sorted((root / RUNS).rglob("[!.]*.parquet"))}  # fmt: skip
+        left, there = [], {}
         for task in tasks:
-            path = self.folder / row_path(task.labels, task.key)
-            wanted[task.key] = path
-            found = lying.get(task.key)
-            if found is None or not self._take(found, path, task):
+            found = lying.pop(task.key, None)
+            metrics = None if found is None else self._take(found, task)
+            if metrics is None:
                 left.append(task)
-        for key, path in lying.items():
-            if key not in wanted and path.is_relative_to(self.folder / RUNS):
-                if keep_others:
-                    continue
-                self._move(path, self.folder / EARLIER / path.relative_to(self.folder / RUNS))
-            elif key in wanted and path != wanted[key]:
-                path.unlink(missing_ok=True)  # written anew under its present labels
-        return left
+            else:
+                there[task.key] = metrics
+        for path in lying.values():
+            if not keep_others and path.is_relative_to(self.folder / RUNS):
+                self._move(path, self.folder, self._earlier)
+        return left, there
 
-    def _rows(self, root: str) -> list[Path]:
-        return sorted((self.folder / root).rglob("[!.]*.parquet"))
+    @property
+    def _earlier(self) -> Path:
+        return self.folder / EARLIER
 
-    def _take(self, found: Path, path: Path, task: Task) -> bool:
-        """Use a finished run for a task, under the task's labels; whether it has all it should."""
-        about, metrics = read_row(found)
-        if not set(task.keep) <= set(about["keep"]):
-            return False
+    def _take(self, found: Path, task: Task) -> dict[str, float] | None:
+        """Use a finished run for a task, under the task's labels; None if it must be done again."""
+        path = self.folder / row_path(task.labels, task.key)
+        try:
+            about, metrics = read_row(found)
+            names = pq.read_schema(found).names
+            kept, labels = set(about["keep"]), about["labels"]
+        except PermissionError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError):  # Arrow's own are of these kinds
+            self._discard(found)
+            return None
         lead = {"run": ("string", task.key), "seed": ("int64", task.seed), **task.cells}
-        same = list(pq.read_schema(found).names) == [*lead, *metrics]
-        if found == path and same and about["labels"] == json.loads(json.dumps(task.labels)):
-            return True
-        if task.keep and about["labels"] != json.loads(json.dumps(task.labels)):
-            return False  # its tables carry the old labels
-        write_whole(path, encoded(row(lead, metrics, {**about, "labels": task.labels})))
-        return True
+        same = names == [*lead, *metrics] and labels == json.loads(json.dumps(task.labels))
+        if not set(task.keep) <= kept or (task.keep and not same):
+            return None  # tables are missing, or have the columns of another plan
+        if not all(map(_ends_well, self._tables(found))):
+            self._discard(found)
+            return None
+        if not found.is_relative_to(self.folder / RUNS):
+            self._move(found, self._earlier, self.folder)
+        if not same:
+            write_whole(path, encoded(row(lead, metrics, {**about, "labels": task.labels})))
+        return metrics
 
-    def _move(self, old: Path, new: Path) -> None:
-        new.parent.mkdir(parents=True, exist_ok=True)
-        old.replace(new)
-        with suppress(OSError):
-            old.parent.rmdir()
+    def _discard(self, found: Path) -> None:
+        """Take a run away that a sick disk or a hasty copy left in pieces."""
+        self.damaged += 1
+        found.unlink(missing_ok=True)
+
+    def _tables(self, row: Path) -> list[Path]:
+        """What is kept beside a run's numbers."""
+        root = self.folder if row.is_relative_to(self.folder / RUNS) else self._earlier
+        inner = row.relative_to(root / RUNS)
+        return [p for name in (root / TABLES).glob("*") if (p := name / inner).is_file()]
+
+    def _move(self, path: Path, root: Path, other: Path) -> None:
+        """Move a run; its numbers last, so that a run that has them is whole."""
+        for old in (*self._tables(path), path):
+            new = other / old.relative_to(root)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.replace(new)
+            with suppress(OSError):
+                old.parent.rmdir()
 
     def failures(self, tasks: Iterable[Task]) -> dict[str, Done]:
         """Runs that failed before for reasons that will not go away."""
@@ -179,11 +223,22 @@ class Store:
         with (self.folder / JOURNAL).open("ab") as file:
             os.write(file.fileno(), (json.dumps(line) + "\n").encode())
 
-    def write(self, name: str, document: Any) -> Path:
+    def write(self, name: str, document: Any) -> None:
         """Write one JSON document beside the dataset."""
-        path = self.folder / name
-        write_whole(path, to_json(document).encode())
-        return path
+        self.write_text(name, to_json(document))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one text beside the dataset."""
+        write_whole(self.folder / name, text.encode())
+
+
+def _ends_well(path: Path) -> bool:
+    """Whether a Parquet file has its end, where its columns are listed."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < len(PARQUET_END):
+            return False
+        file.seek(-len(PARQUET_END), os.SEEK_END)
+        return file.read() == PARQUET_END
 
 
 def read_row(path: Path) -> tuple[dict[str, Any], dict[str, float]]:

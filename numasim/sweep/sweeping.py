@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from numasim import __version__
 from numasim.sweep.code import fingerprint
+from numasim.sweep.keeping import FILE, copy_of, described
 from numasim.sweep.plan import PARTS, Plan
-from numasim.sweep.store import DiskFull, Store, read_runs
+from numasim.sweep.store import DiskFull, Store
 from numasim.sweep.task import Done, Task
 from numasim.sweep.tasking import tasks_of
 from numasim.sweep.workers import Runner, runner
@@ -73,6 +72,8 @@ class Sweep:
     tasks : tuple of Task
     loaded : int
         How many had been finished before.
+    damaged : int
+        How many of those could not be read and were done again.
     """
 
     plan: Plan
@@ -81,6 +82,7 @@ class Sweep:
     failed: dict[str, Done]
     tasks: tuple[Task, ...]
     loaded: int = 0
+    damaged: int = 0
 
     def runs(self) -> pd.DataFrame:
         """Finished runs in the order of the plan, with labels and numbers."""
@@ -161,28 +163,20 @@ class Sweeping:
             self._tell(progress, by_key[done.key], done)
         folder = None if self.store is None else self.store.folder
         found = {key: m for key, m in self.metrics.items() if key in by_key}
-        return Sweep(plan, folder, found, dict(self.failed), tuple(tasks), self._loaded)
+        damaged = 0 if self.store is None else self.store.damaged
+        return Sweep(plan, folder, found, dict(self.failed), tuple(tasks), self._loaded, damaged)
 
     def _settle(self, tasks: list[Task]) -> list[Task]:
         """What is still to do; what is there is read."""
         assert self.store is not None
-        left = self.store.settle(tasks, self.keep_others)
+        left, there = self.store.settle(tasks, self.keep_others)
         known = {} if self.retry_failed else self.store.failures(left)
         self.failed.update(known)
         if not self.keep_others:
             self.store.forget_failures(self.failed)
-        left = [task for task in left if task.key not in self.failed]
-        unread = {task.key for task in tasks} - {task.key for task in left} - self.failed.keys()
-        unread -= self.metrics.keys()
-        if unread:
-            table = read_runs(self.store.folder).set_index("run")
-            first = list(table.columns).index("throughput_ops_per_s")
-            names = [name for name in table.columns[first:] if name not in PARTS]
-            rows = table.loc[sorted(unread), names]
-            for key, *values in rows.itertuples(name=None):
-                self.metrics[str(key)] = dict(zip(names, map(float, values), strict=True))
-            self._loaded += len(unread)
-        return left
+        self._loaded += len(there.keys() - self.metrics.keys())
+        self.metrics |= there
+        return [task for task in left if task.key not in self.failed]
 
     def _save(self, task: Task, done: Done, finished: int) -> None:
         assert self.store is not None
@@ -213,30 +207,15 @@ def at_work(
     began = time.time()
     try:
         with runner(plan, workers, scheduler, here) as found:
-            code = fingerprint("" if plan.source is None else plan.source.read_text("utf-8"))
+            code = fingerprint(plan.python)
             if store is not None:
-                store.write("plan.json", described(plan, code, began))
+                store.write(FILE, described(plan, code, began))
+                if (copy := copy_of(plan)) is not None:
+                    store.write_text(*copy)
             yield Sweeping(plan, found, store, code, on_progress, retry_failed)
     finally:
         if store is not None:
             store.close()
-
-
-def described(plan: Plan, code: str, began: float) -> dict[str, Any]:
-    """What the folder of a sweep says about it."""
-    return {
-        "name": plan.name,
-        "numasim": __version__,
-        "code": code,
-        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        "seeds": list(plan.seeds),
-        "parameters": plan.parameters,
-        "points": [point.labels for point in plan.points],
-        "keep": list(plan.keep),
-        "limits": {"time_s": plan.limits.time_ns / 1e9, "memory_bytes": plan.limits.memory_bytes},
-        "text": plan.text,
-        "python": plan.source is not None,
-    }
 
 
 def sweep(

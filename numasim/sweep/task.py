@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +33,9 @@ PARTITIONS = ("topology", "workload", "policy")
 METADATA = b"numasim"
 REPEATED = ("time", "memory", "killed", "disk")
 """Ways to fail that the same command tries again: the machine's doing, perhaps, not the run's."""
+
+MOST_READ = 64
+"""Scenarios that a worker keeps."""
 
 Cells = dict[str, tuple[str, Any]]
 """Columns of a run beside its numbers: Arrow's name of the type, and the value."""
@@ -141,27 +143,17 @@ def perform(task: Task) -> Done:
     return done(metrics=metrics)
 
 
-@lru_cache(maxsize=64)
-def _cached(content: str, seedless: _Document) -> Scenario:
-    return load_scenario(seedless.data)
-
-
-class _Document:
-    """A scenario's data as an argument of a cached function, which goes by its hash alone."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.data = data
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Document)
+_read: dict[str, Scenario] = {}
+"""Scenarios that this process has read, by `Task.content`."""
 
 
 def _scenario(task: Task) -> Scenario:
     """The task's scenario; seeds of one point share what was read and checked."""
-    found = _cached(task.content, _Document(task.document))
+    found = _read.get(task.content)
+    if found is None:
+        if len(_read) >= MOST_READ:
+            _read.clear()
+        found = _read[task.content] = load_scenario(task.document)
     document = {**found.document, "seed": task.seed}
     name = str(task.labels["policy"])
     return replace(found, seed=task.seed, policy_name=name, document=document)

@@ -10,35 +10,27 @@ import importlib
 import os
 import queue
 import resource
-import runpy
 import signal
 import sys
 import threading
 from typing import Any
 
-from numasim.sweep.code import PLAN_MODULE
+from numasim.sweep.code import fingerprint, run_plan
 from numasim.sweep.messages import Prepare, receive, send
 from numasim.sweep.task import perform
 
 
 def prepare(wanted: Prepare) -> None:
-    """Import what runs need, and what the plan brings."""
+    """Import what runs need, and what the plan brings; see that it is the driver's code."""
     sys.path[:] = [*wanted.paths, *(p for p in sys.path if p not in wanted.paths)]
     for module in wanted.modules:
         importlib.import_module(module)
     if wanted.source:
-        run_source(wanted.source)
+        run_plan(wanted.source, wanted.source_path)
+    if wanted.code and wanted.code != fingerprint(wanted.source):
+        sys.exit("it has other code or packages than the sweep began with; begin it again")
     if wanted.memory_bytes:
         bound_memory(wanted.memory_bytes)
-
-
-def run_source(source: str) -> None:
-    """Run a plan in Python for what it registers; the file need not be on this machine."""
-    name, _, text = source.partition("\n")
-    if os.path.isfile(name):
-        runpy.run_path(name)
-    else:
-        exec(compile(text, name, "exec"), {"__name__": PLAN_MODULE})
 
 
 def bound_memory(more_bytes: int) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from numasim.errors import ConfigError, Problem
 from numasim.pool import available_cores
-from numasim.sweep.code import importable, plugin_modules
+from numasim.sweep.code import fingerprint, importable, plugin_modules
 from numasim.sweep.lanes import Here, Lanes, OnStart
 from numasim.sweep.messages import Prepare
 from numasim.sweep.plan import Plan
@@ -42,9 +42,6 @@ def preparation(plan: Plan, workers: int, remote: bool = False) -> Prepare:
     ConfigError
         If something was registered that no other process can import.
     """
-    source = ""
-    if plan.source is not None:
-        source = f"{plan.source}\n{plan.source.read_text(encoding='utf-8')}"
     modules = plugin_modules()
     lost = [module.__name__ for module in modules if not importable(module)]
     if lost:
@@ -55,7 +52,8 @@ def preparation(plan: Plan, workers: int, remote: bool = False) -> Prepare:
     memory = plan.limits.memory_bytes
     if not memory and not remote:
         memory = int(FAIR * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / workers)
-    return Prepare(paths, names, source, memory)
+    path = "" if plan.source is None else str(plan.source)
+    return Prepare(paths, names, plan.python, path, memory, fingerprint(plan.python))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -58,12 +59,17 @@ def test_nothing_is_done_twice(serial: Sweep) -> None:
 
 
 def test_what_a_plan_no_longer_asks_for_is_kept_aside(tmp_path: Path) -> None:
-    both, one = read_plan(plan()), read_plan(plan(policies={"stay": "no_tiering"}, seeds=[2]))
+    both = read_plan(plan(keep=KEEP))
+    one = read_plan(plan(policies={"stay": "no_tiering"}, seeds=[2], keep=KEEP))
     first = sweep(both, tmp_path, here=True)
     small = sweep(one, tmp_path, here=True)
     assert small.loaded == 1 and len(read_runs(tmp_path)) == 1
-    assert len(list((tmp_path / "earlier").rglob("*.parquet"))) == 3
+    assert len(list((tmp_path / "earlier/runs").rglob("*.parquet"))) == 3
+    assert len(list((tmp_path / "earlier/tables").rglob("*.parquet"))) == 3 + 2
+    assert len(pd.read_parquet(tmp_path / "tables/actors").run.unique()) == 1
+    before = contents(tmp_path)
     back = sweep(both, tmp_path, here=True)
+    assert before.items() <= contents(tmp_path).items()
     assert back.loaded == 4 and told(back.metrics) == told(first.metrics)
     assert not list((tmp_path / "earlier").rglob("*.parquet"))
 
@@ -137,11 +143,74 @@ def test_a_folder_has_one_sweep_at_a_time(tmp_path: Path) -> None:
 
 
 def test_remains_of_a_killed_write_are_taken_away(tmp_path: Path) -> None:
+    Store(tmp_path).close()
     rest = tmp_path / "runs/topology=x/.abc.parquet.99.part"
     rest.parent.mkdir(parents=True)
     rest.write_bytes(b"half")
+    other = tmp_path / "mine/.film.part"
+    other.parent.mkdir()
+    other.write_bytes(b"of somebody else")
     Store(tmp_path).close()
-    assert not rest.exists()
+    assert not rest.exists() and other.exists()
+
+
+def test_runs_of_something_else_are_not_touched(tmp_path: Path) -> None:
+    mine = tmp_path / "runs/policy/seed-1/nodes.parquet"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"of a comparison")
+    with pytest.raises(ConfigError, match="holds runs that are no sweep's"):
+        sweep(read_plan(plan()), tmp_path, here=True)
+    assert mine.exists()
+
+
+def test_damaged_runs_are_done_again(serial: Sweep, tmp_path: Path) -> None:
+    """A row cut off, a row that is something else, a table cut off."""
+    assert serial.folder is not None
+    copy = shutil.copytree(serial.folder, tmp_path / "copy")
+    before = contents(copy)
+    rows = sorted((copy / "runs").rglob("*.parquet"))
+    rows[0].write_bytes(rows[0].read_bytes()[:-100])
+    rows[1].write_bytes(b"PAR1 what is this PAR1")
+    (table,) = (copy / "tables/actors").rglob(rows[2].name)
+    table.write_bytes(table.read_bytes()[:50])
+    again = sweep(read_plan(plan(keep=KEEP)), copy, here=True)
+    assert (again.loaded, again.damaged) == (1, 3)
+    assert contents(copy) == before
+
+
+def test_the_folder_alone_makes_it_again(tmp_path: Path) -> None:
+    """Whatever files the plan named: they are gone, and so is the plan."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for part in ("topology", "workload"):
+        (source / f"{part}.yaml").write_text(json.dumps(plan()[part]), encoding="utf-8")
+    data = plan(topology="topology.yaml", workload="workload.yaml", parameters={"quota": ["2 MiB"]})
+    (source / "plan.yaml").write_text(json.dumps(data), encoding="utf-8")
+    first = sweep(read_plan(source / "plan.yaml"), tmp_path / "one", here=True)
+    assert (tmp_path / "one/plan.yaml").read_text() == (source / "plan.yaml").read_text()
+    shutil.rmtree(source)
+    for name in ("one", "one/plan.json"):
+        made = read_plan(tmp_path / name)
+        assert sweep(made, tmp_path / "one", here=True).loaded == len(first.tasks) == 4
+    sweep(made, tmp_path / "two", here=True)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_folder_with_a_plan_in_python_too(tmp_path: Path) -> None:
+    path = write_python(tmp_path, policies=["no_tiering", {"kind": "dies", "name": "lives"}])
+    path.write_text(path.read_text().replace("os.kill(", "(lambda *a: None)("), encoding="utf-8")
+    first = sweep(read_plan(path), tmp_path / "one", here=True)
+    assert len(first.metrics) == 4
+    path.unlink()
+    assert sweep(read_plan(tmp_path / "one"), tmp_path / "one", here=True).loaded == 4
+
+
+def test_no_plan_of_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no folder of a sweep"):
+        read_plan(tmp_path)
+    (tmp_path / "plan.json").write_text('{"name": "x", "points": []}')
+    with pytest.raises(ConfigError, match="is no plan of a sweep"):
+        read_plan(tmp_path)
 
 
 def test_a_worker_that_sees_another_folder_sends_its_files(tmp_path: Path) -> None:
