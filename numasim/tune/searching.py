@@ -1,4 +1,4 @@
-"""Search a policy's parameters for a suite: Optuna proposes, sweeps answer, a file remembers.
+"""Carry out a search: Optuna proposes, sweeps answer, a file remembers.
 
 Every trial is a set of runs that the sweep's folder keeps, so a search that was killed goes on
 where it was: its trials are read from the journal, and of those that were cut off only unfinished
@@ -7,6 +7,8 @@ runs are done again.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -16,58 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from numasim import library
-from numasim.checking import Collector
-from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.errors import ConfigError, Problem
 from numasim.sweep.code import fingerprint
 from numasim.sweep.plan import Plan
-from numasim.sweep.ranking import HIGHER, METRIC, known_metrics
+from numasim.sweep.ranking import METRIC
 from numasim.sweep.reading import read_plan
 from numasim.sweep.store import Store
 from numasim.sweep.sweeping import OnProgress, Sweep, Sweeping
-from numasim.sweep.values import Span, read_span
+from numasim.sweep.values import Span
 from numasim.sweep.workers import runner
+from numasim.tune.reading import Search, at
 
-SEARCH_KEYS = ("space", "objectives", "sampler", "batch", "seed", "trials")
-SAMPLERS = ("tpe", "nsga2", "random")
-DIRECTIONS = ("maximize", "minimize")
-TRIALS, BATCH = 50, 4
 JOURNAL = "search.journal"
 CUT_OFF = "PRUNED"
 """Optuna's word for trials that count for nothing; ours are those of a search that was killed."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched.
-
-    Parameters
-    ----------
-    plan : dict
-        Of the runs of one trial, without the parameters that are searched.
-    space : dict of str to Span or list
-        Ranges, or lists of choices.
-    objectives : dict of str to str
-        Numbers of `Result.summary`, each to ``maximize`` or ``minimize``.
-    sampler : str
-        One of `SAMPLERS`.
-    batch : int
-        Trials proposed at once; the same whatever the workers, so that the search is, too.
-    seed : int
-    trials : int
-    base : Path
-    name : str
-    """
-
-    plan: dict[str, Any]
-    space: dict[str, Span | list[Any]]
-    objectives: dict[str, str]
-    sampler: str = SAMPLERS[0]
-    batch: int = BATCH
-    seed: int = 1
-    trials: int = TRIALS
-    base: Path = Path(".")
-    name: str = "search"
 
 
 @dataclass(frozen=True)
@@ -88,108 +52,6 @@ class Trial:
     parameters: dict[str, Any]
     values: dict[str, float]
     best: bool = False
-
-
-def read_search(path: str | Path) -> Search:
-    """The search of a file: a plan with ``space`` and ``objectives``.
-
-    Raises
-    ------
-    ConfigError
-        With every mistake.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(Problem("", "no such file"), str(path))
-    data = library.read(path)
-    if not isinstance(data, Mapping):
-        hint = "a search is a plan with space and objectives"
-        raise ConfigError(Problem("", "expected a mapping", hint), str(path))
-    try:
-        return _search({"name": path.stem, **data}, path.parent)
-    except ConfigError as error:
-        raise library.with_lines(ConfigError(error.problems, str(path)), path) from None
-
-
-def _search(data: dict[str, Any], base: Path) -> Search:
-    problems: list[Problem] = []
-    collect = Collector(problems)
-    plan = {key: value for key, value in data.items() if key not in SEARCH_KEYS}
-    space = collect("space", lambda: _space(data.get("space")))
-    objectives = collect("objectives", lambda: _objectives(data.get("objectives", {METRIC: None})))
-    sampler = data.get("sampler", SAMPLERS[0])
-    if sampler not in SAMPLERS:
-        hint = did_you_mean(str(sampler), SAMPLERS)
-        problems.append(Problem("sampler", f'no sampler "{sampler}"', hint))
-    numbers = {}
-    for key, default in (("batch", BATCH), ("seed", 1), ("trials", TRIALS)):
-        value = data.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            problems.append(Problem(key, f"got {value!r}, expected a whole number of at least 1"))
-        numbers[key] = value
-    # whether every end and choice is a value that the policy takes
-    probe = [_at(space, share) for share in (0.0, 1.0)] if space else []
-    collect("", lambda: read_plan({**plan, "points": probe} if probe else plan, base))
-    if problems:
-        raise ConfigError([_placed(problem) for problem in problems])
-    assert space is not None and objectives is not None
-    name = str(data.get("name", "search"))
-    return Search(plan, space, objectives, str(sampler), base=base, name=name, **numbers)
-
-
-def _placed(problem: Problem) -> Problem:
-    """Points are ours; the user wrote them as the space."""
-    place = problem.place
-    return replace(problem, place="space" + place[6:] if place.startswith("points") else place)
-
-
-def _at(space: Mapping[str, Span | list[Any]], share: float) -> dict[str, Any]:
-    return {
-        key: each.at(share) if isinstance(each, Span) else each[-1 if share else 0]
-        for key, each in space.items()
-    }
-
-
-def _space(given: Any) -> dict[str, Span | list[Any]]:
-    if not isinstance(given, Mapping) or not given:
-        raise ConfigError("expected parameters with {from: …, to: …} or a list of choices")
-    problems: list[Problem] = []
-    collect = Collector(problems)
-    found: dict[str, Span | list[Any]] = {}
-    for key, each in given.items():
-        if isinstance(each, list) and len(each) > 1:
-            found[str(key)] = each
-        elif isinstance(each, Mapping):
-            span = collect(str(key), lambda e=each: read_span(e))  # type: ignore[misc]
-            if span is not None:
-                found[str(key)] = span
-        else:
-            message = f"got {each!r}, expected {{from: …, to: …}} or a list of choices"
-            problems.append(Problem(str(key), message))
-    if problems:
-        raise ConfigError(problems)
-    return found
-
-
-def _objectives(given: Any) -> dict[str, str]:
-    if not isinstance(given, Mapping) or not given:
-        raise ConfigError("expected numbers with maximize or minimize")
-    found, problems, known = {}, [], known_metrics()
-    for name, direction in given.items():
-        wanted = direction or ("maximize" if name in HIGHER else "minimize")
-        if wanted not in DIRECTIONS:
-            hint = did_you_mean(str(wanted), DIRECTIONS)
-            problems.append(Problem(str(name), f'got "{wanted}"', hint))
-        if name not in known:
-            hint = did_you_mean(str(name), known)
-            problems.append(Problem(str(name), f'no number "{name}"', hint))
-        found[str(name)] = str(wanted)
-    if problems:
-        raise ConfigError(problems)
-    return found
-
-
-# -- the search ------------------------------------------------------------------------------------
 
 
 def tune(
@@ -228,7 +90,7 @@ def tune(
     Raises
     ------
     ConfigError
-        If Optuna is not installed, or the folder holds a search of other objectives.
+        If Optuna is not installed.
     """
     try:
         import optuna
@@ -236,11 +98,13 @@ def tune(
         hint = "pip install 'numasim[tune]'"
         raise ConfigError(Problem("tune", f"needs Optuna ({error})", hint)) from None
     total = search.trials if trials is None else trials
+    if total < 1:
+        raise ConfigError(Problem("--trials", f"got {total}, expected at least 1"))
     folder = Path(out)
-    plan = _plan(search, [_at(search.space, 0.0)])
-    code = fingerprint()
+    plan = _plan(search, [at(search.space, 0.0)])
+    code = fingerprint(plan.python)
     with closing(Store(folder)) as store, runner(plan, workers, scheduler, here) as at_work:
-        study = _study(optuna, search, folder, code)
+        study = _study(optuna, search, folder, _identity(search, plan, code))
         working = Sweeping(plan, at_work, store, code, on_progress, keep_others=True)
         while (done := _finished(study)) < total:
             if on_trial is not None:
@@ -258,20 +122,23 @@ def _finished(study: Any) -> int:
     )
 
 
-def _study(optuna: Any, search: Search, folder: Path, code: str) -> Any:
+def _identity(search: Search, plan: Plan, code: str) -> str:
+    """Hash of what trials mean: those of another machine, space or code are of another search."""
+    space = {k: str(each) for k, each in search.space.items()}
+    points = [point.content(code) for point in plan.points]
+    text = json.dumps([points, plan.seeds, space, search.objectives, search.sampler, search.seed])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _study(optuna: Any, search: Search, folder: Path, identity: str) -> Any:
     """The study of the journal: new, or where it was left; of other code it is another."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
     storage = optuna.storages.JournalStorage(backend)
-    name = f"{search.name} {code}"
-    directions = list(search.objectives.values())
     study = optuna.create_study(
-        storage=storage, study_name=name, directions=directions, load_if_exists=True
-    )
-    told = [str(direction.name).lower() for direction in study.directions]
-    if told != directions:
-        hint = "choose another folder"
-        raise ConfigError(Problem("objectives", "are others than this folder's", hint))
+        storage=storage, study_name=f"{search.name} {identity}",
+        directions=list(search.objectives.values()), load_if_exists=True,
+    )  # fmt: skip
     running = optuna.trial.TrialState.RUNNING
     for trial in study.get_trials(deepcopy=False, states=(running,)):
         study.tell(trial.number, state=optuna.trial.TrialState[CUT_OFF])
@@ -315,9 +182,8 @@ def _suggested(trial: Any, space: Mapping[str, Span | list[Any]]) -> dict[str, A
 
 def _plan(search: Search, points: Sequence[Mapping[str, Any]]) -> Plan:
     unique = [point for i, point in enumerate(points) if point not in points[:i]]
-    return read_plan(
-        {**search.plan, "name": search.name, "points": [dict(p) for p in unique]}, search.base
-    )
+    data = {**search.plan, "name": search.name, "points": [dict(p) for p in unique]}
+    return replace(read_plan(data, search.base), source=search.source, text=search.text)
 
 
 def _values(found: Sweep, point: Mapping[str, Any], search: Search) -> list[float]:
