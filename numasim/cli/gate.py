@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from numasim.gate.suite import Suite
 
 DEFAULT = "default"
+INTERRUPTED = 130
+"""As shells say it: 128 and the number of the signal."""
 
 
 def gate(
@@ -53,80 +57,127 @@ def gate(
 
     Example: numasim gate gates/mine.yaml --markdown comment.md --junit gate.xml
     """
-    from numasim.errors import NumasimError
-
+    asked = Asked(suite, baseline, workers, scheduler, markdown, junit, json, quiet)
     try:
-        code = _gate(
-            suite, baseline, update, first_seed, workers, scheduler, markdown, junit, json, quiet
-        )
-    except (NumasimError, OSError) as error:
-        _could_not_run(suite, error, markdown, junit)
+        _check(asked, update, first_seed)
+        code = _renew(asked) if update else _judge(asked, first_seed)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None  # 1 would say that something got worse
+    except Exception as error:
+        _could_not_run(asked, error)
     raise typer.Exit(code)
 
 
-def _gate(
-    name: str,
-    baseline: Path | None,
-    update: bool,
-    first_seed: int,
-    workers: int | None,
-    scheduler: str | None,
-    markdown: Path | None,
-    junit: Path | None,
-    json: str | None,
-    quiet: bool,
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What the command was called with."""
+
+    suite: str
+    baseline: Path | None
+    workers: int | None
+    scheduler: str | None
+    markdown: Path | None
+    junit: Path | None
+    json: str | None
+    quiet: bool
+
+
+def _check(asked: Asked, update: bool, first_seed: int) -> None:
+    """See that reports can be written, before a minute of runs."""
+    from numasim.errors import ConfigError, Problem
+
+    problems = []
+    options.check_outputs(None, asked.json)
+    for option, path in (("--markdown", asked.markdown), ("--junit", asked.junit)):
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.open("a").close()
+            except OSError as error:
+                problems.append(Problem(option, f"{path} cannot be written: {error.strerror}"))
+    if update and asked.junit is not None:
+        problems.append(Problem("--junit", "has nothing to say with --update"))
+    if update and first_seed != 1:
+        problems.append(Problem("--first-seed", "a baseline has the first seeds"))
+    if first_seed < 0:
+        problems.append(Problem("--first-seed", f"got {first_seed}, expected at least 0"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _judge(asked: Asked, first_seed: int) -> int:
     from numasim.cli.sweep import progress
     from numasim.gate import gating, reports
-    from numasim.gate.baseline import path_of, read_baseline, write_baseline
+    from numasim.gate.baseline import path_of, read_baseline
     from numasim.gate.suite import read_suite
 
-    options.check_outputs(None, json)
-    read = read_suite(name)
-    assert read.path is not None
-    where = baseline or path_of(read.path)
-    if update:
-        with progress(read.name, quiet) as on_progress:
-            made = gating.update(
-                read, gating.read_old(where), workers=workers, scheduler=scheduler,
-                on_progress=on_progress,
-            )  # fmt: skip
-        write_baseline(where, made.baseline)
-        show_update(read, made, quiet)
-        console.files([where])
-        return gating.PASSED
-    before = read_baseline(where)
-    with progress(read.name, quiet) as on_progress:
+    suite = read_suite(asked.suite)
+    assert suite.path is not None
+    before = read_baseline(asked.baseline or path_of(suite.path))
+    with progress(suite.name, asked.quiet) as on_progress:
         report = gating.gate(
-            read, before, first_seed=first_seed, workers=workers, scheduler=scheduler,
-            on_progress=on_progress,
+            suite, before, first_seed=first_seed, workers=asked.workers,
+            scheduler=asked.scheduler, on_progress=on_progress,
         )  # fmt: skip
-    if markdown is not None:
-        markdown.write_text(reports.markdown(report), encoding="utf-8")
-    if junit is not None:
-        junit.write_text(reports.junit(report), encoding="utf-8")
-    if json is not None:
-        given = {"given": name, "baseline": None if baseline is None else str(baseline)}
-        console.write_json({**reports.as_json(report), **given}, json)
-    if json != console.STDOUT:
-        show(report, quiet)
+    _write(asked, reports.markdown(report), reports.junit(report), reports.as_json(report))
+    if asked.json != console.STDOUT:
+        show(report, asked.quiet)
     return report.exit_code
 
 
-def _could_not_run(
-    suite: str, error: Exception, markdown: Path | None, junit: Path | None
-) -> NoReturn:
+def _renew(asked: Asked) -> int:
+    from numasim.cli.sweep import progress
+    from numasim.gate import gating, reports
+    from numasim.gate.baseline import path_of, write_baseline
+    from numasim.gate.suite import read_suite
+
+    suite = read_suite(asked.suite)
+    assert suite.path is not None
+    where = asked.baseline or path_of(suite.path)
+    old, why = gating.read_old(where)
+    if why:
+        console.warn([f"{why}: nothing to compare with"])
+    with progress(suite.name, asked.quiet) as on_progress:
+        made = gating.update(
+            suite, old, workers=asked.workers, scheduler=asked.scheduler, on_progress=on_progress
+        )
+    write_baseline(where, made.baseline)
+    _write(asked, reports.markdown_of_update(suite, made), "", reports.update_as_json(suite, made))
+    if asked.json != console.STDOUT:
+        show_update(suite, made, asked.quiet)
+        if not asked.quiet:
+            console.files([where])
+    return gating.PASSED
+
+
+def _write(asked: Asked, markdown: str, junit: str, document: dict[str, Any]) -> None:
+    """Write the reports that were asked for."""
+    if asked.markdown is not None:
+        asked.markdown.write_text(markdown, encoding="utf-8")
+    if asked.junit is not None:
+        asked.junit.write_text(junit, encoding="utf-8")
+    if asked.json is not None:
+        baseline = None if asked.baseline is None else str(asked.baseline)
+        console.write_json({**document, "given": asked.suite, "baseline": baseline}, asked.json)
+
+
+def _could_not_run(asked: Asked, error: Exception) -> NoReturn:
     """Say so everywhere that was asked for."""
+    from numasim.errors import NumasimError
     from numasim.gate.gating import COULD_NOT_RUN
     from numasim.gate.reports import junit_of_error
 
     text = console.message(error)
+    if not isinstance(error, NumasimError | OSError):  # a bug, of numasim's or of a policy's
+        traceback.print_exception(error)
+        text = f"{type(error).__name__}: {text}"
     print(f"numasim: {text}", file=sys.stderr)
-    if markdown is not None:
-        body = f"### ⚠️ numasim gate could not run ({suite})\n\n```\n{text}\n```\n"
-        markdown.write_text(body, encoding="utf-8")
-    if junit is not None:
-        junit.write_text(junit_of_error(suite, text), encoding="utf-8")
+    body = f"### ⚠️ numasim gate could not run ({asked.suite})\n\n```\n{text}\n```\n"
+    document = {"suite": asked.suite, "ok": None, "exit_code": COULD_NOT_RUN, "error": text}
+    try:
+        _write(asked, body, junit_of_error(asked.suite, text), document)
+    except OSError as other:
+        print(f"numasim: {console.message(other)}", file=sys.stderr)
     raise typer.Exit(COULD_NOT_RUN)
 
 

@@ -317,12 +317,14 @@ def _advice(suite: Suite, found: dict[str, Recorded]) -> list[str]:
     return said
 
 
-def read_old(path: Path) -> Baseline | None:
-    """The baseline that is there, or None if there is none or it cannot be read."""
+def read_old(path: Path) -> tuple[Baseline | None, str]:
+    """The baseline that is there, or None; and why it cannot be read, if it is there."""
+    if not path.exists():
+        return None, ""
     try:
-        return read_baseline(path)
-    except ConfigError:
-        return None
+        return read_baseline(path), ""
+    except ConfigError as error:
+        return None, str(error)
 
 
 __all__ = [

@@ -88,7 +88,7 @@ def run_gate(
             pytest.fail("numasim gate: a suite given as data needs a baseline", pytrace=False)
         if renew:
             more.pop("first_seed", None)
-            made = gating.update(suite, gating.read_old(where), **more)
+            made = gating.update(suite, gating.read_old(where)[0], **more)
             files.write_baseline(where, made.baseline)
             pytest.skip(f"renewed {where}: {'; '.join(reports.changes(made))}")
         report = gating.gate(suite, files.read_baseline(where), **more)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from numasim.gate.decision import Verdict
 from numasim.gate.gating import Judged, Report, Update
+from numasim.gate.suite import Suite
 
 SHUT = {"worse": "WORSE", "undefined": "UNDEFINED"}
 ARROWS = {"higher": "↑", "lower": "↓", "neither": "="}
@@ -178,6 +179,25 @@ def _experiment(judged: Judged) -> dict[str, Any]:
             for v in judged.verdicts
         },
     }  # fmt: skip
+
+
+def markdown_of_update(suite: Suite, made: Update) -> str:
+    """What a new baseline changes, for the pull request that brings it."""
+    lines = [f"### numasim gate: what the new baseline of {suite.name} changes", ""]
+    lines += [f"* {line}" for line in changes(made)]
+    lines += [f"* note: {line}" for line in made.advice]
+    return "\n".join(lines) + "\n"
+
+
+def update_as_json(suite: Suite, made: Update) -> dict[str, Any]:
+    """The same as plain data."""
+    return {
+        "suite": suite.name,
+        "new": list(made.new),
+        "gone": list(made.gone),
+        "changed": [_experiment(each) for each in made.changed],
+        "advice": list(made.advice),
+    }
 
 
 def changes(made: Update) -> list[str]:
