@@ -129,6 +129,10 @@ class BlockCounts:
         kinds: np.ndarray = self._of_slot.take(slots)
         return kinds
 
+    def slots_of(self, number: int) -> np.ndarray:
+        """int64[N]: slots that hold a page of a class, ascending; a look at all slots."""
+        return np.flatnonzero(self._of_slot[: self.nr_slots] == number + 1)
+
     def before(self, blocks: np.ndarray) -> np.ndarray:
         """float64[N, C], whole: pages of each class in all blocks before each given index."""
         if self._any_dirty:

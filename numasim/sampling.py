@@ -20,6 +20,9 @@ from numasim.reels import Reel
 from numasim.threads import who
 
 LINE_BYTES = 64
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+_ONES = _BITS.sum(axis=1, dtype=np.uint16)  # of every byte
+_PLACE_OF = np.argsort(1 - _BITS, axis=1, kind="stable")  # of its ones, the first to the last
 PERIOD_STEP = 2.0  # most by which a controlled period changes between two windows
 
 Level = Literal["llc_miss", "retired"]
@@ -207,13 +210,18 @@ class Sampler:
         found = Reports.of(time, page, offset, cpu, tid, is_write, node, latency)
         return found.at(seen.memory.frame_of[found.page] >= 0) if nr else found
 
+    def _nth(self, classes: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """int64[N]: the k-th present page of each class."""
+        return nth_of_classes(self._seen, classes, k)
+
     def _pages(self, strand: Strand, counts: np.ndarray, tick: np.ndarray) -> np.ndarray:
         """int64[N]: pages that samples of a strand hit in given spans."""
         rng, front = self._rng, strand.front
         if front is None:
             heat = np.cumsum(strand.visits * counts)
             classes = np.searchsorted(heat, rng.random(len(tick)) * heat[-1], "right")
-            return pages_of_classes(self._seen, np.minimum(classes, len(heat) - 1), counts, rng)
+            classes = np.minimum(classes, len(heat) - 1)
+            return self._nth(classes, (rng.random(len(classes)) * counts[classes]).astype(np.int64))
         assert strand.before is not None and strand.after is not None
         before, after = strand.before[tick], strand.after[tick]
         if not isinstance(front, Reel):
@@ -279,9 +287,34 @@ def nth_of_classes(observing: Observing, classes: np.ndarray, k: np.ndarray) -> 
     first = group * GROUP_BLOCKS
     block = _last_not_above(inner, classes, k, first, first + GROUP_BLOCKS)
     k -= inner[block, classes].astype(np.int64)
-    inside = of_slot.reshape(-1, blocks.block_slots)[block] == (classes + 1)[:, None]
-    at = np.argmax(np.cumsum(inside, axis=1) > k[:, None], axis=1)
+    wanted = (classes + 1).astype(of_slot.dtype)
+    inside = of_slot.reshape(-1, blocks.block_slots)[block] == wanted[:, None]
+    at = nth_set(inside, k)
     found: np.ndarray = page_of[block * blocks.block_slots + at].astype(np.int64)
+    return found
+
+
+def nth_set(inside: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Place of the k-th true entry, counted from 0, of each row.
+
+    Parameters
+    ----------
+    inside : bool[N, M]
+        M a multiple of 8.
+    k : int64[N]
+        Less than a row has true entries.
+
+    Returns
+    -------
+    int64[N]
+    """
+    packed = np.packbits(inside, axis=1)
+    total = np.cumsum(_ONES[packed], axis=1, dtype=np.uint16)
+    byte = (total <= k[:, None]).sum(axis=1)
+    row = np.arange(len(k))
+    own = packed[row, byte]
+    left = k - (total[row, byte] - _ONES[own])
+    found: np.ndarray = byte * 8 + _PLACE_OF[own, left]
     return found
 
 

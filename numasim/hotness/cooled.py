@@ -48,9 +48,13 @@ class CooledCounts:
 
     def _add(self, unit: np.ndarray, kind: np.ndarray) -> int:
         """Count samples up to the first that advances the clock; how many were counted."""
-        touched = np.unique(unit)
-        self._cool(touched)
         key = unit * 2 + kind
+        keys, nr_each = np.unique(key, return_counts=True)
+        self._cool(np.unique(keys // 2))
+        counts = self._counts.reshape(-1)  # a view: reads and writes in turn
+        if (counts[keys] + nr_each).max() <= self.cooling:
+            counts[keys] += nr_each.astype(np.int32)
+            return len(unit)
         order = np.argsort(key, kind="stable")
         ordered = key[order]
         first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

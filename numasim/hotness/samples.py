@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from numasim.agents import Stage
-from numasim.damon.reports import Reports
-from numasim.sampling import Kind, Level, Rule, Sampler
+from numasim.hotness.spotting import ClassPages, Spots, Spotter
+from numasim.sampling import Kind, Level, Rule
 
 ASSIST_SHARE = 0.4
 """Part of a record's cost that the interrupted program pays; the draining thread pays the rest.
@@ -38,22 +38,28 @@ class Samples:
     ) -> None:
         assist = round(ASSIST_SHARE * stage.costs.pebs_record)
         self.drain_ns = stage.costs.pebs_record - assist
+        self._observing, pages = stage.observing, ClassPages(stage.observing)
         self.samplers = [
-            Sampler(
+            Spotter(
                 Rule(
                     f"{name}/{kind}s", period, level, kind, assist, 1.0, BUFFER, DRAIN_NS, None,
                     CACHE_NS,
                 ),
                 stage.observing,
+                pages,
             )
             for kind, level, period in events
         ]  # fmt: skip
         self._since_ns = now_ns
 
-    def read(self, now_ns: int) -> Reports:
-        """All records since the last reading, in order of time; the programs are charged."""
+    def read(self, now_ns: int) -> Spots:
+        """All samples since the last reading, in order of time; the programs are charged."""
         if now_ns <= self._since_ns:
-            return Reports.none()
-        grid = np.array([self._since_ns, now_ns], np.int64)
+            return Spots.joined([])
+        seen, since_ns = self._observing, self._since_ns
         self._since_ns = now_ns
-        return Reports.joined([sampler.draw(grid) for sampler in self.samplers])
+        found = seen.truth.strands(np.array([since_ns]), np.array([now_ns]))
+        strands = [s for s in found if seen.threads[s.actor].is_cpu]
+        counts = seen.migrator.node_counts.sum(axis=0)
+        lots = [sampler.spot(strands, counts, since_ns, now_ns) for sampler in self.samplers]
+        return Spots.joined([lot for own in lots for lot in own])
