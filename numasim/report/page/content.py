@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+LONG = 30  # characters of a text that may be broken into lines, but not one word to each
 Cell = tuple[str, Any]
 """What is shown, and what a table is sorted by."""
 
@@ -40,7 +41,7 @@ class Table:
     columns : tuple of str
     rows : list of tuple of Cell
     numbers : int
-        How many of the last columns are numbers, set to the right.
+        How many of the last columns are numbers even where no row has one.
     note : str
     """
 
@@ -49,6 +50,18 @@ class Table:
     rows: list[tuple[Cell, ...]]
     numbers: int = 0
     note: str = ""
+
+    @property
+    def aligned(self) -> list[str]:
+        """Class of each column: numbers are set to the right, long texts keep some width."""
+        found = []
+        for i in range(len(self.columns)):
+            known = [row[i][1] for row in self.rows if row[i][1] is not None]
+            numeric = bool(known) and all(isinstance(by, int | float) for by in known)
+            longest = max((len(row[i][0]) for row in self.rows), default=0)
+            is_number = numeric or i >= len(self.columns) - self.numbers
+            found.append("number" if is_number else "long" if longest > LONG else "")
+        return found
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ def parameters(result: Result) -> Table:
     rows = [words("kind", given.get("kind", result.policy), "given", "")]
     for one in parameters_of(scenario.policy):
         where = "given" if one.name in given else "default"
-        rows.append(words(one.name, _short(one.value), where, one.text))
+        rows.append(words(one.name, _short(one.value), where, one.text.replace("`", "")))
     return Table(f"Parameters of {result.policy}", ("parameter", "value", "from", "meaning"), rows)
 
 
