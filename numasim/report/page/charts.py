@@ -21,6 +21,8 @@ DIGITS = 5
 LONGEST_NAME = 44
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 GAP = -32768
+PLAIN, PLAIN_UNITS = ",.4~r", {"%", "ns", "ms", ""}
+"""Numbers of these units are written out; of others with k, M, G."""
 STEPS_PER_DECADE = 1000
 
 Trace = dict[str, Any]
@@ -54,7 +56,7 @@ def line(
     step: bool = False,
     fill: bool = False,
     stack: str = "",
-    form: str = ".4s",
+    form: str = "",
 ) -> Trace:
     """A curve over time.
 
@@ -72,8 +74,9 @@ def line(
     stack : str
         Curves of the same name are put on each other.
     form : str
-        How Plotly writes the number.
+        How Plotly writes the number; left out, it follows from the unit.
     """
+    form = form or (PLAIN if unit.strip() in PLAIN_UNITS else ".4s")
     at, shown = thin(np.asarray(t, dtype=float), np.asarray(values, dtype=float))
     trace: Trace = {
         "type": "scatter",
@@ -99,7 +102,7 @@ def line(
 
 
 def layout(
-    clock: Clock, unit: str, *, low: float | None = 0.0, high: float | None = None, form: str = "~s"
+    clock: Clock, unit: str, *, low: float | None = 0.0, high: float | None = None, form: str = ""
 ) -> dict[str, Any]:
     """Axes of a chart over time.
 
@@ -111,8 +114,9 @@ def layout(
     low, high : float or None
         Ends of the y axis; None lets the data decide.
     form : str
-        How Plotly writes the numbers of the y axis.
+        How Plotly writes the numbers of the y axis; left out, it follows from the unit.
     """
+    form = form or (PLAIN if unit.strip() in PLAIN_UNITS else "~s")
     y: dict[str, Any] = {"title": {"text": safe(unit)}, "tickformat": form}
     if high is not None:
         y["range"] = [low, high]

@@ -120,13 +120,15 @@ def _reasons(comparison: Comparison, runs: dict[str, Result]) -> list[Reason]:
     for metric in REASONS:
         if metric in comparison.metrics:
             mine, other = (comparison.mean(p, metric).mean for p in (best, base))
+            if math.isnan(mine) and math.isnan(other):
+                continue  # such as a monitoring error where nobody monitors
             text = f"{base}: {write(metric, other)}." if best != base else ""
             found.append(Reason(f"{title(metric)}, {best}", write(metric, mine), text))
     lost = waste(runs[best])
     moved = sum(comparison.mean(best, m).mean for m in ("promoted_bytes", "demoted_bytes"))
     text = f"Mean over seeds. At most {format_bytes(lost.both_ways_bytes)} of the first seed's "
     text += f"moved both ways within a phase, {format_bytes(lost.refused_bytes)} found no room."
-    found.insert(2, Reason(f"Migrated, {best}", format_bytes(moved), text))
+    found.insert(min(2, len(found)), Reason(f"Migrated, {best}", format_bytes(moved), text))
     if comparison.oracle is not None:
         far = comparison.distance(best)
         text = f"Share of {comparison.oracle}'s throughput that is left; it knows the truth."
@@ -202,9 +204,10 @@ def _bars(comparison: Comparison, metric: str) -> Chart:
     }  # fmt: skip
     room = 1.3 * max((v for v in known if v is not None), default=1.0)  # for the numbers
     made = {
-        "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False},
+        "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False,
+                  "ticks": ""},
         "yaxis": {"tickvals": at, "ticktext": [brief(p) for p in comparison.policies],
-                  "showgrid": False, "fixedrange": True},
+                  "showgrid": False, "zeroline": False, "fixedrange": True},
         "hovermode": "closest", "bargap": 0.25,
     }  # fmt: skip
     height = 40 + 30 * max(2, len(means))

@@ -145,8 +145,7 @@ def _monitoring(result: Result, clock: Clock) -> list[Found]:
                      KDAMONDS[i % len(KDAMONDS)], unit, position=i, step=True)
                 for i, (kdamond, rows) in enumerate(result.kdamonds.groupby("kdamond", sort=True))
             ]  # fmt: skip
-            form = ",.4~g" if unit else "~s"
-            found.append((title, "", _figure(data, layout(clock, unit, form=form))))
+            found.append((title, "", _figure(data, layout(clock, unit))))
     return found
 
 

@@ -43,11 +43,11 @@ Verdicts = list[tuple[str, str, dict[str, Any]]]
 
 def _verdict(data: dict[str, Any], verdicts: Verdicts, worse: Verdicts) -> str:
     if worse:
-        return f"{len(worse)} of {len(verdicts)} numbers got worse than {data['suite']} allows."
+        return f"{len(worse)} of {len(verdicts)} numbers got worse than “{data['suite']}” allows."
     same = sum(found["verdict"] == "unchanged" for _, _, found in verdicts)
     if same == len(verdicts):
         return f"Nothing changed: all {len(verdicts)} numbers are the same to the last bit."
-    return f"Nothing got worse: all {len(verdicts)} numbers of {data['suite']} are as allowed."
+    return f"Nothing got worse: all {len(verdicts)} numbers of “{data['suite']}” are as allowed."
 
 
 def _reasons(verdicts: Verdicts, worse: Verdicts) -> list[Reason]:
@@ -102,10 +102,10 @@ def _changes(verdicts: Verdicts) -> Section:
         text = f"{_change(found, 'change')}, {SHUT.get(found['verdict'], found['verdict'])}"
         colour = COLOURS.get(found["verdict"], GOOD)
         rows.append(Estimate(f"{name}: {title(metric)}", mean, low, high, text, colour))
-    heading, axis = "What changed", "change for the worse, as a multiple of what is allowed"
+    heading, axis = "Every number", "change for the worse, as a multiple of what is allowed"
     note = "95 % intervals; the dashed line is the tolerance, zero is no change."
     return Section(
-        heading,
+        "What changed",
         charts=[forest_chart(heading, axis, rows, 1.0, log=False, note=note)],
         pictures=[Picture(heading, lambda: forest_picture(heading, axis, rows, 1.0, log=False))],
     )

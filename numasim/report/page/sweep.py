@@ -31,6 +31,7 @@ from numasim.statistics import LEVEL
 from numasim.sweep.plan import PARTS, is_own
 from numasim.sweep.ranking import HIGHER, METRIC
 
+LEAST_SPREAD = 0.01
 MOST_GROUPS, MOST_RUNS, MOST_PARAMETERS = 12, 2000, 8
 RANKED = ("rank", "mean", "ratio", "low", "high", "seeds", "effect", "better", "p_holm")
 REASONS = ("local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes", "emd",
@@ -215,12 +216,26 @@ def _parameters(saved: SavedSweep, metric: str) -> Section:
                 data.append(_scatter(str(policy), x, rows[metric], i))
         made = {
             "xaxis": {"title": {"text": safe(base)}, "tickformat": _form(values)},
-            "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"},
+            "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"}
+            | _room(saved.runs[metric]),
             "hovermode": "closest",
         }
         charts.append(Chart(name, {"data": data, "layout": made}, half=True, height=320))
     note = "A mark for each run; other parameters vary, too."
     return Section("What parameters do", note, charts)
+
+
+def _room(values: pd.Series[float]) -> dict[str, Any]:
+    """Ends of an axis that differ enough for ticks with other numbers, where values hardly do."""
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(low + high) or high - low > LEAST_SPREAD * abs(high):
+        return {}
+    middle, room = (low + high) / 2, LEAST_SPREAD * (abs(high) or 1.0)
+    return {"range": [middle - room, middle + room]}
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _form(values: pd.Series[float]) -> str:
@@ -279,8 +294,9 @@ def _again(saved: SavedSweep, metric: str) -> Section:
     if len(best):
         code += "\n# the best policy's first seed alone:\n"
         code += run_again(saved.document(str(best.iloc[0].run)), "best")
-    rows = [words(key, saved.plan.get(key, "")) for key in ("numasim", "code", "began", "seeds")]
-    rows += [words(key, value) for key, value in saved.plan.get("parameters", {}).items()]
+    keys = ("numasim", "code", "began", "seeds")
+    rows = [words(key, _listed(saved.plan.get(key, ""))) for key in keys]
+    rows += [words(key, _listed(value)) for key, value in saved.plan.get("parameters", {}).items()]
     table = Table("Provenance", ("what", "value"), rows)
     note = "Files that the plan names lie where it lay."
     if not text:

@@ -130,7 +130,7 @@ def test_a_sweep_says_who_is_best():
 
 def test_a_gate_says_what_got_worse():
     page = page_of(gate())
-    assert (page.verdict, page.mark) == ("2 of 3 numbers got worse than it's allows.", "bad")
+    assert (page.verdict, page.mark) == ("2 of 3 numbers got worse than “it's” allows.", "bad")
     assert page.reasons[0].value == "-5.00 %"
     assert "no number" in page.reasons[1].text
     assert page_of(gate(ok=True)).mark == "good"
