@@ -28,10 +28,14 @@ TRIES = 2
 """How often a run is begun whose process was killed."""
 START_LIMIT_S = 300.0
 LAST_WORDS = 2000
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
-)
-"""Every core has a worker; libraries that start threads of their own would only get in the way."""
+ENVIRONMENT = {
+    **dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
+    ),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Every core has a worker; libraries that start threads of their own would only get in the way.
+Arrow's own allocator sets a GiB aside at its first use, and that would count as the run's."""
 
 OnStart = Callable[[Task], None]
 
@@ -55,7 +59,7 @@ class Lane:
     def _start(self) -> None:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
         self._ready = False
-        environment = {**ONE_THREAD, **os.environ}
+        environment = {**ENVIRONMENT, **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(self._wanted.paths or sys.path)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "numasim.sweep.worker"],

@@ -6,6 +6,7 @@ When the input ends, whoever started the worker is gone, and so is the worker, e
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import queue
@@ -64,9 +65,12 @@ def main() -> None:
 
     prepare(receive(sys.stdin.buffer))
     threading.Thread(target=listen, daemon=True).start()
+    gc.collect()
+    gc.freeze()  # what is there now stays, and need not be looked through after every run
     send(answers, os.getpid())
     while True:
         send(answers, perform(tasks.get()))
+        gc.collect()  # a world is full of circles: left to itself, it would lie beside the next
 
 
 if __name__ == "__main__":

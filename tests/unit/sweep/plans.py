@@ -26,7 +26,7 @@ def plan(**more: Any) -> dict[str, Any]:
 
 POLICIES = '''
 """Policies that misbehave, each in its way."""
-import os, signal, time
+import gc, os, signal, time
 from pathlib import Path
 from typing import ClassVar
 from pydantic.dataclasses import dataclass
@@ -64,6 +64,19 @@ class Eats(Policy):
         held = []
         while True:
             held.append(bytearray(1 << 22))
+
+
+@register("litters")
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Litters(Policy):
+    """Leaves much behind, in a circle."""
+    has_agents: ClassVar[bool] = True
+
+    def agents(self, stage, now_ns):
+        gc.disable()  # or chance decides when it looks for circles
+        circle = [bytearray(64 << 20)]
+        circle.append(circle)
+        return ()
 
 
 @register("dies")

@@ -125,6 +125,13 @@ def test_runs_that_hang_eat_or_die_are_bounded(tmp_path: Path) -> None:
     assert {p.stem for p in (tmp_path / "out/failed").iterdir()} == set(found.failed)
 
 
+@pytest.mark.slow
+def test_what_a_run_leaves_behind_is_not_counted_against_the_next(tmp_path: Path) -> None:
+    plan = write_python(tmp_path, policies=["litters"], seeds=12, limits={"memory": "250 MiB"})
+    found = sweep(read_plan(plan), tmp_path / "out", workers=1)
+    assert len(found.metrics) == 12
+
+
 FULL = """
 set -e
 mount -t tmpfs -o size=$SMALL tmpfs "$OUT"
