@@ -111,7 +111,7 @@ class Stage:
         """
         moved = self.migrator.take_traffic()
         moved.busy_ns = min(moved.busy_ns, busy_ns)  # several threads, or an engine, may copy
-        self.load.begin(name, moved, max(1, busy_ns), self.law.visit_rates_per_ns(), batch, flush)
+        self.load.begin(name, moved, max(1, busy_ns), self.law.all_visits_per_ns(), batch, flush)
         self.load.cores[name] = cores
 
     def end_work(self, name: str) -> None:

@@ -115,6 +115,7 @@ class Law:
         self.before_reading: Callable[[np.ndarray], None] | None = None  # reclaim's late walks
         self.flush_ns: np.ndarray | None = None
         self.flush_cores = np.ones(self.nr_classes)
+        self.visits = np.zeros(self.nr_classes)  # per ns now, also those that no bit tells of
         self._alike: dict[tuple[int, int], Ticks] = {}
         self._alike_version = -1
 
@@ -344,6 +345,13 @@ class Law:
     def visit_rates_per_ns(self) -> np.ndarray:
         """float64[C]: rate at which one bit of each class is set now, sweeps by their mean."""
         rates: np.ndarray = self.exposure.rates[: self.nr_classes].copy()
+        for front in self.fronts:
+            rates[front.classes] += self.exposure.rates[front.column] / front.turn
+        return rates
+
+    def all_visits_per_ns(self) -> np.ndarray:
+        """float64[C]: visits to one folio of each class now, cached translations or not."""
+        rates: np.ndarray = self.visits.copy()
         for front in self.fronts:
             rates[front.classes] += self.exposure.rates[front.column] / front.turn
         return rates

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from numasim.cost import Background
 from numasim.ledger import Traffic
 
+FEW_VISITS = 1e-6  # below, the expression for waiting is rounding
 MIGRATE_BATCH = 512  # base pages unmapped and flushed together; Linux 7.3.4 migration of a list
 
 
@@ -41,7 +44,8 @@ class Load:
         self._process_of_class, self._nr_processes = process_of_class, nr_processes
         self.cores: dict[str, float] = {}
         self._flows: dict[str, list[Background]] = {}
-        self._waiting: dict[str, np.ndarray] = {}
+        self._windows: dict[str, tuple[np.ndarray, float, np.ndarray]] = {}
+        self._share = np.ones(nr_processes)  # of each process's threads at work, as last asked for
         self._interrupted: dict[str, np.ndarray] = {}
 
     def begin(
@@ -61,7 +65,7 @@ class Load:
         moved : Traffic
         busy_ns : int
         visit_rates : float64[C]
-            Visits per ns to one folio of each class.
+            Visits per ns to one folio of each class at the present speeds.
         batch : int
             Base pages that are unmapped together; at least one folio.
         flush : float
@@ -69,9 +73,9 @@ class Load:
 
         Notes
         -----
-        Assumption: a batch of folios is unmapped for as long as it takes to move; a visit to
-        one of its pages waits half of that. Each batch interrupts every running CPU thread of the
-        processes whose pages it holds once.
+        Assumption: a batch of folios is unmapped for as long as it takes to move, and a thread
+        that visits one of its pages waits for the rest of that. Each batch interrupts every running
+        CPU thread of the processes whose pages it holds once.
         """
         flows: list[Background] = []
         for (source, target), nr_bytes in moved.bytes.items():
@@ -82,9 +86,10 @@ class Load:
         folios = moved.pages_of_class / self._pages_per_bit
         batches = float(np.sum(folios / np.maximum(1, batch // self._folio_pages)))
         batch_ns = moved.busy_ns / max(batches, 1.0)
-        visits = self._by_process(folios * visit_rates)
-        self._waiting[name] = visits * batch_ns / 2 * batch_ns / busy_ns
         share = self._by_process(folios) / max(1, moved.folios)
+        visits = self._by_process(folios * visit_rates) / self._share
+        each = np.divide(visits, share * batches, out=np.zeros_like(visits), where=share > 0)
+        self._windows[name] = each, batch_ns, share * batches * batch_ns / busy_ns
         self._interrupted[name] = share * batches * self._tlb_shootdown / busy_ns * flush
 
     def _by_process(self, per_class: np.ndarray) -> np.ndarray:
@@ -92,7 +97,7 @@ class Load:
 
     def end(self, name: str) -> None:
         """The kdamond sleeps again."""
-        for table in (self._flows, self._waiting, self._interrupted, self.cores):
+        for table in (self._flows, self._windows, self._interrupted, self.cores):
             table.pop(name, None)
 
     @property
@@ -113,9 +118,17 @@ class Load:
 
         Notes
         -----
-        Visits were counted at full speed; waiting threads visit less, so x thread's worth of
-        waiting for every working thread leaves 1 / (1 + x) of them at work.
+        A working thread that visits pages of a batch r times in the time T for which they are
+        unmapped comes to a first one after so long that it waits for T - (1 - exp(-r)) T / r on
+        average: half of its visits' T while they are few, and never more than T.
         """
-        waiting = sum(float(w[process]) for w in self._waiting.values()) / max(1, threads)
+        working = 1.0
+        for visits, batch_ns, covered in self._windows.values():
+            r = float(visits[process]) * batch_ns / max(1, threads)
+            lost = 1.0 + math.expm1(-r) / r if r > FEW_VISITS else r / 2
+            working *= 1.0 - min(1.0, float(covered[process])) * lost
         hit = sum(float(i[process]) for i in self._interrupted.values()) if is_cpu else 0.0
-        return 1.0 / (1.0 + waiting) / (1.0 + hit)
+        working /= 1.0 + hit
+        if is_cpu:
+            self._share[process] = working
+        return working

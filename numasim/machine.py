@@ -293,7 +293,7 @@ class Machine:
 
     def begin_migration(self, name: str, busy_ns: int) -> None:
         """What a kdamond moved is on the wires while it is busy, and stalls who touches it."""
-        rates = self.law.visit_rates_per_ns()
+        rates = self.law.all_visits_per_ns()
         self.load.begin(name, self.migrator.take_traffic(), busy_ns, rates)
 
     def end_migration(self, name: str) -> None:
@@ -316,6 +316,7 @@ class Machine:
         cores[self.kernel_accessor] += sum(self.load.cores.values())
         self.solution = self.cost.solve(demands, flows, cores)
         rates = np.zeros(self.law.exposure.rates.shape)
+        self.law.visits[:] = 0.0
         counts = self.migrator.node_counts.sum(axis=0)
         for actor in self.actors:
             if actor.state != "running" and actor.course is None:

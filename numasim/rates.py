@@ -144,7 +144,7 @@ class Rates:
     def add(
         self, rates: np.ndarray, actor: ActorState, weights: list[np.ndarray], counts: np.ndarray
     ) -> None:
-        """Add one actor's visits to the law's columns: walks of classes, fronts, bursts.
+        """Add one actor's visits to the law's columns, walks of classes, fronts, bursts; and them.
 
         Parameters
         ----------
@@ -168,6 +168,7 @@ class Rates:
                 rates[self.front_columns[key]] += turns
             else:
                 random[k] = pattern.pattern.visits * w
+        self.law.visits += self.space.of_bits(speed * random.sum(axis=0))
         if actor.current.burst:
             self._add_burst(actor, compiled, random, rates, counts)
         else:

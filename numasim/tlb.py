@@ -24,20 +24,27 @@ def walk_rates(visit_rates: np.ndarray, nr_folios: np.ndarray, cores: int, tlb: 
     Returns
     -------
     float64[C]
-        ``rate * exp(-rate per core * residency)``.
+        ``rate * exp(-rate per core * residency)``; with flushes, each page's first visit after each
+        as well.
 
     Notes
     -----
     Source: Che's approximation of LRU (Che, Tung, Wang, JSAC 2002): a translation stays for the
-    time in which as many others are used as there are entries; flushes bound that time.
-    Assumption: an LRU of all entries, threads spread evenly over the cores.
+    time in which as many others are used as there are entries. Assumption: an LRU of all entries,
+    threads spread evenly over the cores. Of the visits between two flushes the first walks, and
+    each further one if there was none for the residency before it.
     """
     if not tlb.entries:
         return visit_rates
     per_core = visit_rates / max(cores, 1)
     residency = _residency_ns(per_core, nr_folios, tlb.entries)
     if tlb.flush_interval:
-        residency = min(residency, tlb.flush_interval)
+        walks = -np.expm1(-per_core * tlb.flush_interval)
+        if residency < tlb.flush_interval:
+            rest = per_core * (tlb.flush_interval - residency)
+            walks += np.exp(-per_core * residency) * (rest + np.expm1(-rest))
+        found: np.ndarray = max(cores, 1) * walks / tlb.flush_interval
+        return found
     if not np.isfinite(residency):
         # everything fits and nothing is ever flushed: each translation walks once and then hides
         return np.zeros_like(visit_rates)

@@ -362,10 +362,29 @@ def test_a_huge_folio_keeps_its_visitors_waiting_as_one_page():
     heads = np.unique(machine.space.folio_heads(np.arange(2048)))
     moved = machine.migrator.migrate(heads, 1, "k")
     traffic = machine.migrator.take_traffic()
-    machine.load.begin("k", traffic, moved.busy_ns, machine.law.visit_rates_per_ns())
+    machine.load.begin("k", traffic, moved.busy_ns, machine.law.all_visits_per_ns())
     visits = machine.actors[0].rate_per_ns  # one visit per operation, all to these four folios
     each_ns = moved.busy_ns / 4  # a batch is 512 base pages: one folio
-    assert machine.load._waiting["k"] == pytest.approx([visits * each_ns / 2 / 4])
+    r = visits / 4 * each_ns / 4  # of one of four threads
+    rng = np.random.default_rng(1)
+    waits = np.maximum(each_ns - rng.exponential(each_ns / r, 200_000), 0.0)
+    share = machine.load.working_share(0, 4, is_cpu=False)
+    assert share == pytest.approx(1 - waits.mean() / each_ns, rel=0.01)
+
+
+def test_waiting_is_found_for_threads_at_work_and_never_exceeds_the_move():
+    """A mover that goes on and on: what it costs does not depend on who waits already."""
+    machine = loaded([4], "2 MiB")
+    for _ in range(4):
+        moved = machine.migrator.migrate(np.arange(0, 2048, 512), 1, "k")
+        if not moved.bytes:
+            moved = machine.migrator.migrate(np.arange(0, 2048, 512), 0, "k")
+        machine.begin_migration("k", moved.busy_ns)
+        machine.settle(machine.now_ns)
+        share = machine.load.working_share(0, 4, is_cpu=False)
+        r = machine.load._windows["k"][0][0] * machine.load._windows["k"][1] / 4
+        assert share == pytest.approx(-np.expm1(-r) / r, rel=1e-6), "always some page is away"
+        machine.end_migration("k")
 
 
 def test_who_does_not_touch_what_moves_is_not_kept_waiting():
@@ -373,7 +392,9 @@ def test_who_does_not_touch_what_moves_is_not_kept_waiting():
     moved = machine.migrator.migrate(np.arange(1024), 1, "k")
     machine.begin_migration("k", moved.busy_ns)
     load = machine.load
-    load._waiting["k"] = np.r_[load._waiting["k"], 0.0]
+    visits, batch_ns, covered = load._windows["k"]
+    load._windows["k"] = np.r_[visits, 0.0], batch_ns, np.r_[covered, 0.0]
+    load._share = np.ones(2)
     load._interrupted["k"] = np.r_[load._interrupted["k"], 0.0]
     assert load.working_share(0, 4) < load.working_share(0, 4, is_cpu=False) < 1.0
     assert load.working_share(1, 4) == 1.0
@@ -386,7 +407,7 @@ def test_checking_pages_keeps_nobody_waiting():
         moved = machine.migrator.migrate(np.arange(1024), 1, "k")
         busy_ns = moved.busy_ns + checking_ns
         machine.begin_migration("k", busy_ns)
-        waited.append(machine.load._waiting["k"][0] * busy_ns)
+        waited.append((1 - machine.load.working_share(0, 4, is_cpu=False)) * busy_ns)
     assert waited[0] == pytest.approx(waited[1])
 
 

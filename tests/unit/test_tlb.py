@@ -27,16 +27,37 @@ def test_what_fits_hides_for_ever():
     assert walk_rates(np.array([1e-3]), np.array([64.0]), 1, Tlb(entries=64)).tolist() == [0.0]
 
 
-def test_flushes_bound_residency():
+def test_what_fits_walks_once_after_each_flush():
     tlb = Tlb(entries=64, flush_interval=1_000_000)
-    walks = walk_rates(np.array([1e-6]), np.array([10.0]), 1, tlb)
-    assert walks[0] == pytest.approx(1e-6 * np.exp(-1.0))
+    walks = walk_rates(np.array([1e-6, 1e-3]), np.array([10.0, 10.0]), 1, tlb)
+    assert walks == pytest.approx([1e-6 * -np.expm1(-1.0), 1e-6]), "a hot page once, at most"
 
 
 def test_threads_share_visits_but_not_entries():
     tlb = Tlb(entries=64, flush_interval=1_000_000)
-    walks = walk_rates(np.array([1e-6]), np.array([10.0]), 4, tlb)
-    assert walks[0] == pytest.approx(1e-6 * np.exp(-0.25))
+    walks = walk_rates(np.array([1e-6, 1e-3]), np.array([10.0, 10.0]), 4, tlb)
+    assert walks == pytest.approx([4e-6 * -np.expm1(-0.25), 4e-6])
+
+
+def test_rare_flushes_matter_little_where_entries_are_few():
+    rates, nr = np.array([1e-3, 1e-5]), np.array([100.0, 10_000.0])
+    never = walk_rates(rates, nr, 1, Tlb(entries=200))
+    seldom = walk_rates(rates, nr, 1, Tlb(entries=200, flush_interval=10**10))
+    assert seldom == pytest.approx(never, rel=1e-3) and (seldom > never).all()
+
+
+def test_walks_are_those_of_a_cache_that_is_flushed():
+    """Plain twin: visits to one page as points in time; a residency, and flushes."""
+    rates, nr, flush = np.array([2e-3, 1e-5]), np.array([50.0, 10_000.0]), 5000
+    found = walk_rates(rates, nr, 1, Tlb(entries=100, flush_interval=flush))[0]
+    alone = walk_rates(rates, nr, 1, Tlb(entries=100))[0]
+    residency = np.log(rates[0] / alone) / rates[0]
+    rng = np.random.default_rng(2)
+    times = np.cumsum(rng.exponential(1 / rates[0], 400_000))
+    gap = np.diff(times, prepend=-np.inf)
+    flushed = times // flush != np.r_[-1, times[:-1] // flush]
+    walks = (flushed | (gap > residency)).sum() / times[-1]
+    assert found == pytest.approx(walks, rel=0.03)
 
 
 def test_idle_classes_walk_never_and_take_no_entry():
