@@ -108,7 +108,8 @@ def write(folder: Path) -> None:
 
 
 def _policies() -> str:
-    parts = ["# Policies", "What each observes and does, side by side: [](../policies.md). "
+    parts = ["# Policies and their parameters",
+             "What each observes and does, side by side: [](../policies.md). "
              "`numasim show policy NAME -t MACHINE` prints one as it is on a machine."]  # fmt: skip
     for row in features.features():
         cls = policies.registry.get(row["policy"])
@@ -118,7 +119,8 @@ def _policies() -> str:
 
 
 def _sources() -> str:
-    parts = ["# Access sources", "How accesses become visible to DAMON. A scenario names one as "
+    parts = ["# Access sources and their parameters",
+             "How accesses become visible to DAMON. A scenario names one as "
              "`access_source`, `--sample_primitives` of damo chooses one for a context, and "
              "parameters stand under `sources:` of a scenario."]  # fmt: skip
     for name in sources.registry.names():
