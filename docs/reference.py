@@ -431,7 +431,10 @@ def _item(line: str) -> str:
 
 
 def grid(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table in Markdown."""
+    """A table in Markdown, without columns that no row fills."""
+    kept = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
+    columns = tuple(columns[i] for i in kept)
+    rows = [tuple(row[i] for i in kept) for row in rows]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in rows:
         cells = [re.sub(r"``([^`]+)``", r"`\1`", cell) for cell in row]
