@@ -29,9 +29,9 @@ def fit(
         typer.Option(
             "--span", metavar="TIME",
             help="One pass of a recording is stretched to that: many last a second, and DAMON "
-            "works over tens of them.",
+            "needs some to find its regions.",
         ),
-    ] = "60 s",
+    ] = "10 s",
     passes: Annotated[
         float, typer.Option("--passes", metavar="X", help="How much of it is watched.")
     ] = 1.0,
@@ -57,7 +57,7 @@ def fit(
     Writes NAME_fit.yaml, a workload to run, and NAME_fit.png. Between seeds: how far two seeds of
     the replay are apart, which no model can beat.
 
-    Example: numasim fit recording.json --span "60 s" --seeds 3
+    Example: numasim fit recording.json --span "10 s" --seeds 3
     """
     from numasim.fitting import Settings, compare
     from numasim.formats.traces.writing import write_workload
@@ -104,7 +104,8 @@ def _phases(done: Comparison) -> list[str]:
     return [
         f"{len(model.segments) - 1} segments of addresses, {len(model.phases) - 1} phases; rates "
         "are those at which random",
-        "visits touch pages in as many intervals as recorded; sweeps keep their period.",
+        f"visits are seen as often as recorded ones, by samples of {done.settings.sample_ms:g} ms "
+        f"while a pass takes {done.settings.span_s:g} s.",
     ]
 
 

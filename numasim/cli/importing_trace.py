@@ -111,6 +111,9 @@ def trace(
             help="Play threads of the recording on an accessor, such as CPU[1]=2,3. Repeatable.",
         ),
     ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="When the processes begin.")
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="Do not begin again at the end.")
     ] = False,
@@ -135,6 +138,7 @@ def trace(
         copies=int(numbers.least("--copies", copies)), slower=numbers.least("--slower", slower, 0),
         stretch=int(numbers.least("--stretch", stretch)), page_bytes=page_bytes,
         accessors=_accessors(on or [], numbers), loop=not once,
+        start_ns=numbers.time("--start", start) or 0,
     )  # fmt: skip
     reading = Reading(
         sample_ns=numbers.time("--sample", sample) or 0, aggr_ns=numbers.time("--aggr", aggr) or 0,
@@ -158,7 +162,7 @@ def trace(
     numbers.done()
     made = import_trace(file, out, chosen, wanted)
     console.warn(made.remarks)
-    console.files([made.workload, *made.recordings])
+    console.files([made.workload, *(made.recordings if made.kind != "page" else [])])
 
 
 FORMATS = ("perf", "lackey", "csv", "oracle", "page", "damo", "damon")

@@ -51,7 +51,7 @@ class Settings:
         Memory of the fast node, as a share of the footprint.
     """
 
-    span_s: float = 60.0
+    span_s: float = 10.0
     passes: float = 1.0
     stretch: int = 0
     sample_ms: float = 5.0
@@ -178,7 +178,8 @@ def compare(
     tape = open_tape(path)
     if tape.header.interval_ns is None:
         raise ConfigError(Problem("est_seconds_per_interval", "is missing"), str(path))
-    name, model = Path(path).with_suffix("").name, fitted(tape)
+    sample = settings.sample_ms / 1000 * tape.header.intervals / settings.span_s
+    name, model = Path(path).with_suffix("").name, fitted(tape, sample)
     runs = _Runs(tape, model, settings, str(path), on_done)
     views = [(runs.watched("replay", seed), runs.watched("fit", seed)) for seed in runs.seeds]
     local = [(runs.local("replay", seed), runs.local("fit", seed)) for seed in runs.seeds]

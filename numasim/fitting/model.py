@@ -3,8 +3,9 @@
 Pages side by side that are visited alike are a segment, and a mapping of its own; stretches of time
 in which visits are spread alike are a phase. In a phase a segment is swept, where its pages are
 visited at regular distances and many lines at a time, or visited at random, by classes of pages of
-like rate. The rate of a page is the one at which random visits would touch it in as many intervals
-as recorded, ``-ln(1 - share)``: that is what accessed bits see.
+like rate. The rate of a page is the one at which random visits would be seen as often as recorded
+ones by an observer who looks at a window of time, an accessed bit's sampling interval:
+``-ln(1 - share of windows) / window``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ REGULAR = 0.5
 """Assumption: distances between visits whose deviation is less than half of their mean are a
 sweep's. Of random visits the deviation is the mean."""
 FEWEST_VISITS = 4
+TOLD = 0.1
+"""Share of the intervals from which on a phase tells segments apart."""
 FLOOR = 1e-3
 """Of a touch per interval: rates below count as alike when segments are looked for."""
 SHARES = (0.2, 0.2, 0.2, 0.15, 0.1, 0.08, 0.04, 0.02, 0.009, 0.001)
@@ -144,19 +147,21 @@ def _access(mapping: str, part: Part, stretch: int) -> dict[str, Any]:
         return {"pattern": "uniform", **found}
     hottest = max(part.rates)
     rates = [_short(max(rate / hottest, LEAST_RATE)) for rate in part.rates]
-    return {"pattern": "classes", "pages": list(SHARES), "rates": rates, **found}
+    return {"pattern": "classes", "pages": list(SHARES), "rates": rates, "run": stretch, **found}
 
 
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def fitted(tape: Tape) -> Model:
+def fitted(tape: Tape, window: float = 1.0) -> Model:
     """The model of a recording.
 
     Parameters
     ----------
     tape : Tape
+    window : float
+        In which an observer sees whether a page was touched, intervals; from 1 on as 1.
 
     Returns
     -------
@@ -166,9 +171,10 @@ def fitted(tape: Tape) -> Model:
     -----
     Bounded by tables of pages; the recording's rows are read twice, a million at a time.
     """
-    segments = _segments(tape)
-    phases = _phases(tape)
-    rows = [_Phase(tape, first, last) for first, last in pairwise(phases)]
+    window = min(window, 1.0)
+    phases = _phases(tape, window)
+    rows = [_Phase(tape, first, last, window) for first, last in pairwise(phases)]
+    segments = _segments(tape, rows)
     parts = [[row.part(first, last) for first, last in pairwise(segments)] for row in rows]
     return Model(tape, segments, phases, parts)
 
@@ -176,25 +182,24 @@ def fitted(tape: Tape) -> Model:
 # -- where and when ----------------------------------------------------------------------------
 
 
-def _segments(tape: Tape) -> list[int]:
+def _segments(tape: Tape, phases: list[_Phase]) -> list[int]:
     """First pages of stretches that are visited alike, and the number of pages."""
     nr = tape.header.pages
     bins = min(nr, PAGE_BINS)
     edges = np.linspace(0, nr, bins + 1).round().astype(np.int64)
-    streamed = np.zeros(nr)
-    for rows in tape.chunks():
-        fills = _fills(tape, rows)
-        page = tape.columns["page"][rows]
-        streamed += np.bincount(page, fills >= STREAMED_LINES, nr)
-    touched = tape.touched().astype(np.float64)
-    share = _mean(touched / tape.header.intervals, edges)
-    streams = _mean(np.minimum(1.0, streamed / np.maximum(touched, 1)), edges)
-    features = np.stack([np.log10(share + FLOOR), streams], axis=1)
-    cuts = change_points(features, MOST_SEGMENTS, LEAST_SEGMENT)
+    weights = np.array([phase.length for phase in phases]) / tape.header.intervals
+    features = []
+    for weight, phase in zip(weights.tolist(), phases, strict=True):
+        if weight >= TOLD:
+            features.append(np.log10(_mean(phase.rates(0, nr), edges) + FLOOR))
+    streamed = sum(phase.streamed for phase in phases)
+    touched = sum(phase.touched for phase in phases)
+    features.append(_mean(streamed / np.maximum(touched, 1), edges))
+    cuts = change_points(np.stack(features, axis=1), MOST_SEGMENTS, LEAST_SEGMENT)
     return [0, *edges[cuts].tolist(), nr]
 
 
-def _phases(tape: Tape) -> list[int]:
+def _phases(tape: Tape, window: float) -> list[int]:
     """First intervals of stretches of time that are alike, and the number of intervals."""
     nr = tape.header.intervals
     edges = np.linspace(0, nr, min(nr, TIME_BINS) + 1).round().astype(np.int64)
@@ -203,8 +208,10 @@ def _phases(tape: Tape) -> list[int]:
     spread = np.zeros((len(edges) - 1, min(GROUPS, pages)))
     for row, (first, last) in enumerate(pairwise(edges.tolist())):
         rows = tape.rows(first, last)
-        page = tape.columns["page"][rows][tape.columns["touches"][rows] > 0]
-        spread[row] = np.bincount(group[page], minlength=spread.shape[1]) / max(1, last - first)
+        page, touches = tape.columns["page"][rows], tape.columns["touches"][rows]
+        chance = _chance(visits_of(_fills(tape, rows), touches), window) * (touches > 0)
+        seen = np.bincount(group[page], chance, spread.shape[1])
+        spread[row] = seen / max(1, last - first) / window
     cuts = change_points(np.log1p(spread), MOST_PHASES, LEAST_PHASE)
     return [0, *edges[cuts].tolist(), nr]
 
@@ -224,41 +231,47 @@ def _fills(tape: Tape, rows: slice | np.ndarray) -> np.ndarray:
 # -- how often -----------------------------------------------------------------------------------
 
 
-class _Phase:
-    """Sums over one phase: touched intervals, visits and lines of every page."""
+def _chance(visits: np.ndarray, window: float) -> np.ndarray:
+    """float64[N]: that a window within an interval sees so many visits, at random moments of it."""
+    found: np.ndarray = 1 - np.power(1 - window, visits)
+    return found
 
-    def __init__(self, tape: Tape, first: int, last: int) -> None:
+
+class _Phase:
+    """Sums over one phase, of every page: touched intervals, windows in which it is seen, lines."""
+
+    def __init__(self, tape: Tape, first: int, last: int, window: float) -> None:
         nr = tape.header.pages
-        self._tape, self._first, self.length = tape, first, last - first
-        self._touched, self._visits = np.zeros(nr), np.zeros(nr)
+        self._tape, self._first, self.length, self._window = tape, first, last - first, window
+        self.touched, self.streamed, self._seen = np.zeros(nr), np.zeros(nr), np.zeros(nr)
         self._fills, self._writebacks = np.zeros(nr), np.zeros(nr)
         for interval in range(first, last):
             rows = tape.rows(interval, interval + 1)
             page, touches = tape.columns["page"][rows], tape.columns["touches"][rows]
             fills = _fills(tape, rows)
+            self._fills += np.bincount(page, fills, nr)
+            self._writebacks += np.bincount(page, tape.columns["writebacks"][rows], nr)
             seen = touches > 0
-            np.add.at(self._visits, page[seen], visits_of(fills, touches)[seen])
-            self._touched[np.unique(page[seen])] += 1
-            np.add.at(self._fills, page, fills)
-            np.add.at(self._writebacks, page, tape.columns["writebacks"][rows])
+            visits = np.bincount(page[seen], visits_of(fills, touches)[seen], nr)
+            self._seen += _chance(visits, window)
+            self.touched += visits > 0
+            self.streamed += np.bincount(page, fills, nr) >= STREAMED_LINES
 
     def rates(self, first: int, last: int) -> np.ndarray:
         """float64[pages]: visits per interval of each page of a segment."""
-        n, own = self.length, self._touched[first:last]
-        share = np.minimum(own, n - 0.5) / n
-        rate = -np.log1p(-share)
-        found: np.ndarray = np.where(own >= n, np.maximum(rate, self._visits[first:last] / n), rate)
+        share = np.minimum(self._seen[first:last], self.length - 0.5) / self.length
+        found: np.ndarray = -np.log1p(-share) / self._window
         return found
 
     def part(self, first: int, last: int) -> Part:
         """What a segment does in the phase."""
-        fills, touched = float(self._fills[first:last].sum()), self._touched[first:last]
+        fills, touched = float(self._fills[first:last].sum()), self.touched[first:last]
         writebacks = float(self._writebacks[first:last].sum()) / self.length
         period = self._period(first, last) if _streams(fills, touched) else 0.0
         if period:
             return Part(True, (last - first) / period, fills / self.length, writebacks)
         rates = self.rates(first, last)
-        classes = _classes(rates, self.length)
+        classes = _classes(rates, self.length, self._window)
         return Part(False, float(rates.sum()), fills / self.length, writebacks, classes)
 
     def _period(self, first: int, last: int) -> float:
@@ -275,7 +288,7 @@ class _Phase:
             seen[row, own[own < len(looked)]] = True
         gaps = list(_gaps(seen))
         if len(gaps) < len(looked) / 2:  # too few visits to tell; whole pages in a row are a pass
-            return (last - first) * self.length / float(self._touched[first:last].sum())
+            return (last - first) * self.length / float(self.touched[first:last].sum())
         deviations, means = np.array(gaps).T
         return float(np.median(means)) if np.median(deviations / means) < REGULAR else 0.0
 
@@ -297,7 +310,7 @@ def _gaps(seen: np.ndarray) -> Iterator[tuple[float, float]]:
             yield float(gaps.std()), float(gaps.mean())
 
 
-def _classes(rates: np.ndarray, length: int) -> tuple[float, ...]:
+def _classes(rates: np.ndarray, length: int, window: float) -> tuple[float, ...]:
     """Mean rate of each class of pages (float64[pages], over so many intervals); () if all alike.
 
     Notes
@@ -306,8 +319,8 @@ def _classes(rates: np.ndarray, length: int) -> tuple[float, ...]:
     whose variance is about ``q / (n (1 - q))``, which is itself known to three deviations.
     """
     mean = float(rates.mean())
-    touched = np.minimum(-np.expm1(-rates), 1 - 0.5 / length)
-    counting = float((touched / (1 - touched)).mean()) / length
+    touched = np.minimum(-np.expm1(-rates * window), 1 - 0.5 / length)
+    counting = float((touched / (1 - touched)).mean()) / length / window**2
     allowed = (EVEN * mean) ** 2 + 3 * counting * (2 / max(1, len(rates))) ** 0.5
     if float(rates.var()) - counting <= allowed or len(rates) < len(SHARES):
         return ()

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from numasim.errors import Problem
 from numasim.patterns import STRICT, Extent, Pattern, Spread, register
+from numasim.seeds import Seeds
 from numasim.wholes import checked
 
 MOST_CLASSES = 64
@@ -28,9 +29,11 @@ class Classes(Pattern):
         Share of the pages in each class; together 1.
     rates : tuple of float
         Rate of a page of each class, in proportion; above 0, however little.
+    run : int
+        Pages side by side that are in the same class.
     shuffle : str
-        Another word puts other pages in the classes. Patterns of equal shares and words have the
-        same pages in them.
+        Another word puts other pages in the classes. Patterns of equal shares, runs and words have
+        the same pages in them.
     """
 
     pages: Annotated[
@@ -38,6 +41,7 @@ class Classes(Pattern):
         Field(min_length=1, max_length=MOST_CLASSES),
     ]
     rates: tuple[Annotated[float, Field(gt=0)], ...]
+    run: Annotated[int, Field(ge=1)] = 1
     shuffle: str = ""
 
     def _check_pages(self) -> Iterator[Problem]:
@@ -56,8 +60,12 @@ class Classes(Pattern):
     def extents(self, nr_pages: int) -> list[Extent]:
         """One extent of all pages, in classes."""
         inner = np.minimum(np.cumsum(self.pages[:-1]), 1.0).tolist()
-        key = f"classes/{self.shuffle}/{self.pages!r}"
-        return [Extent(0, nr_pages, Spread(key, (0.0, *inner, 1.0), self.rates))]
+        key, quantiles = f"classes/{self.shuffle}/{self.run}/{self.pages!r}", None
+        if self.run > 1:
+            nr_runs = -(-nr_pages // self.run)
+            order = Seeds(0).stream(f"{key}/{nr_runs}").permutation(nr_runs)
+            quantiles = np.repeat((order + 0.5) / nr_runs, self.run)[:nr_pages]
+        return [Extent(0, nr_pages, Spread(key, (0.0, *inner, 1.0), self.rates, quantiles))]
 
     def shares(self, work: float, nr_pages: int) -> np.ndarray:
         """All visits go to that extent."""

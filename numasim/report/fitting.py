@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from numasim.fitting import Comparison
 from numasim.report.style import MUTED, file_stem, heat_colours, page, save, styled
@@ -14,7 +15,7 @@ from numasim.units import format_bytes, format_duration
 
 LEAST = 1e-3
 TITLES = {
-    "truth": "what samples would find (the recording)",
+    "truth": "the recording",
     "replay": "DAMON on the replay",
     "fit": "DAMON on the fit",
 }
@@ -57,6 +58,9 @@ def fit(comparison: Comparison) -> Figure:
     assert image is not None
     bar = fig.colorbar(image, ax=list(panels), pad=0.01, aspect=30)
     bar.set_label("share of samples that find a page accessed", color=MUTED)
+    bar.ax.yaxis.set_major_locator(LogLocator(10))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+    bar.ax.tick_params(length=0, which="both")
     bar.outline.set_visible(False)
     return fig
 

@@ -41,6 +41,7 @@ PARAMETERS = {
         lambda p: {
             "pages": tuple(a / sum(b for b, _ in p) for a, _ in p),
             "rates": tuple(rate for _, rate in p),
+            "run": len(p) % 4 + 1,
         }
     ),
     "zipf": st.fixed_dictionaries({"exponent": st.floats(0, 10)}),

@@ -55,6 +55,10 @@ INPUTS = {
     "kdamonds.yaml": "samples/tpp_two_context.kdamonds.yaml",
     "recording.json": "traces/tiny.json",
     "recording.npz": "traces/tiny.npz",
+    "faults.txt": "samples/traces/perf_page_faults.txt",
+    "lackey.txt": "samples/traces/lackey_gups.txt",
+    "requests.csv": "samples/traces/libcachesim_pages.csv",
+    "damon.data": "samples/traces/tiny.damon.data",
 }
 """What a reader brings along, by the names that the pages give it."""
 

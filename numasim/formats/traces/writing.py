@@ -36,6 +36,8 @@ class Playing:
         Accessor → threads; empty: all on the first CPU.
     idle_bytes : int
     loop : bool
+    start_ns : int
+        When the processes begin.
     """
 
     copies: int = 1
@@ -45,6 +47,7 @@ class Playing:
     accessors: Mapping[str, Sequence[int]] | None = None
     idle_bytes: int = 0
     loop: bool = True
+    start_ns: int = 0
 
 
 def write_recordings(
@@ -183,6 +186,8 @@ def workload_of(recordings: Sequence[Path], name: str, playing: Playing) -> dict
             while process["name"] in taken:
                 process["name"], again = f"{label} ({again})", again + 1
             taken.add(process["name"])
+            if playing.start_ns:
+                process["start"] = f"{playing.start_ns} ns"
             processes.append(process)
     return {"name": name, "description": one["description"], "processes": processes}
 

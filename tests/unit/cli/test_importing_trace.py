@@ -43,9 +43,10 @@ def test_it_reads_stdin_and_warns_of_what_a_trace_cannot_tell(tmp_path: Path) ->
 def test_options_reach_the_workload(tmp_path: Path) -> None:
     out = tmp_path / "x"
     words = ["--copies", "2", "--slower", "4", "--stretch", "3", "--interval", "10 ms", "--once"]
+    words += ["--start", "3 s"]
     numasim("import", "trace", str(SAMPLES / "libcachesim_pages.csv"), "-o", str(out), *words)
     work = load_workload(f"{out}.yaml")
-    assert len(work.processes) == 2
+    assert [p.start for p in work.processes] == [3_000_000_000] * 2
     phase = work.processes[1].actors[0].phases[0]
     assert phase.compute == 40_000_000 and not phase.access[0].loop
     words = ["--blocks", "4", "--phases", "2", "--lines", "2.5", "--miss", "0.5", "--write", "0.1"]
