@@ -60,6 +60,6 @@ def damo(
         hint = "give it --exclude_samples 0"
         most = damo_record.DROPPED
         console.warn([f"{fewest} snapshots: damo report wss leaves out the first {most}; {hint}"])
-    if not len(result.applies) and not len(result.tunings):
+    if not result.scenario().all_snapshots:
         hint = "--set scenario.snapshots=all keeps every one"
         console.warn([f"the run kept a sample of its snapshots; {hint}"])

@@ -183,6 +183,13 @@ def test_export_says_what_damo_leaves_out(tmp_path: Path) -> None:
     assert "--set scenario.snapshots=all" in found.stderr
 
 
+def test_export_of_every_snapshot_warns_of_nothing(tmp_path: Path) -> None:
+    plain = "damo start --numa_node 0 --monitoring_intervals 5ms 100ms 1s"
+    folder = run(*TINY, plain, duration="3 s", snapshots="all").save(tmp_path / "run")
+    found = CliRunner().invoke(app, ["export", "damo", str(folder), "-o", str(tmp_path / "x")])
+    assert found.exit_code == 0 and found.stderr == ""
+
+
 # -- the real damo -------------------------------------------------------------------------------
 
 
