@@ -153,8 +153,9 @@ def _there(one: SampleFilter, cpus: list[int], tids: list[int], source: str) -> 
 
 
 def hidden(
-    kdamonds: Sequence[Kdamond], topology: Topology, workload: Workload, default: str
-) -> Iterator[str]:
+    kdamonds: Sequence[Kdamond], topology: Topology, workload: Workload, default: str,
+    reclaim: bool = False,
+) -> Iterator[str]:  # fmt: skip
     """Actors whose pages all stay in a TLB that nothing flushes, where accessed bits matter.
 
     Parameters
@@ -164,11 +165,13 @@ def hidden(
     workload : Workload
     default : str
         What contexts see with where they do not say so.
+    reclaim : bool
+        Whether the kernel's reclaim goes by accessed bits too.
     """
     contexts = [context for _, context in _contexts(kdamonds, "")]
     looking = any(c.sample_control.source(default) == "accessed_bits" for c in contexts)
     filters = any(f.type == "young" for c in contexts for s in c.schemes for f in s.filters)
-    if not looking and not filters:
+    if not looking and not filters and not reclaim:
         return
     faults = any(c.sample_control.source(default) == "page_fault" for c in contexts)
     but = " but for those that page faults sample" if faults else ""

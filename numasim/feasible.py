@@ -108,7 +108,9 @@ def doubtful(
         yield from unseeing(kdamonds, topology, workload, place, access_source, settings)
         yield from _futile(kdamonds, topology, place)
     every = [kdamond for _, kdamonds in placed for kdamond in kdamonds]
-    yield from hidden(every, topology, workload, access_source)
+    kernel = topology.kernel
+    reclaim = policy.demotion or kernel.demotion or kernel.swap is not None
+    yield from hidden(every, topology, workload, access_source, reclaim)
 
 
 def _futile(kdamonds: Sequence[Kdamond], topology: Topology, place: str) -> Iterator[str]:

@@ -79,6 +79,6 @@ def test_a_workload_within_the_reach_of_a_tlb_that_is_never_flushed(page, interv
             f"topology.accessors.{a}.tlb.flush_interval={interval}" for a in ("cpu1", "cpu2")
         ]
     document = {"topology": "four_node_small", "workload": "two_sockets", "duration": "6 s"}
-    for policy, concerned in (("holistic", True), ("no_tiering", False)):
+    for policy, concerned in (("holistic", True), ("tpp", True), ("no_tiering", False)):
         made = load_scenario({**document, "policy": policy}, overrides=overrides)
         assert any("which nothing flushes" in w for w in made.warnings) == (told and concerned)
