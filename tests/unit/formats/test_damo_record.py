@@ -234,6 +234,38 @@ def test_the_real_damo_opens_a_record(damo: Path, fixed: Result, tmp_path: Path)
     assert "# target_id" in report(damo, "wss", "--input", schemes)
 
 
+SEVERAL = (
+    "damo start --numa_node 0 --numa_node 1 --monitoring_intervals 5ms 100ms 1s "
+    "--monitoring_intervals 5ms 100ms 1s --damos_action stat --damos_action migrate_cold 1 "
+    "--damos_action stat --damos_action migrate_hot 0 --damos_access_rate 0% max "
+    "--damos_access_rate 0% 0% --damos_access_rate 5% max --damos_access_rate 20% max "
+    "--damos_filter reject young --damos_filter allow young --damos_nr_filters 0 1 0 1 "
+    "--nr_ctxs 1 1 --nr_targets 1 1 --nr_schemes 2 2"
+)
+VADDR = (
+    "damo start --ops vaddr --target_pid 1000 --monitoring_intervals 5ms 100ms 1s "
+    "--damos_action stat --damos_access_rate 5% max"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "nr"), [(SEVERAL, 4), (VADDR, 1)])
+def test_every_report_of_the_real_damo(damo: Path, command: str, nr: int, tmp_path: Path) -> None:
+    late = ["policy.start='1 s'"]  # when the process is there
+    result = run(*TINY, command, duration="6 s", snapshots="all", record="100 ms", set=late)
+    path = str(damo_export.write(result, tmp_path / "x.data")[0])
+    acted = {r["scheme_idx"] for r in reread(Path(f"{path}.schemes"))}
+    assert len(reread(Path(f"{path}.schemes"))) == nr and acted == set(range(max(1, nr // 2)))
+    for file in (path, f"{path}.schemes"):
+        for kind in ("access", "wss", "nr_regions"):
+            assert report(damo, kind, "--input", file)
+        heatmap = ["--output", "stdout", "--resol", "4", "40"]
+        assert "# x-axis: space" in report(damo, "heatmap", "--input", file, *heatmap)
+        assert "# (seconds)" in report(damo, "times", "--inputs", file, "x")
+    text = report(damo, "footprints", "rss", "--input", f"{path}.mem_footprint")
+    assert "# <percentile> <rss>" in text
+
+
 @pytest.mark.slow
 def test_the_real_damo_finds_our_working_set(damo: Path, fixed: Result, tmp_path: Path) -> None:
     path = str(damo_export.write(fixed, tmp_path / "x.data")[0])
