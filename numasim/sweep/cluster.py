@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 from distributed import Client, KilledWorker, as_completed
+from distributed.client import ClosedClientError
+from distributed.comm import CommClosedError
 
 from numasim.errors import ConfigError, NumasimError, Problem
 from numasim.sweep.code import own_code
@@ -14,6 +17,9 @@ from numasim.sweep.messages import Prepare
 from numasim.sweep.task import Done, Task
 
 CONNECT_S = 30.0
+CLOSE_S = 5.0
+LOST = (CancelledError, ClosedClientError, CommClosedError)
+"""What Dask raises when the scheduler is gone."""
 AHEAD = 3
 """Runs for each thread that the scheduler knows of: enough that none waits, few to take back."""
 
@@ -38,7 +44,7 @@ class Cluster:
     """
 
     def __init__(self, address: str, wanted: Prepare, limit_s: float) -> None:
-        self._wanted, self._limit_s = wanted, limit_s
+        self._wanted, self._limit_s, self._address = wanted, limit_s, address
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -53,7 +59,21 @@ class Cluster:
             raise ConfigError(Problem(f"--scheduler {address}", what, hint))
 
     def results(self, tasks: Sequence[Task], on_start: OnStart) -> Iterator[Done]:
-        """Do tasks, in whatever order they end; a task whose worker died is done by another."""
+        """Do tasks, in whatever order they end; a task whose worker died is done by another.
+
+        Raises
+        ------
+        NumasimError
+            If the scheduler is gone, or a worker cannot start: neither is a run's fault.
+        """
+        try:
+            yield from self._results(tasks, on_start)
+        except LOST as error:
+            what = f"the Dask scheduler at {self._address} is gone ({type(error).__name__})"
+            hint = "what is finished is saved, the same command goes on"
+            raise NumasimError(f"{what}; {hint}") from error
+
+    def _results(self, tasks: Sequence[Task], on_start: OnStart) -> Iterator[Done]:
         waiting, by_future = iter(tasks), {}
 
         def submit() -> list[Any]:
@@ -77,7 +97,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; it goes on."""
-        self._client.close()
+        self._client.close(timeout=CLOSE_S)
 
 
 def _done(future: Any, task: Task) -> Done:
@@ -85,6 +105,8 @@ def _done(future: Any, task: Task) -> Done:
         found = future.result()
     except KilledWorker as error:
         return Done(task.key, how="killed", error=f"the workers that tried it died: {error}")
+    except (NumasimError, *LOST):
+        raise
     except Exception as error:
         return Done(task.key, how="error", error=f"{type(error).__name__}: {error}")
     assert isinstance(found, Done)

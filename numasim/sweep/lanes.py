@@ -53,12 +53,12 @@ class Lane:
     def __init__(self, wanted: Prepare, limit_s: float) -> None:
         self._wanted, self._limit_s = wanted, limit_s
         self.task: Task | None = None
-        self._began = 0.0
+        self._began, self._starts = 0.0, 0
         self._start()
 
     def _start(self) -> None:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
-        self._ready = False
+        self._ready, self._starts = False, self._starts + 1
         environment = {**ENVIRONMENT, **os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(self._wanted.paths or sys.path)
         self._process = subprocess.Popen(
@@ -114,7 +114,7 @@ class Lane:
         except EOFError:
             return self._died()
         if not self._ready:
-            self._ready = True
+            self._ready, self._starts = True, 0
             return None
         self.task = None
         assert isinstance(message, Done)
@@ -131,8 +131,11 @@ class Lane:
         self._replace()
         return Done(task.key, how="time", error=f"ended after {seconds:.1f} s", seconds=seconds)
 
-    def _died(self) -> Done:
+    def _died(self) -> Done | None:
         code = self._process.wait()
+        if not self._ready and code < 0 and self._starts < TRIES:
+            self._replace()
+            return None
         if not self._ready:
             raise NumasimError(f"a worker cannot start (exit code {code}){self._last()}")
         task, seconds = self.task, time.monotonic() - self._began
@@ -247,14 +250,28 @@ _own = threading.local()
 
 
 def perform_bounded(task: Task, wanted: Prepare, limit_s: float) -> Done:
-    """Do a task in a lane that belongs to the calling thread, which waits for it."""
+    """Do a task in a lane that belongs to the calling thread, which waits for it.
+
+    Raises
+    ------
+    NumasimError
+        If its process cannot start.
+    """
     kept: tuple[Prepare, float, Lane] | None = getattr(_own, "lane", None)
     if kept is not None and kept[:2] != (wanted, limit_s):
         kept[2].end()
         kept = None
     if kept is None:
         kept = _own.lane = (wanted, limit_s, Lane(wanted, limit_s))
-    lane = kept[2]
+    try:
+        return _done_in(kept[2], task, limit_s)
+    except NumasimError:
+        kept[2].end()
+        del _own.lane  # or whoever mends it would meet the dead one
+        raise
+
+
+def _done_in(lane: Lane, task: Task, limit_s: float) -> Done:
     done: Done | None = None
     for _ in range(TRIES):
         while not lane.idle:

@@ -16,6 +16,7 @@ import pytest
 
 from numasim.errors import ConfigError, NumasimError
 from numasim.sweep import read_plan, read_runs, sweep
+from numasim.sweep.sweeping import Progress
 from tests.unit.sweep.plans import contents, plan, write_python
 
 pytest.importorskip("distributed")
@@ -36,15 +37,13 @@ def dask(*words: str, log: Path) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
-    """Address of a scheduler with two workers below nannies, and the nannies' pids."""
-    folder = tmp_path_factory.mktemp("dask")
+def started(folder: Path, workers: int) -> tuple[str, list[subprocess.Popen[bytes]]]:
+    """Address of a scheduler, and the processes: it, and workers below nannies."""
     file = folder / "scheduler.json"
     arguments = ["--scheduler-file", str(file), "--no-dashboard"]
-    started = [dask("scheduler", *arguments, "--port", "0", log=folder / "scheduler.log")]
+    found = [dask("scheduler", *arguments, "--port", "0", log=folder / "scheduler.log")]
     worker = [*arguments, "--nthreads", "1", "--memory-limit", "0"]
-    started += [dask("worker", *worker, log=folder / f"worker{i}.log") for i in range(2)]
+    found += [dask("worker", *worker, log=folder / f"worker{i}.log") for i in range(workers)]
     from distributed import Client
 
     end = time.monotonic() + START_S
@@ -53,12 +52,37 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
         time.sleep(0.1)
     address = json.loads(file.read_text())["address"]
     with Client(address, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=START_S)
-    yield address, [process.pid for process in started[1:]]
-    for process in reversed(started):
+        client.wait_for_workers(workers, timeout=START_S)
+    return address, found
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
+    """Address of a scheduler with two workers below nannies, and the nannies' pids."""
+    address, processes = started(tmp_path_factory.mktemp("dask"), 2)
+    yield address, [process.pid for process in processes[1:]]
+    for process in reversed(processes):
         process.terminate()
-    for process in started:
+    for process in processes:
         process.wait()
+
+
+def test_a_scheduler_that_dies_is_told_and_nothing_is_called_failed(tmp_path: Path) -> None:
+    address, processes = started(tmp_path, 1)
+    made, out = read_plan(plan(seeds=20)), tmp_path / "out"
+
+    def kill(now: Progress, task: object, done: object) -> None:
+        if now.done == 3:
+            processes[0].kill()
+
+    with pytest.raises(NumasimError, match=r"is gone .* the same command goes on"):
+        sweep(made, out, scheduler=address, on_progress=kill)
+    for process in processes:
+        process.kill()
+        process.wait()
+    assert not list((out / "failed").glob("*"))
+    again = sweep(made, out, here=True)
+    assert again.loaded >= 3 and len(again.metrics) == 40
 
 
 def test_a_cluster_leaves_the_same_bytes(cluster: tuple[str, list[int]], tmp_path: Path) -> None:

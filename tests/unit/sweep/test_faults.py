@@ -10,13 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from numasim.errors import NumasimError
 from numasim.sweep import read_plan, read_runs, sweep
+from numasim.sweep.lanes import Lanes
+from numasim.sweep.tasking import tasks_of
+from numasim.sweep.workers import preparation
 from tests.unit.sweep.plans import contents, write_python, write_yaml
+from tests.unit.sweep.plans import plan as plan_data
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
@@ -130,6 +136,26 @@ def test_what_a_run_leaves_behind_is_not_counted_against_the_next(tmp_path: Path
     plan = write_python(tmp_path, policies=["litters"], seeds=12, limits={"memory": "250 MiB"})
     found = sweep(read_plan(plan), tmp_path / "out", workers=1)
     assert len(found.metrics) == 12
+
+
+@pytest.mark.slow
+def test_a_worker_killed_while_it_starts_is_started_again() -> None:
+    made = read_plan(plan_data(seeds=1))
+    lanes = Lanes(preparation(made, 1), 1, 60.0)
+    os.kill(lanes._lanes[0].pid, signal.SIGKILL)
+    found = list(lanes.results(tasks_of(made, "code"), lambda task: None))
+    lanes.close()
+    assert [done.ok for done in found] == [True, True]
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_code_is_refused() -> None:
+    """As if a file had been edited since the sweep began."""
+    made = read_plan(plan_data(seeds=1))
+    lanes = Lanes(replace(preparation(made, 1), code="of yesterday"), 1, 60.0)
+    with pytest.raises(NumasimError, match="has other code or packages than the sweep began with"):
+        list(lanes.results(tasks_of(made, "code"), lambda task: None))
+    lanes.close()
 
 
 FULL = """
