@@ -96,8 +96,10 @@ class Placing:
     Latencies rise with load, and there this is a search, not a proof: from the solution for
     unloaded latencies, and from the present placement, it goes on towards the solution for the
     latencies that result, as far as that is faster (Frank and Wolfe's method), until nothing is
-    gained. So it is never slower than the exact answer for idle latencies, and where bandwidth
-    alone counts it ends near the split by bandwidth. It looks at the present phases only.
+    gained; and last towards a split by bandwidth, which latencies do not lead to as long as the
+    nearer node's are lower, however much each line adds to them. So it is never slower than the
+    exact answer for idle latencies, and where bandwidth alone counts it ends near the split by
+    bandwidth. It looks at the present phases only.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -128,6 +130,9 @@ class Placing:
             if worth - gain < LEAST_GAIN:
                 break
             found, gain = best, worth
+        best, worth = self._between(workers, found, self._spread(workers, found, room))
+        if worth - gain >= LEAST_GAIN:
+            found = best
         solution = self._solve(workers, found)
         counted = np.array([worker.threads * worker.weight for worker in workers])
         wait = self._price(workers, solution.loaded_latency_ns, solution.op_ns, counted)
@@ -147,6 +152,21 @@ class Placing:
             low, high = (low, right) if seen[left] >= seen[right] else (left, high)
         best = max(seen, key=lambda t: seen[t])
         return here + best * (there - here), seen[best]
+
+    def _spread(self, workers: Sequence[Worker], now: np.ndarray, room: np.ndarray) -> np.ndarray:
+        """float64[N, C]: what is visited, split by bandwidth as far as there is room."""
+        used = np.any([want.lines > 0 for worker in workers for want in worker.wants], axis=0)
+        bandwidth = np.array([node.bandwidth.read for node in self.topology.nodes])
+        room = np.maximum(room - now[:, ~used].sum(axis=1), 0.0)
+        total = now[:, used].sum(axis=0)
+        share, left = np.zeros(len(bandwidth)), float(total.sum())
+        while left > 1e-9 * total.sum() and (open_nodes := room - share > 1e-9 * room).any():
+            weight = np.where(open_nodes, bandwidth, 0.0)
+            taken = np.minimum(left * weight / weight.sum(), room - share)
+            share, left = share + taken, left - float(taken.sum())
+        placed = now.copy()
+        placed[:, used] = np.outer(share / max(float(share.sum()), 1e-9), total)
+        return placed
 
     def _fill(
         self, price: np.ndarray, total: np.ndarray, room: np.ndarray, now: np.ndarray

@@ -97,3 +97,24 @@ def test_what_nobody_visits_stays_where_it_is_while_there_is_room():
     assert plan.pages.tolist() == now.tolist()
     plan = Placing(machine).plan([worker(1, 0.1, 0.0)], now, np.array([20.0, 12.0]))
     assert plan.pages.tolist() == [[0.0, 8.0], [10.0, 2.0]]
+
+
+def test_a_near_node_that_is_still_nearer_under_load_gives_some_away_all_the_same():
+    """At 226 of 271 ns the near node has the lower latency; one more line costs more there."""
+    nodes = [
+        {"name": "near", "capacity": "64 MiB", "latency": "114 ns", "bandwidth": "218 GB/s"},
+        {"name": "far", "capacity": "64 MiB", "latency": "271 ns", "bandwidth": "26 GB/s"},
+    ]
+    nodes = [{**node, "at": "s0"} for node in nodes]
+    cpu = {"name": "c", "cpus": "0-95", "at": "s0", "max_outstanding": 48}
+    placing = Placing(worlds.topology(*nodes, accessors=[cpu]))
+    all_near = np.array([[4096.0], [0.0]])
+    one = worker(0, 4 / 4096, threads=96, compute_ns=40.0, parallelism=12.0)
+    plan = placing.plan([one], all_near, np.array([12_000.0, 12_000.0]))
+    assert 0.03 < plan.pages[1, 0] / 4096 < 0.12
+    assert plan.pages.sum() == pytest.approx(4096)
+    gain = placing._worth([one], plan.pages) - placing._worth([one], all_near)
+    assert 0.015 < gain < np.log((218 + 26) / 218)
+    tried = np.linspace(0, 0.3, 61)
+    best = max(placing._worth([one], np.array([[4096 * (1 - t)], [4096 * t]])) for t in tried)
+    assert placing._worth([one], plan.pages) > best - 1e-3
