@@ -17,6 +17,7 @@ from numasim.damon.context import ContextState
 from numasim.damon.ops import PAGE_SIZE, Applied
 from numasim.engine import Engine
 from numasim.errors import ConfigError, Problem, did_you_mean
+from numasim.formats.damo_record import contexts_of
 from numasim.kdamond import Thread
 from numasim.pages import MappingPages
 from numasim.recorder import Recorder
@@ -87,11 +88,11 @@ def mapping_timeline(result: Result, process: str, mapping: str) -> list[Entry]:
     told = zip(result.events.t_s.tolist(), result.events.itertuples(), strict=True)
     entries = [Entry(t_s, t_s, _told(event)) for t_s, event in told]
     entries += _populated(result, process, mapping)
-    own = _of(result.moves, process, mapping)
+    own, aims = _of(result.moves, process, mapping), _aims(result)
     for (cause, source, target), rows in own.groupby(["cause", "source", "target"], sort=False):
         turn = (rows.t_s.diff() > PAUSE_S).cumsum()
         for _, burst in rows.groupby(turn, sort=False):
-            entries.append(_burst(result, str(cause), str(source), str(target), burst))
+            entries.append(_burst(result, aims, str(cause), str(source), str(target), burst))
     return sorted(entries, key=lambda entry: entry.t_s)
 
 
@@ -118,22 +119,47 @@ def _populated(result: Result, process: str, mapping: str) -> list[Entry]:
     return [Entry(began, ended, f"populated: {text}{early}", "first touch")]
 
 
-def _burst(result: Result, cause: str, source: str, target: str, rows: pd.DataFrame) -> Entry:
+Aims = dict[tuple[str, int], set[str]]
+"""Nodes that a kdamond's scheme migrates to."""
+
+
+def _aims(result: Result) -> Aims:
+    scenario = result.scenario()
+    names = dict(enumerate(node.name for node in scenario.topology.nodes))
+    return {
+        (kdamond, s): {
+            names[nid]
+            for nid in (scheme.target_nid, *(d.nid for d in scheme.dests))
+            if nid in names
+        }
+        for kdamond, context in contexts_of(scenario, tuned=True).items()
+        for s, scheme in enumerate(context.schemes)
+    }
+
+
+def _burst(
+    result: Result, aims: Aims, cause: str, source: str, target: str, rows: pd.DataFrame
+) -> Entry:
     t, until = float(rows.t_s.iloc[0]), float(rows.t_s.iloc[-1])
     what = f"{format_bytes(int(rows.bytes.sum()))} {source} → {target}"
-    return Entry(t, until, what, _reason(result, cause, t, until))
+    return Entry(t, until, what, _reason(result, aims, cause, target, t, until))
 
 
-def _reason(result: Result, cause: str, t: float, until: float) -> str:
+def _reason(result: Result, aims: Aims, cause: str, target: str, t: float, until: float) -> str:
     """Scheme, heat of the regions it tried, quota and goal over a stretch of time."""
     name = cause.split("/")[0]
     schemes = _during(result.schemes, name, t, until)
     if not len(schemes):
         return cause
-    last = schemes.iloc[-1]
-    words = [f"{cause} {last.action}"]
     tried = _during(result.tried, name, t, until)
     tried = tried[tried.applied_bytes > 0]
+    aimed = {s for (kdamond, s), nodes in aims.items() if kdamond == name and target in nodes}
+    for likely in (aimed, set(tried.scheme)):  # of several schemes, who moved there
+        if schemes.scheme.isin(likely).any():
+            schemes = schemes[schemes.scheme.isin(likely)]
+    last = schemes.iloc[-1]
+    tried = tried[tried.scheme == last.scheme]
+    words = [f"{cause} {last.action}"]
     if len(tried):
         words.append(
             f"regions of nr_accesses {_span(tried.nr_accesses)} and age {_span(tried.age)}"

@@ -85,9 +85,8 @@ class Recorder:
     ) -> None:  # fmt: skip
         if self.scenario.all_snapshots:
             self.append(
-                "acts", t_s=context.now_ns / 1e9, kdamond=context.name, scheme=scheme,
-                target=target, start=start, end=end, nr_accesses=nr, age=age,
-                passed_bytes=applied.passed_bytes,
+                "acts", t_s=context.now_ns / 1e9, kdamond=context.name, scheme=scheme, start=start,
+                target=target, end=end, nr_accesses=nr, age=age, passed_bytes=applied.passed_bytes,
             )  # fmt: skip
         rows = self._tried.setdefault((context.name, scheme), [])
         rows.append((applied.applied_bytes, end - start, target, start, end, nr, age))

@@ -358,6 +358,7 @@ def _quota_tree(quota: spec.Quota) -> Tree:
 
 
 def filter_tree(found: spec.Filter) -> Tree:
+    """A filter as damo writes it: every key of every type, those of others empty."""
     sizes = [_bytes(found.min_sz), _bytes(found.max_sz)]
     hits = [_count(found.min_hits), _count(found.max_hits)]
     return {

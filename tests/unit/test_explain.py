@@ -50,6 +50,20 @@ def test_a_mapping_s_story_holds_every_move(result: ns.Result) -> None:
     assert any("phase B" in e.what for e in story)
 
 
+def test_of_two_schemes_the_one_that_moves_there_is_named() -> None:
+    both = (
+        "damo start --numa_node 0 1 --monitoring_intervals 5ms 100ms 1s "
+        "--damos_action migrate_hot 0 --damos_action migrate_cold 1 "
+        "--damos_access_rate 20% max --damos_access_rate 0% 0%"
+    )
+    names = [str(DATA / f"tiny_{part}.yaml") for part in ("machine", "workload")]
+    result = ns.run(*names, both, duration="5 s", set=["scenario.record='100 ms'"])
+    found = [e for _, name in mappings(result) for e in mapping_timeline(result, "app", name)]
+    for way, action in (("→ dram0", "migrate_hot"), ("→ cxl0", "migrate_cold")):
+        moves = [e for e in found if e.what.endswith(way)]
+        assert moves and all(action in e.why for e in moves), way
+
+
 def test_a_page_s_story_is_the_run_s(result: ns.Result) -> None:
     assert moved_pages(result, "hotB") > 0
     scenario = result.scenario()

@@ -90,8 +90,11 @@ def _migration(result: Result, clock: Clock) -> list[Found]:
             (pair.up, PROMOTION, pair.up_is, 1),
             (pair.down, DEMOTION, pair.down_is, -1),
         ):
+            if not causes:
+                continue
             total = sum(causes.values(), np.zeros(len(at)))
-            who = f"{word} by {', '.join(sorted(causes))}" if causes else word
+            way = f"to {pair.fast if sign > 0 else pair.slow}"
+            who = f"{way}: {word} by {', '.join(sorted(causes))}"
             data.append(line(who, at * clock.scale, sign * total, colour, "B/s",
                              position=int(sign < 0), step=True, fill=True))  # fmt: skip
         title = f"Migration: {pair.slow} to {pair.fast} is up"
@@ -222,5 +225,6 @@ def _links(result: Result, clock: Clock) -> list[Found]:
             share = 100 * rows[f"{way}_bytes"].diff() / step_ns / peak
             ends = link.between if way == "forward" else link.between[::-1]
             name = f"{link.label}: {ends[0]} to {ends[1]}"
-            data.append(line(name, rows.t_s * clock.scale, share, colour, " %", position=i))
+            data.append(line(name, rows.t_s * clock.scale, share, colour, " %",
+                             position=2 * i + (way == "backward")))  # fmt: skip
     return [("How busy links are", "", _figure(data, layout(clock, "%")))]

@@ -95,7 +95,7 @@ def reasons(result: Result) -> list[Reason]:
     idle = float(topology(result).idle_latency_ns.min())
     moved = f"▲ {format_bytes(found['promoted_bytes'])} up, "
     moved += f"▼ {format_bytes(found['demoted_bytes'])} down the tiers"
-    undone = f"at most {format_bytes(lost.both_ways_bytes)}" if lost.both_ways_bytes else "none"
+    undone = f"≤ {format_bytes(lost.both_ways_bytes)}" if lost.both_ways_bytes else "none"
     known = "" if math.isnan(best) else f"The best placement gives {percent(best)}."
     return [
         Reason("Local share", write("local_share", found["local_share"]), known),
