@@ -103,6 +103,8 @@
     if (drawn.has(chart) || !div) return;
     if (!chart.ready) prepare(chart);
     drawn.set(chart, div);
+    const named = chart.figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    if (div.clientWidth < 520 && named > 2) div.style.height = parseInt(div.style.height, 10) + Math.min(140, 16 * (named - 2)) + "px"; // the legend's lines
     Plotly.newPlot(div, coloured(chart.figure.data), layoutOf(chart, div), config);
     div.dataset.drawn = "yes";
     div.on("plotly_relayout", (event) => follow(chart, event));

@@ -243,4 +243,5 @@ def parameters(result: Result) -> Table:
 
 
 def _short(text: str) -> str:
+    text = "none" if text in ("()", "None", "{}") else text
     return text if len(text) <= 300 else f"{text[:299]}…"
