@@ -97,9 +97,16 @@ def decide(
     if not metric.relative:
         return _judged(metric, before, after, metric.within, alpha)
     if min(before.min(), after.min()) > 0:
-        logs = math.log1p(metric.within)
+        logs = _log_room(metric, metric.within)
         return _judged(metric, np.log(before), np.log(after), logs, alpha, logged=True)
     return _judged(metric, before, after, metric.within * abs(float(before.mean())), alpha)
+
+
+def _log_room(metric: Metric, share: float) -> float:
+    """A share of the baseline's mean as a difference of logs, on the side that is worse."""
+    if metric.better == "higher":
+        return -math.log1p(-share) if share < 1 else math.inf
+    return math.log1p(share)
 
 
 def _judged(
@@ -187,7 +194,7 @@ def seeds_to_notice(
     """
     x = np.asarray(baseline, dtype=np.float64)
     if metric.relative and x.min() > 0:
-        x, room = np.log(x), -math.log1p(-notice) - math.log1p(metric.within)
+        x, room = np.log(x), _log_room(metric, notice) - _log_room(metric, metric.within)
     else:
         within = metric.within * abs(float(x.mean())) if metric.relative else metric.within
         room = notice * abs(float(x.mean())) - within

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from numasim.gate.decision import Verdict
 from numasim.gate.gating import Judged, Report, Update
 from numasim.gate.suite import Suite
+from numasim.units import format_bytes
 
 SHUT = {"worse": "WORSE", "undefined": "UNDEFINED"}
 ARROWS = {"higher": "↑", "lower": "↓", "neither": "="}
@@ -34,13 +35,15 @@ def footnote(report: Report) -> str:
     )
 
 
-def amount(value: float) -> str:
-    """A number to four digits."""
+def amount(name: str, value: float) -> str:
+    """A number of that name to four digits or more, bytes with their unit."""
     if not math.isfinite(value):
         return "-"
-    if value and not 1e-3 <= abs(value) < 1e5:
+    if name.endswith("_bytes"):
+        return format_bytes(value)
+    if value and not 1e-3 <= abs(value) < 1e15:
         return f"{value:.3e}"
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def difference(verdict: Verdict, value: float, signed: bool = True) -> str:
@@ -62,8 +65,8 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
         half = (verdict.high - verdict.low) / 2
         change += f" ±{difference(verdict, half, signed=False).removesuffix(' %')}"
     return (
-        amount(verdict.baseline),
-        amount(verdict.now),
+        amount(verdict.metric.name, verdict.baseline),
+        amount(verdict.metric.name, verdict.now),
         change,
         allowed(verdict),
         difference(verdict, verdict.notices, signed=False),

@@ -107,6 +107,48 @@ def test_it_could_not_run(suite: Path, tmp_path: Path) -> None:
     command(tmp_path / "none.yaml", code=2)
 
 
+def test_whatever_goes_wrong_is_no_regression(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug and an interrupt have exit codes of their own; 1 says that something got worse."""
+    found = tmp_path / "a.json"
+
+    def raising(error: BaseException) -> None:
+        def broken(plan: Plan, **more: Any) -> Sweep:
+            raise error
+
+        monkeypatch.setattr(gating, "sweep", broken)
+
+    raising(IndexError("a bug"))
+    assert "IndexError: a bug" in command(suite, "--json", found, code=2)
+    data = json.loads(found.read_text())
+    assert (data["ok"], data["exit_code"]) == (None, 2) and "a bug" in data["error"]
+    raising(KeyboardInterrupt())
+    command(suite, code=130)
+
+
+def test_reports_that_cannot_be_written_are_told_before_anything_runs(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gating, "sweep", None)
+    (tmp_path / "file").touch()
+    said = command(suite, "--markdown", tmp_path / "file/a.md", code=2)
+    assert "--markdown" in said and "cannot be written" in said
+    assert "--first-seed" in command(suite, "--update", "--first-seed", 5, code=2)
+    assert "--junit" in command(suite, "--update", "--junit", tmp_path / "a.xml", code=2)
+
+
+def test_a_new_baseline_for_a_pull_request(suite: Path, tmp_path: Path) -> None:
+    slower(suite, 1.05)
+    files = [tmp_path / "a.md", tmp_path / "a.json"]
+    command(suite, "--update", "--markdown", files[0], "--json", files[1], code=0)
+    assert "* tiering, throughput_ops_per_s: " in files[0].read_text()
+    (changed,) = json.loads(files[1].read_text())["changed"]
+    assert changed["metrics"]["throughput_ops_per_s"]["verdict"] == "worse"
+    path_of(suite).write_text("{")
+    assert "nothing to compare with" in command(suite, "--update", code=0)
+
+
 def test_update_says_what_it_changes(suite: Path) -> None:
     assert "same to the last bit" in command(suite, "--update", code=0)
     slower(suite, 1.05)
