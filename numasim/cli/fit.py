@@ -112,10 +112,9 @@ def _phases(done: Comparison) -> list[str]:
 def show(done: Comparison) -> None:
     """Print what DAMON saw of both."""
     model, settings = done.model, done.settings
-    program = model.tape.header.program[:60]
     title = (
-        f"{done.name} ({program}): {len(model.segments) - 1} segments, {len(model.phases) - 1} "
-        f"phases; one pass in {settings.span_s:g} s, means of {settings.seeds} seeds"
+        f"{done.name}: {len(model.segments) - 1} segments, {len(model.phases) - 1} phases; one "
+        f"pass in {settings.span_s:g} s, means over {settings.seeds} seeds"
     )
     rows = [
         (

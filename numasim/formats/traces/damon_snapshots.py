@@ -21,7 +21,7 @@ from numasim.formats.traces.reading import LAST_NS, lines_of, shown
 
 LONGEST_JSON = 256 << 20
 LINE = re.compile(
-    rb"\s*(?P<who>\S.*?)\s+\d+\s+(?:\[\d+\]\s+)?(?P<s>\d{1,12})\.(?P<sub>\d{1,9}):\s+"
+    rb"\s*(?P<who>\S.{0,63}?)\s+\d{1,10}\s+(?:\[\d+\]\s+)?(?P<s>\d{1,12})\.(?P<sub>\d{1,9}):\s+"
     rb"(?:damon:)?(?P<event>damon_\w+|damos_\w+):\s*(?P<rest>.*)"
 )
 REGION = re.compile(

@@ -15,7 +15,6 @@ from typing import IO, Literal
 
 import numpy as np
 
-from numasim.errors import did_you_mean
 from numasim.formats.machines.reading import Complaints
 from numasim.formats.traces.accesses import Accesses, Who
 from numasim.formats.traces.reading import MOST_INTERVALS, Clock, Cut, lines_of, shown
@@ -305,7 +304,7 @@ def columns_of(cells: list[str], complaints: Complaints) -> dict[str, int]:
         found = {n: lower.index(w) for n, words in COLUMNS.items() for w in words if w in lower}
     for name in ("time", "object", "size"):
         if name not in found:
-            hint = did_you_mean(name, [c.lower() for c in cells[:8]])
+            hint = "found: " + ", ".join(shown(c.encode())[:20] for c in cells[:8])
             complaints.add("line 1", f"has no column {' or '.join(COLUMNS[name])}", hint)
     complaints.done()
     return found

@@ -20,12 +20,12 @@ from numasim.formats.traces.accesses import Accesses, Who
 from numasim.formats.traces.reading import MOST_THREADS, Clock, Cut, lines_of, shown
 
 LINE = re.compile(
-    rb"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/(?P<tid>-?\d{1,10}))?\s+(?:\[\d{1,6}\]\s+)?"
+    rb"\s*(?P<comm>\S.{0,63}?)\s+(?P<pid>-?\d{1,10})(?:/(?P<tid>-?\d{1,10}))?\s+(?:\[\d{1,6}\]\s+)?"
     rb"(?P<s>\d{1,12})\.(?P<sub>\d{1,9}):\s+(?:(?P<period>\d{1,24})\s+)?(?P<event>\S+):(?=\s|$)"
     rb"(?P<rest>.*)"
 )
 ADDRESS = re.compile(rb"\s*([0-9a-f]{1,16})(?=\s|$)(.*)", re.DOTALL)
-SECOND = re.compile(rb"(?:\s{2,}[0-9a-f]{1,15}|\s[0-9a-f]{16})(?=\s|$)")
+SECOND = re.compile(rb"(?:\s{2,64}[0-9a-f]{1,15}|\s[0-9a-f]{16})(?=\s|$)")
 """A second address behind the first and its symbol: the first one is of data then."""
 DATA_SOURCE = re.compile(rb"\s+([0-9a-f]{1,16})\s+\|OP\s")
 CHAIN = re.compile(rb"\s+[0-9a-f]{1,16}\s")

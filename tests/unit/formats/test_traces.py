@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from pathlib import Path
 
@@ -379,6 +380,23 @@ def test_another_format_than_said_is_suggested(tmp_path):
 def test_lines_without_end_are_refused(tmp_path):
     error = refused(tmp_path, b" L 1000,8\n" + b"x" * 100_000)
     assert "line 2: has more than 65536 characters" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["perf", "damon", "lackey", "csv"])
+@pytest.mark.parametrize(
+    "line",
+    [b"a" + b" " * 60_000 + b"x", b"a 1 1.0: page-faults: 5000" + b" " * 60_000 + b"x",
+     b"k 1 1.0: damon:damon_aggregated: " + b"1 " * 30_000, b"1," * 30_000, b"a:" * 30_000],
+    ids=["blanks", "blanks behind", "numbers", "commas", "colons"],
+)  # fmt: skip
+def test_long_lines_take_no_time(kind, line, tmp_path):
+    """No pattern goes back and forth over a line; a minute each if one did."""
+    began = time.process_time()
+    try:
+        made(tmp_path, line + b"\n", kind)
+    except ConfigError as error:
+        assert all(len(str(p)) < 400 for p in error.problems)
+    assert time.process_time() - began < 2
 
 
 def test_a_recording_is_played_with_other_times_and_threads(tmp_path):
