@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -31,6 +32,11 @@ _COUNTS = ("page_size", "line_size", "rows", "intervals", "pages")
 MOST = {"intervals": 1 << 24, "pages": 1 << 32}
 """Tables of intervals and of pages are held in memory."""
 MOST_THREADS = 1 << 16
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, KeyError,
+    RuntimeError, SyntaxError, MemoryError, OverflowError, UnicodeError,
+)  # fmt: skip
+"""What reading an archive of arrays may raise that is none, or no longer."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +273,7 @@ def _load(header: Header, data: Path, changed_ns: int, size: int) -> Tape:
             whole = sum(archive.getinfo(f"{n}.npy").file_size for n in COLUMNS)
             folder = None if whole <= SMALL_BYTES else tempfile.mkdtemp(prefix="numasim-trace-")
             columns = {n: _column(archive, data, n, folder) for n in COLUMNS}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except DAMAGED as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"is no archive of arrays: {error}", str(data)) from error

@@ -179,3 +179,32 @@ def test_columns_of_another_length_or_kind_are_refused(tmp_path):
     with pytest.raises(ConfigError) as caught:
         tape.open_tape(path)
     assert [p.place for p in caught.value.problems] == ["loads", "stores"]
+
+
+def test_more_intervals_or_pages_than_tables_can_have_are_refused(tmp_path):
+    path = spoil(tmp_path, intervals=1 << 40, pages=1 << 40)
+    with pytest.raises(ConfigError) as caught:
+        tape.read_header(path)
+    assert [p.place for p in caught.value.problems] == ["intervals", "pages"]
+
+
+def test_damaged_columns_are_refused(tmp_path):
+    """Every byte of the data changed in turn, thinned: refused, or what it was."""
+    path = recordings.write(tmp_path / "made").with_suffix(".npz")
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 41):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        tape._load.cache_clear()
+        try:
+            tape.open_tape(path)
+        except ConfigError as error:
+            assert error.source == str(path)
+
+
+def test_thread_numbers_of_too_wide_a_type_are_refused(tmp_path):
+    path = recordings.write(tmp_path / "made").with_suffix(".npz")
+    columns = recordings.columns()
+    columns["thread"] = columns["thread"].astype(np.int64)
+    np.savez(path, **columns)
+    with pytest.raises(ConfigError, match="thread: is of int64, expected numbers below 65536"):
+        tape.open_tape(path)
