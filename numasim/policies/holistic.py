@@ -112,10 +112,11 @@ class Holistic(Policy):
 
     Assumption: `tuner` and `contended` depart from what is published, and were chosen after looking
     at the scenario `holistic_numa`. There (40 s, seeds 1 and 2, million operations per second over
-    the whole run; 6.7 without tiering) the defaults come to 12.2. With ``consist`` 6.4, as its
-    quotas begin at one byte and nothing moves for half a minute; with ``first`` 10.0, up to twice
-    the bytes moved, and no end to it. Not decisive: 500 regions (12.4, for twice the kdamonds'
-    time), an apply interval of 1 s (12.8; but 6.5 with 500 regions), ``least`` (12.3). What
+    the whole run; 6.7 without tiering) the defaults come to 12.1. With ``consist`` 6.4, as its
+    quotas begin at one byte and nothing moves for half a minute; with ``first`` 9.5, twice
+    the bytes moved, and no end to it. Not decisive: 500 regions (12.1, for twice the kdamonds'
+    time), an apply interval of 1 s (11.9), ``least`` (12.1; but on `holistic_pool` worse than all
+    others, where ``leave`` does least harm). What
     the other options do where nodes are full: `holistic_options`.
     """
 
