@@ -35,6 +35,8 @@ def tune(
 ) -> None:  # fmt: skip
     """Search a policy's parameters; several objectives give their trade-off front.
 
+    Writes trials.csv and, of several objectives, front.png and front.svg beside the runs.
+
     Needs Optuna: pip install 'numasim\\[tune]'. The same command again goes on.
 
     Example: numasim tune search.yaml --out search --trials 100
@@ -47,18 +49,42 @@ def tune(
     try:
         with _progress(quiet) as on_trial:
             found = carry_out(
-                read, out, trials=trials, workers=workers, scheduler=scheduler, on_trial=on_trial
-            )
+                read, out, trials=trials, workers=workers, scheduler=scheduler, on_trial=on_trial,
+                on_others=_tell_others,
+            )  # fmt: skip
     except KeyboardInterrupt:
         console.warn([f"interrupted; the search is in {out}, the same command goes on"])
         raise
+    written = _save(read, found, out)
     if json:
         console.write_json(as_json(read, found), json)
     if not quiet and json != console.STDOUT:
         show(read, found)
+        console.files(written)
     if not any(trial.values for trial in found):
         console.warn(["no trial came to an end; see the folder's failed/"])
         raise typer.Exit(console.FAILED)
+
+
+def _tell_others(nr: int) -> None:
+    what = f"{nr} trials of another search (of other code, plan, space or seed) are in this folder"
+    console.warn([f"{what}; they do not count, but runs that are the same are not repeated"])
+
+
+def _save(search: Search, trials: Sequence[Trial], out: Path) -> list[Path]:
+    """Write all trials as a table, and the picture of the front of the first two objectives."""
+    import pandas as pd
+
+    from numasim.report.front import front
+    from numasim.report.style import save
+
+    rows = [{"trial": t.number, **t.parameters, **t.values, "best": t.best} for t in trials]
+    table = out / "trials.csv"
+    pd.DataFrame(rows).to_csv(table, index=False)
+    if len(search.objectives) < 2 or not any(trial.values for trial in trials):
+        return [table]
+    points = [(t.values, t.parameters, t.best) for t in trials if t.values]
+    return [table, *save(front(search.name, search.objectives, points), out, "front")]
 
 
 @contextmanager

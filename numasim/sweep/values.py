@@ -23,7 +23,8 @@ SPAN_KEYS = ("from", "to", "steps", "scale")
 SCALES = ("linear", "log")
 METHODS = ("latin_hypercube", "random", "sobol")
 PAGE = 4096
-DIGITS = 6
+DIGITS, SIZE_BITS, ENOUGH = 4, 7, 20
+"""How finely values of a range are told apart: one in a thousand, of sizes one in 128 or more."""
 QUANTITY = re.compile(r"^\s*([+-]?\d+(?:\.\d+)?)\s*(.*?)\s*$")
 _SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 _TIME_UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -69,14 +70,35 @@ class Span:
         else:
             value = self.low + share * (self.high - self.low)
         if self.kind == "size":
-            return _in_units(max(PAGE, round(value / PAGE) * PAGE), _SIZE_UNITS)
+            return _in_units(self._readable_size(value), _SIZE_UNITS)
         if self.kind == "time":
-            digits = 4 - math.ceil(math.log10(value)) if value > 0 else 0
-            return _in_units(round(value, min(digits, 0)), _TIME_UNITS)
+            return _in_units(self._readable_time(value), _TIME_UNITS)
         if self.kind == "whole":
             return round(value)
-        number = float(f"{value:.{DIGITS}g}")
-        return f"{number:g} {self.unit}" if self.unit else number
+        ends = {0.0: self.low, 1.0: self.high}
+        number = ends[share] if share in ends else self._readable(value)
+        return f"{number:.12g} {self.unit}" if self.unit else number
+
+    def _readable_size(self, value: float) -> int:
+        """Whole pages, and a hundredth of the value or the range needs no more digits."""
+        least = min(value, self.high - self.low)
+        step = max(PAGE, 2 ** math.floor(math.log2(least) - SIZE_BITS)) if least > 0 else PAGE
+        inside = min(max(round(value / step) * step, self.low), self.high)
+        return int(max(PAGE, round(inside / PAGE) * PAGE))
+
+    def _readable_time(self, value: float) -> int:
+        """In whole units of both ends where that leaves enough of them: many times have to be."""
+        fits = (u for u in _TIME_UNITS.values() if not self.low % u and not self.high % u)
+        unit = next((u for u in fits if (self.high - self.low) / u >= ENOUGH), 1)
+        digits = DIGITS - math.ceil(math.log10(value)) if value > 0 else 0
+        return round(round(value, min(digits, 0)) / unit) * unit
+
+    def _readable(self, value: float) -> float:
+        """Digits enough to tell a thousand values of the range, and no more."""
+        found = float(f"{value:.{DIGITS}g}")
+        if not self.log or self.high / self.low < 2:
+            found = round(value, DIGITS - 1 - math.floor(math.log10(self.high - self.low)))
+        return min(max(found, self.low), self.high)
 
 
 def _in_units(value: float, units: Mapping[str, int]) -> str:

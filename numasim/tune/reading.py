@@ -17,6 +17,7 @@ from numasim.sweep.values import Span, read_span
 SEARCH_KEYS = ("space", "objectives", "sampler", "batch", "seed", "trials")
 SAMPLERS = ("tpe", "nsga2", "random")
 DIRECTIONS = ("maximize", "minimize")
+PROBES = (0.0, 0.371, 0.618, 1.0)
 TRIALS, BATCH = 50, 4
 
 
@@ -101,8 +102,8 @@ def _search(data: dict[str, Any], base: Path) -> Search:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             problems.append(Problem(key, f"got {value!r}, expected a whole number of at least 1"))
         numbers[key] = value
-    # whether every end and choice is a value that the policy takes
-    probe = [at(space, share) for share in (0.0, 1.0)] if space else []
+    # whether every end and choice is a value that the policy takes, and some in between
+    probe = [at(space, share) for share in PROBES] if space else []
     collect("", lambda: read_plan({**plan, "points": probe} if probe else plan, base))
     if problems:
         raise ConfigError([_placed(problem) for problem in problems])
@@ -120,7 +121,7 @@ def _placed(problem: Problem) -> Problem:
 def at(space: Mapping[str, Span | list[Any]], share: float) -> dict[str, Any]:
     """The values that lie so far (0 to 1) between the ends of every range."""
     return {
-        key: each.at(share) if isinstance(each, Span) else each[-1 if share else 0]
+        key: each.at(share) if isinstance(each, Span) else each[round(share * (len(each) - 1))]
         for key, each in space.items()
     }
 

@@ -64,6 +64,7 @@ def tune(
     here: bool = False,
     on_progress: OnProgress | None = None,
     on_trial: Callable[[int, int], None] | None = None,
+    on_others: Callable[[int], None] | None = None,
 ) -> list[Trial]:
     """Go on with a search until it has so many trials.
 
@@ -81,6 +82,9 @@ def tune(
         As for `numasim.sweep.sweep`, for each batch.
     on_trial : callable, optional
         Called with trials done, and of all.
+    on_others : callable, optional
+        Called if this search is new to the folder and others are there, with how many trials these
+        have; they do not count.
 
     Returns
     -------
@@ -104,7 +108,9 @@ def tune(
     plan = _plan(search, [at(search.space, 0.0)])
     code = fingerprint(plan.python)
     with closing(Store(folder)) as store, runner(plan, workers, scheduler, here) as at_work:
-        study = _study(optuna, search, folder, _identity(search, plan, code))
+        study, others = _study(optuna, search, folder, _identity(search, plan, code))
+        if others and on_others is not None:
+            on_others(others)
         working = Sweeping(plan, at_work, store, code, on_progress, keep_others=True)
         while (done := _finished(study)) < total:
             if on_trial is not None:
@@ -130,20 +136,22 @@ def _identity(search: Search, plan: Plan, code: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _study(optuna: Any, search: Search, folder: Path, identity: str) -> Any:
-    """The study of the journal: new, or where it was left; of other code it is another."""
+def _study(optuna: Any, search: Search, folder: Path, identity: str) -> tuple[Any, int]:
+    """The study of the journal, new or where it was left; if new, trials of others there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
     storage = optuna.storages.JournalStorage(backend)
+    name = f"{search.name} {identity}"
+    studies = {each.study_name: each.n_trials for each in optuna.get_all_study_summaries(storage)}
     study = optuna.create_study(
-        storage=storage, study_name=f"{search.name} {identity}",
+        storage=storage, study_name=name,
         directions=list(search.objectives.values()), load_if_exists=True,
     )  # fmt: skip
     running = optuna.trial.TrialState.RUNNING
     for trial in study.get_trials(deepcopy=False, states=(running,)):
         study.tell(trial.number, state=optuna.trial.TrialState[CUT_OFF])
         study.enqueue_trial(trial.params)  # cut off: once more, with the runs that it has already
-    return study
+    return study, 0 if name in studies else sum(studies.values())
 
 
 def _batch(optuna: Any, study: Any, search: Search, working: Sweeping, n: int) -> None:

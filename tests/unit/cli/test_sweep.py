@@ -77,6 +77,9 @@ def test_a_search_prints_its_front(tmp_path: Path) -> None:
     )  # fmt: skip
     said = command("tune", plan, "--out", tmp_path / "out", "--trials", 3).stdout
     assert "plan: 3 trials; front of" in said and "quota" in said
+    rows = (tmp_path / "out/trials.csv").read_text().splitlines()
+    assert rows[0] == "trial,quota,throughput_ops_per_s,kdamond_cpu,best" and len(rows) == 4
+    assert (tmp_path / "out/front.svg").stat().st_size > 1000
 
 
 def test_progress_in_words() -> None:

@@ -120,6 +120,28 @@ def test_ranges_keep_units_and_whole_numbers() -> None:
         grid_values({"from": 1, "to": 2})
 
 
+@pytest.mark.parametrize(
+    ("given", "share", "value"),
+    [
+        ({"from": "20 MiB", "to": "1 GiB", "scale": "log"}, 0.5, "143 MiB"),
+        ({"from": "100 MiB", "to": "101 MiB"}, 0.1, "102504 KiB"),
+        ({"from": "95 %", "to": "99.7 %"}, 1 / 3, "96.567 %"),
+        ({"from": "1 %", "to": "50 %", "scale": "log"}, 0.4, "4.782 %"),
+        ({"from": "10 ms", "to": "50 ms"}, 0.417, "27 ms"),
+        ({"from": "100 ms", "to": "5 s", "scale": "log"}, 0.253, "269 ms"),
+        ({"from": "1 s", "to": "10 s"}, 0.3333, "4 s"),
+        ({"from": "1 s", "to": "10 s"}, 0.35, "4150 ms"),
+        ({"from": "1 ms", "to": "3 ms"}, 0.3333, "1667 us"),
+        ({"from": 0.99995, "to": 0.99999}, 0.5, 0.99997),
+        ({"from": 1.23456, "to": 7.65432}, 1.0, 7.65432),
+    ],
+)
+def test_values_between_are_as_fine_as_the_range_and_no_finer(
+    given: dict[str, object], share: float, value: object
+) -> None:
+    assert read_span(given).at(share) == value
+
+
 def test_a_latin_hypercube_has_one_sample_in_every_stratum() -> None:
     spans = [read_span({"from": 0.0, "to": 1.0}), read_span({"from": "1 MiB", "to": "101 MiB"})]
     rows = drawn(spans, 20, "latin_hypercube", seed=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from numasim.errors import ConfigError
 from numasim.tune import Search, Trial, read_search, tune
-from tests.unit.sweep.plans import plan
+from tests.unit.sweep.plans import plan, write_python
 from tests.worlds import tiering
 
 pytest.importorskip("optuna")
@@ -60,9 +61,52 @@ def test_a_search_that_was_cut_off_goes_on(sampler: str, tmp_path: Path) -> None
     assert told(more[:4]) == told(whole) and len(more) == 5
 
 
+def test_another_space_or_machine_is_another_search(tmp_path: Path) -> None:
+    """Its trials would not mean the same; runs that are the same are there already."""
+    out, others = tmp_path / "out", []
+    first = found(read_search(search(tmp_path)), out, 2)
+    space = {"quota": {"from": "2 MiB", "to": "16 MiB"}}
+    for more in ({"space": space}, {"duration": "310 ms"}):
+        found(read_search(search(tmp_path, **more)), out, 2, on_others=others.append)
+    assert others == [2, 4] and len(list((out / "runs").rglob("*.parquet"))) == 6
+    again = found(read_search(search(tmp_path)), out, 2, on_others=others.append)
+    assert told(again) == told(first) and len(others) == 2
+
+
+def test_a_search_in_python_brings_its_policy(tmp_path: Path) -> None:
+    path = write_python(
+        tmp_path, policies=["litters"], seeds=1, duration="300 ms",
+        space={"record": {"from": "50 ms", "to": "100 ms"}},
+        objectives={"throughput_ops_per_s": "maximize"},
+    )  # fmt: skip
+    made = read_search(path)
+    assert len(found(made, tmp_path / "out", 1)) == 1
+    assert list((tmp_path / "out/runs").rglob("*.parquet"))
+
+
+def test_without_optuna_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"needs Optuna .* pip install 'numasim\[tune\]'"):
+        found(read_search(search(tmp_path)), tmp_path / "out", 1)
+
+
+def test_wrong_number_of_trials(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--trials: got 0"):
+        found(read_search(search(tmp_path)), tmp_path / "out", 0)
+
+
 def test_the_front_has_what_nothing_beats(tmp_path: Path) -> None:
-    made = read_search(search(tmp_path))
-    trials = found(made, tmp_path / "out", 4)
+    made = read_search(
+        search(
+            tmp_path, duration=plan()["duration"],
+            space={"interval": {"from": "10 ms", "to": "50 ms"}},
+            objectives={"throughput_ops_per_s": "maximize", "demoted_bytes": "minimize"},
+        )
+    )  # fmt: skip
+    trials = found(made, tmp_path / "out", 6)
+    assert len({str(t.values) for t in trials}) > 2
     front = [t.values for t in trials if t.best]
     speed, moved = made.objectives
     for trial in trials:
@@ -86,6 +130,13 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
     for words in ('no sampler "tp"', "batch", 'did you mean "minimize"?', "space.quota.to",
                   "space.hot", "duration"):  # fmt: skip
         assert words in text, text
+
+
+def test_a_value_between_that_the_policy_does_not_take_is_told(tmp_path: Path) -> None:
+    """Rather than in the middle of the search."""
+    space = {"interval": {"from": "1 ms", "to": "3 ms"}}
+    with pytest.raises(ConfigError, match=r"space\.interval .*expected whole milliseconds"):
+        read_search(search(tmp_path, space=space))
 
 
 def test_an_end_that_the_policy_does_not_take_is_told(tmp_path: Path) -> None:
