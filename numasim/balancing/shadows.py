@@ -75,8 +75,7 @@ class Shadows:
         if span_ns <= 0:
             return
         truth = self._stage.observing.truth
-        per_bit = self._stage.space.pages_per_bit
-        writes = truth.visits(self._now_ns, now_ns)[:, 1] * per_bit
+        writes = self._stage.space.of_bits(truth.visits(self._now_ns, now_ns)[:, 1])
         self._now_ns = now_ns
         self.write_rates = writes.sum(axis=0) / span_ns
         self._writes = self._writes + writes.sum(axis=0)
