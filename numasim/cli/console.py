@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BAD_INPUT, FAILED = 2, 1
 ESTIMATE_S = 3600.0  # the rest is estimated from what was done in this time; runs may take minutes
 STDOUT = "-"
+MANY = 6  # files of one folder that are still named one by one
 WIDE = 160  # columns of a table that nobody watches: what is piped is not folded at 80
 
 
@@ -117,9 +119,18 @@ def write_json(document: Any, where: str) -> None:
 
 
 def files(paths: Iterable[Path]) -> None:
-    """Say which files were written."""
+    """Say which files were written; of a folder with many, how many of each kind."""
+    by_folder: dict[Path, list[Path]] = {}
     for path in paths:
-        print(f"wrote {path}")
+        by_folder.setdefault(path.parent, []).append(path)
+    for folder, own in by_folder.items():
+        if len(own) <= MANY:
+            for path in own:
+                print(f"wrote {path}")
+            continue
+        kinds = Counter(path.suffix.lstrip(".") or "other" for path in own)
+        told = ", ".join(f"{nr} {kind}" for kind, nr in sorted(kinds.items()))
+        print(f"wrote {len(own)} files in {folder}: {told}")
 
 
 @contextmanager
