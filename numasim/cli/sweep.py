@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 24
 MOST_VALUES = 8
 MOST_FAILURES = 5
+VAST = 99
+LINE_EVERY_S = 60.0
 SOON_S = 1.0
 PLURAL = {"topology": "topologies", "workload": "workloads", "policy": "policies"}
 
@@ -46,7 +50,7 @@ Scheduler = Annotated[
 
 
 def sweep(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A YAML or Python file.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A YAML or Python file, or the folder of a sweep.")],
     out: Out = Path("results"),
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -162,7 +166,10 @@ def _work(
 
 @contextmanager
 def progress(name: str, quiet: bool) -> Iterator[OnProgress]:
-    """One line: done, failed, running, estimated rest. Failures are told at once."""
+    """One line: done, failed, running, estimated rest. Failures are told at once.
+
+    Where there is no terminal, as in the log of a batch system, a line once a minute.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -172,8 +179,13 @@ def progress(name: str, quiet: bool) -> Iterator[OnProgress]:
     bar = Bar(*columns, console=screen, disable=quiet or not screen.is_terminal, transient=True)
     with bar:
         shown = bar.add_task(name, total=1.0, state="starting workers")
+        told = time.monotonic()
 
         def on_progress(now: Progress, task: Task | None, done: Done | None) -> None:
+            nonlocal told
+            if bar.disable and not quiet and time.monotonic() - told >= LINE_EVERY_S:
+                told = time.monotonic()
+                print(f"{name}: {state(now)}", file=sys.stderr, flush=True)
             bar.update(shown, total=now.total, completed=now.total - now.left, state=state(now))
             if done is not None and done.error and task is not None:
                 last = done.error.splitlines()[-1]
@@ -258,6 +270,8 @@ def _some(values: Iterable[str]) -> str:
 def show(found: Sweep, ranked: list[Standing], metric: str) -> None:
     """Print what failed, and how policies stand."""
     _show_failures(found)
+    if found.damaged:
+        console.warn([f"{found.damaged} earlier runs were damaged and have been done again"])
     parts = [f"{len(found.metrics)} of {len(found.tasks)} runs finished"]
     if found.loaded:
         parts.append(f"{found.loaded} of them earlier")
@@ -285,6 +299,13 @@ def show(found: Sweep, ranked: list[Standing], metric: str) -> None:
         rows = [(one.policy, *_cells(one)) for one in ordered]
         columns = ("policy, best first", "ratio", "effect", "better", "p")
         console.table(columns, rows, f"{_name(group, groups)}, {seeds} seeds", numbers=4)
+    p = "p: chance of it without a difference"
+    p += f", corrected for all {nr} (Holm)" if nr > 1 else ""
+    console.say(
+        "effect: mean log ratio over its spread between seeds (Hedges' g); better: share of seeds "
+        f"in which it was better; {p}"
+    )
+    console.text()
 
 
 def _name(group: Group, others: Iterable[Group]) -> str:
@@ -304,8 +325,16 @@ def _cells(one: Standing) -> tuple[str, ...]:
     if not math.isnan(one.ratio.low):
         ratio += f" [{one.ratio.low:.4f}, {one.ratio.high:.4f}]"
     p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-    effect = f"{one.effect:+.1f}" if math.isfinite(one.effect) else "-"
-    return ratio, effect, f"{one.better:.0%}", p
+    return ratio, _effect(one.effect), f"{one.better:.0%}", p
+
+
+def _effect(value: float) -> str:
+    """An effect; beyond `VAST` nobody cares how far."""
+    if math.isnan(value):
+        return "-"
+    if abs(value) >= VAST:
+        return f"> +{VAST}" if value > 0 else f"< -{VAST}"
+    return f"{value:+.1f}"
 
 
 def _show_failures(found: Sweep) -> None:

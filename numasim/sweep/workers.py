@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
 from numasim.errors import ConfigError, Problem
@@ -18,6 +19,13 @@ from numasim.sweep.task import Done, Task
 
 FAIR = 0.9
 """Share of this machine's memory that all workers together may take unless the plan says."""
+
+
+CONFINED = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where a container sees its own limit: control groups of version 2 and 1."""
 
 
 class Runner(Protocol):
@@ -51,9 +59,18 @@ def preparation(plan: Plan, workers: int, remote: bool = False) -> Prepare:
     paths = () if remote else tuple(os.path.abspath(path) for path in sys.path)
     memory = plan.limits.memory_bytes
     if not memory and not remote:
-        memory = int(FAIR * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / workers)
+        memory = int(FAIR * _available_bytes() / workers)
     path = "" if plan.source is None else str(plan.source)
     return Prepare(paths, names, plan.python, path, memory, fingerprint(plan.python))
+
+
+def _available_bytes() -> int:
+    """Memory of this machine, or of the container or job that this process is confined to."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in CONFINED:
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            found = min(found, int(path.read_text()))
+    return found
 
 
 @contextmanager

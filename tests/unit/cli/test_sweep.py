@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from numasim.cli import app
-from numasim.cli.sweep import rest, state
+from numasim.cli.sweep import _effect, progress, rest, state
 from numasim.sweep import sweeping, workers
 from numasim.sweep.sweeping import Progress
 from tests.unit.sweep.plans import write_python, write_yaml
@@ -80,6 +82,22 @@ def test_a_search_prints_its_front(tmp_path: Path) -> None:
     rows = (tmp_path / "out/trials.csv").read_text().splitlines()
     assert rows[0] == "trial,quota,throughput_ops_per_s,kdamond_cpu,best" and len(rows) == 4
     assert (tmp_path / "out/front.svg").stat().st_size > 1000
+
+
+def test_effects_beyond_all_measure_are_not_spelt_out() -> None:
+    given = (1.25, -17544.8, math.inf, math.nan)
+    assert [_effect(e) for e in given] == ["+1.2", "< -99", "> +99", "-"]
+
+
+def test_a_log_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.modules["numasim.cli.sweep"], "LINE_EVERY_S", 0.0)
+    now = Progress(total=10, workers=2, done=3)
+    for quiet in (False, True):
+        with progress("mine", quiet) as on_progress:
+            on_progress(now, None, None)
+    assert capsys.readouterr().err == "mine: 3 of 10 done, 0 running, soon ready\n"
 
 
 def test_progress_in_words() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from numasim.errors import ConfigError
-from numasim.sweep import Sweep, read_plan, read_runs, sweep
+from numasim.sweep import Sweep, read_plan, read_runs, sweep, workers
 from numasim.sweep.code import fingerprint
 from numasim.sweep.store import Store
 from numasim.sweep.sweeping import Progress
@@ -226,6 +226,18 @@ def test_a_worker_that_sees_another_folder_sends_its_files(tmp_path: Path) -> No
     store.add(task, done)
     assert len(read_runs(tmp_path)) == 1
     store.close()
+
+
+def test_a_container_has_the_memory_that_it_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(workers, "CONFINED", (limit, tmp_path / "none"))
+    limit.write_text("max\n")
+    whole = workers.preparation(read_plan(plan()), 2).memory_bytes
+    limit.write_text(f"{1 << 30}\n")
+    assert workers.preparation(read_plan(plan()), 2).memory_bytes == int(0.9 * (1 << 30) / 2)
+    assert whole > 1 << 30
 
 
 def test_progress_estimates_the_rest() -> None:
