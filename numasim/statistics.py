@@ -121,15 +121,16 @@ def hedges_g(values: Sequence[float], base: Sequence[float]) -> float:
     Returns
     -------
     float
-        Mean over standard deviation, corrected for few seeds. NaN where a pair has no ratio or
-        there is one seed; infinite where all ratios are equal and not one.
+        Mean over standard deviation, corrected for few seeds. NaN where a pair has no ratio or of
+        fewer than three seeds, whose spread says nothing; infinite where all ratios are equal and
+        not one.
 
     Notes
     -----
     Source: Hedges, "Distribution theory for Glass's estimator of effect size" (1981).
     """
     logs = _log_ratios(values, base)
-    if logs is None or len(logs) < 2:
+    if logs is None or len(logs) < 3:
         return math.nan
     mean, spread = float(logs.mean()), float(logs.std(ddof=1))
     if spread == 0.0:

@@ -50,7 +50,10 @@ Scheduler = Annotated[
 
 
 def sweep(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A YAML or Python file, or the folder of a sweep.")],
+    plan: Annotated[
+        Path,
+        typer.Argument(metavar="PLAN", help="A YAML or Python file, or the folder of a sweep."),
+    ],
     out: Out = Path("results"),
     workers: Workers = None,
     scheduler: Scheduler = None,

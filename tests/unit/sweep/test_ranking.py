@@ -7,9 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from numasim.errors import ConfigError
-from numasim.statistics import hedges_g, holm, paired_p, stein_interval, stein_seeds
+from numasim.statistics import (
+    hedges_g,
+    holm,
+    paired_p,
+    ratio_interval,
+    stein_interval,
+    stein_seeds,
+)
 from numasim.sweep import Sweep, read_plan
 from numasim.sweep.ranking import METRIC, standings, table
 from numasim.sweep.sweeping import Sweeping
@@ -68,7 +76,22 @@ def test_effect_and_p_by_hand() -> None:
     # t = 0.2 / (0.1 / sqrt 3) = 3.4641 on two degrees of freedom
     assert paired_p(values, [1.0] * 3) == pytest.approx(0.0741799, abs=1e-6)
     assert paired_p([2.0, 2.0], [2.0, 2.0]) == 1.0
-    assert math.isnan(hedges_g([0.0, 1.0], [1.0, 1.0]))
+    assert math.isnan(hedges_g([0.0, 1.0, 2.0], [1.0] * 3))
+    assert math.isnan(hedges_g(values[:2], [1.0] * 2))  # corrected, it would be 0 whatever they are
+
+
+def test_effect_and_p_as_libraries_have_them() -> None:
+    rng = np.random.default_rng(13)
+    base = np.exp(rng.normal(0, 0.3, 12))
+    values = base * np.exp(rng.normal(0.02, 0.02, 12))
+    found = ttest_rel(np.log(values), np.log(base))
+    assert paired_p(values, base) == pytest.approx(found.pvalue)
+    low, high = np.exp(found.confidence_interval(0.95))
+    interval = ratio_interval(values, base)
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p = rng.random(20) ** 3
+    assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
 
 
 def test_intervals_of_a_chosen_number_of_seeds_cover() -> None:
