@@ -12,8 +12,10 @@ from numasim.damon.paddr import Paddr
 from numasim.damon.schemes import SchemeState
 from numasim.damon.spec import Filter, Scheme
 from numasim.damon.vaddr import ProcessView, Vaddr
+from numasim.formats import kdamonds
 from numasim.huge.folding import HUGE as WANTED
 from numasim.huge.folding import NEVER
+from numasim.loader import load_scenario
 from numasim.monitors import physical_addresses
 from numasim.seeds import Seeds
 from tests import worlds
@@ -185,7 +187,19 @@ def test_khugepaged_follows_the_advice_of_a_scheme():
     assert made.loc[[9.0, 11.0, 21.0]].tolist() == [0, 8, 16]
 
 
-def test_a_kdamonds_file_and_a_repeated_run_give_the_same():
+@pytest.mark.parametrize("action", ["hugepage", "nohugepage", "collapse"])
+def test_a_kdamonds_file_says_the_same_as_the_command(action, tmp_path):
+    data = document() | {"duration": "2 s"}
+    command = f"damo start --ops vaddr --target_pid 1000 --damos_action {action}"
+    made = load_scenario({**data, "policy": command})
+    path = tmp_path / "kdamonds.yaml"
+    kdamonds.write(path, made.policy.kdamonds(made.topology))
+    again = load_scenario({**data, "policy": str(path)})
+    assert again.policy.kdamonds(made.topology) == made.policy.kdamonds(made.topology)
+    assert not again.warnings
+
+
+def test_a_repeated_run_and_its_twin_give_the_same():
     first, again = run("collapse"), run("collapse")
     for name in ("actors", "schemes", "snapshots", "vmstat"):
         assert first.tables[name].equals(again.tables[name])
