@@ -19,6 +19,7 @@ from numasim.settings import KEYS
 from numasim.sweep.parameters import read_limits
 from numasim.sweep.plan import Limits
 from numasim.sweep.ranking import HIGHER, known_metrics
+from numasim.sweep.recordings import with_digests
 from numasim.units import parse_ratio
 
 SUITE_KEYS = ("name", "description", "experiments", "metrics", "seeds", "baseline_seeds",
@@ -62,9 +63,12 @@ class Experiment:
     metrics: tuple[Metric, ...]
 
     def content(self) -> str:
-        """Hash of what is run, without code and seeds: a baseline of another is none."""
+        """Hash of what is run, without code and seeds: a baseline of another is none.
+
+        The same on every machine: recordings count by what is in them, not by where they lie.
+        """
         document = {k: v for k, v in self.scenario.document.items() if k not in ("seed", "seeds")}
-        text = json.dumps(document, sort_keys=True, default=str)
+        text = json.dumps(with_digests(document), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

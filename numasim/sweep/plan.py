@@ -15,6 +15,7 @@ from typing import Any
 
 from numasim.result import COLUMNS
 from numasim.scenario import Scenario
+from numasim.sweep.recordings import with_digests
 
 DEFAULT_TIME_NS = 3_600_000_000_000
 MANY = 100_000
@@ -63,7 +64,9 @@ class Point:
             See `numasim.sweep.code.fingerprint`.
         """
         document = {key: v for key, v in self.scenario.document.items() if key != "seed"}
-        text = json.dumps([document, code], sort_keys=True, default=str)
+        # by its name too: recordings take part in what pages are like by their names
+        told = [document, code, with_digests(document["workload"])]
+        text = json.dumps(told, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def group(self) -> Group:

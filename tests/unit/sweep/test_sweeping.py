@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from numasim.errors import ConfigError
+from numasim.gate.suite import read_suite
 from numasim.sweep import Sweep, read_plan, read_runs, sweep, workers
 from numasim.sweep.code import fingerprint
 from numasim.sweep.store import Store
@@ -91,6 +92,37 @@ def test_other_code_or_another_scenario_runs_anew() -> None:
     longer = read_plan(plan(seeds=1, duration="2 s"))
     assert keys.isdisjoint(task.key for task in tasks_of(longer, "one"))
     assert keys == {task.key for task in tasks_of(read_plan(plan(seeds=1)), "one")}
+
+
+def test_recordings_count_by_what_is_in_them(tmp_path: Path) -> None:
+    """A plan finds them beside its workload; another recording makes other runs."""
+    tiny, folder = Path(__file__).parents[2] / "data/traces", tmp_path / "one"
+    folder.mkdir()
+    for kind in ("json", "npz"):
+        shutil.copy(tiny / f"tiny.{kind}", folder)
+    access = [{"pattern": "trace", "mapping": "m", "file": "tiny.json"}]
+    actor = {"name": "main", "phases": [{"compute": 0, "pace": "1000 /s", "access": access}]}
+    process = {"name": "app", "mappings": [{"name": "m", "size": "8 MiB"}], "actors": [actor]}
+    (folder / "w.yaml").write_text(json.dumps({"name": "w", "processes": [process]}))
+    data = plan(workload="w.yaml", policies={"stay": "no_tiering"}, seeds=1, duration="50 ms")
+    (folder / "plan.yaml").write_text(json.dumps(data))
+
+    def content(of: Path) -> tuple[str, str]:
+        (task,) = tasks_of(read_plan(of / "plan.yaml"), "code")
+        gated = {k: v for k, v in data.items() if k not in ("policies", "workload", "seeds")}
+        entry = {"name": "x", "workload": "w.yaml", "policy": "no_tiering"}
+        metrics = {"throughput_ops_per_s": "1 %"}
+        (of / "suite.yaml").write_text(
+            json.dumps({**gated, "metrics": metrics, "experiments": [entry]})
+        )
+        return task.content, read_suite(of / "suite.yaml").experiments[0].content()
+
+    run, gate = content(folder)
+    elsewhere = shutil.copytree(folder, tmp_path / "two")
+    assert content(elsewhere)[1] == gate  # a baseline is good on every machine
+    header = json.loads((folder / "tiny.json").read_text())
+    (folder / "tiny.json").write_text(json.dumps(header, indent=3))
+    assert run != content(folder)[0] and gate != content(folder)[1]
 
 
 def test_an_edit_of_the_simulator_is_other_code(monkeypatch: pytest.MonkeyPatch) -> None:
