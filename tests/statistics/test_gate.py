@@ -54,19 +54,25 @@ def test_refactorings_that_renumber_streams_raise_no_alarm(
     assert set(words) == {"ok"}
 
 
-def test_two_per_cent_are_noticed(suite: Suite) -> None:
-    """A policy made worse by 2 % (measured over forty seeds) is caught with any eight of them."""
-    n = suite.seeds
+def test_two_per_cent_are_noticed() -> None:
+    """A policy made worse by 2 % (measured over 48 seeds) is caught with any sixteen of them.
+
+    With sixteen, less is noticed nine times of ten; with the eight of the suite 2.1 % would be,
+    and whether each of several sets shows 2 % would be luck.
+    """
+    n, sets = 16, 3
     with known():
         mine = read()
         before = Baseline(runs_of(mine, range(1, mine.baseline_seeds + 1), here=True))
         with injected():
-            worse = runs_of(mine, range(5001, 5001 + 5 * n), here=True)["tiering"]
+            worse = runs_of(mine, range(5001, 5001 + sets * n), here=True)["tiering"]
     (name, values), (_, good) = (
         next(iter(each.items())) for each in (worse.values, before.experiments["tiering"].values)
     )
     drop = np.log(values).mean() - np.log(good).mean()
     assert -0.025 < drop < -0.015
-    for i in range(5):
+    for i in range(sets):
         cut = Recorded("", worse.seeds[i * n : (i + 1) * n], {name: values[i * n : (i + 1) * n]})
-        assert not judge(mine, before, {"tiering": cut}).ok
+        report = judge(mine, before, {"tiering": cut})
+        assert not report.ok
+        assert report.experiments[0].verdicts[0].notices < 0.02
