@@ -6,6 +6,7 @@ not depend on the number of workers: every run is its own world, made from its s
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -198,7 +199,9 @@ def _outcome(future: Future[Outcome], task: Job) -> Outcome:
 
 
 def _open(parcel: bytes) -> Outcome:
-    return do(pickle.loads(parcel))
+    outcome = do(pickle.loads(parcel))
+    gc.collect()  # a world is full of circles: left to itself, it would lie beside the next
+    return outcome
 
 
 def _end_with_parent() -> None:
