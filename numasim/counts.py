@@ -12,10 +12,11 @@ import numpy as np
 
 MAX_BLOCK_SLOTS = 128  # 512 KiB of 4 KiB pages
 MIN_BLOCK_SLOTS = 16
-FEWEST_BLOCKS = 1 << 18  # small memories have smaller blocks, so that regions have whole ones
+FEWEST_BLOCKS = 1 << 17  # small memories have smaller blocks, so that regions have whole ones
 MOST_BYTES = 1 << 28  # that smaller blocks may take
-GROUP_BLOCKS = 128  # of 256 slots: prefix sums within a group fit 16 bits
+GROUP_BLOCKS = 128  # of 128 slots at most: sums within a group fit 16 bits
 HIGH_BITS, LOW_BITS = 22, 44  # see `exact_parts`
+WORDS = (np.uint64, np.uint32, np.uint16)
 ROWS_AT_ONCE = 4096  # places whose half blocks are fetched together
 
 
@@ -90,6 +91,8 @@ class BlockCounts:
         self._outer = np.zeros((self._nr_groups + 1, nr_classes))
         self._dirty = np.zeros(self._nr_groups, bool)
         self._any_dirty = False
+        # sums within a group fit 16 bits, so counts of several classes are added up as one word
+        self._word = next(w for w in WORDS if 2 * nr_classes % w().itemsize == 0)
         # the class of the page in each slot, plus one
         of_slot: type = np.uint8 if nr_classes < 255 else np.uint16
         self._of_slot: np.ndarray = np.zeros(padded * self.block_slots, of_slot)
@@ -116,10 +119,11 @@ class BlockCounts:
     def _refresh(self) -> None:
         groups = np.flatnonzero(self._dirty)
         shape = (self._nr_groups, GROUP_BLOCKS, self.nr_classes)
-        part = self._counts.reshape(shape)[groups]
-        sums = np.cumsum(part, axis=1, dtype=np.uint16)
-        self._inner.reshape(shape)[groups] = sums - part
-        self._group_totals[groups] = sums[:, -1]
+        part = self._counts.reshape(shape)[groups].view(self._word)
+        sums = part.cumsum(axis=1, dtype=self._word)
+        self._group_totals[groups] = sums[:, -1].view(np.uint16)
+        sums -= part
+        self._inner.reshape(shape)[groups] = sums.view(np.uint16)
         np.cumsum(self._group_totals, axis=0, out=self._outer[1:])
         self._dirty[groups] = False
         self._any_dirty = False
