@@ -51,8 +51,7 @@ def heat_section(result: Result, clock: Clock) -> Section | None:
         charts += _node(result, node.name, node.truth, node.view, _title(node), scale, clock, told)
     for area in virtual:
         charts += _area(area, scale, clock, told)
-    note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored. "
-    note += "Drag to zoom, double-click to see all again; every chart follows in time."
+    note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored."
     if idle:
         note += f" Never accessed: {', '.join(idle)}."
     return Section("Where the accesses go, and what moved", note, charts)

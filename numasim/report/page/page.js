@@ -12,6 +12,7 @@
     "#8a939c": "#a5aeb7", "#56b4e9": "#8fd0ff", "#cc79a7": "#e8a3c8",
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const touch = window.matchMedia("(hover: none)");
   let printing = false;
   const isDark = () => dark.matches && !printing;
 
@@ -79,8 +80,9 @@
     const given = chart.figure.layout, small = div.clientWidth < 520;
     const made = Object.assign({
       paper_bgcolor: "@paper", plot_bgcolor: "@paper", font: { color: "@muted", size: small ? 11 : 12, family: "system-ui, sans-serif" },
-      margin: { l: 8, r: 16, t: 8, b: 8 }, dragmode: small ? false : "zoom", hoverlabel: { bgcolor: "@hover", font: { color: "@ink" } },
+      margin: { l: 8, r: 16, t: 8, b: 8 }, dragmode: small || touch.matches ? false : "zoom", hoverlabel: { bgcolor: "@hover", font: { color: "@ink" } },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: "@ink", size: 11 } }, autosize: true,
+      modebar: { bgcolor: "@paper", color: "@muted", activecolor: "@ink" },
     }, given);
     if (printing) Object.assign(made, { autosize: false, width: PAPER_PX, height: parseInt(div.style.height, 10) });
     made.xaxis = axis(given.xaxis, small);
@@ -96,7 +98,13 @@
   // -- drawing, when a chart comes into sight ------------------------------------------------------
   const drawn = new Map();
   const ranges = {};
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], scrollZoom: false };
+  // Only buttons that are named here: libraries to come may add some that send the data away.
+  const BUTTONS = [["toImage"], ["zoom2d", "pan2d", "resetScale2d"]];
+  const configOf = () => ({
+    displaylogo: false, responsive: true, scrollZoom: false, modeBarButtons: BUTTONS,
+    displayModeBar: touch.matches ? false : "hover", // where nothing hovers it would stay, above legends
+    plotlyServerURL: "", showSendToCloud: false, showEditInChartStudio: false, showLink: false,
+  });
 
   function draw(chart) {
     const div = document.getElementById(chart.id);
@@ -105,14 +113,14 @@
     drawn.set(chart, div);
     const named = chart.figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
     if (div.clientWidth < 520 && named > 2) div.style.height = parseInt(div.style.height, 10) + Math.min(140, 16 * (named - 2)) + "px"; // the legend's lines
-    Plotly.newPlot(div, coloured(chart.figure.data), layoutOf(chart, div), config);
+    Plotly.newPlot(div, coloured(chart.figure.data), layoutOf(chart, div), configOf());
     div.dataset.drawn = "yes";
     div.on("plotly_relayout", (event) => follow(chart, event));
     div.on("plotly_doubleclick", () => false);
   }
 
   function redraw() {
-    for (const [chart, div] of drawn) Plotly.react(div, coloured(chart.figure.data), layoutOf(chart, div), config);
+    for (const [chart, div] of drawn) Plotly.react(div, coloured(chart.figure.data), layoutOf(chart, div), configOf());
   }
 
   // -- linked axes ---------------------------------------------------------------------------------
@@ -156,6 +164,7 @@
   for (const chart of charts) sight.observe(document.getElementById(chart.id));
 
   dark.addEventListener("change", redraw);
+  touch.addEventListener("change", redraw);
   window.addEventListener("beforeprint", () => {
     printing = true;
     for (const chart of charts) {

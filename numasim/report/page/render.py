@@ -49,6 +49,7 @@ def html(page: Page, static: bool = False) -> str:
         drawn=lambda picture: drawn[id(picture)],
         css=_own("page.css"),
         plotly="" if static else Markup(plotly_js()),
+        linked=any(chart.time for chart in charts) if charts else None,
         charts="" if static else Markup(_data(charts)),
         js="" if static else _own("page.js"),
     )

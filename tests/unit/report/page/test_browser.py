@@ -122,6 +122,42 @@ def test_a_phone_a_dark_room_and_paper(browser, run_file, tmp_path):
     page.close()
 
 
+BUTTONS = "[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)"
+
+
+def test_no_button_sends_anything_away(browser, run_file):
+    opened = Open(browser, run_file, viewport={"width": 1200, "height": 800})
+    opened.draw_all()
+    each = ["Download plot as a PNG", "Zoom", "Pan", "Reset axes"]
+    nr = opened.run("document.querySelectorAll('.plot').length")
+    assert [title.replace("png", "PNG") for title in opened.run(BUTTONS)] == each * nr
+    asked = "[...document.querySelectorAll('.plot')].map(p => p._context.plotlyServerURL)"
+    assert set(opened.run(asked)) == {""}
+    assert "Drag in a chart" in opened.page.inner_text("main")
+    opened.page.close()
+
+
+def test_where_nothing_hovers(browser, run_file):
+    """No button lies on a legend, a tap reads a value, and the hint says so, but not on paper."""
+    opened = Open(browser, run_file, viewport={"width": 390, "height": 800}, has_touch=True,
+                  is_mobile=True)  # fmt: skip
+    opened.draw_all()
+    page = opened.page
+    assert opened.run(BUTTONS) == []
+    hint = page.inner_text("main")
+    assert "Tap a chart" in hint and "Drag in a chart" not in hint
+    target = page.locator(".plot:has(.scatterlayer .js-line) .nsewdrag").first
+    target.scroll_into_view_if_needed()
+    box = target.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(300)
+    assert opened.run("document.querySelectorAll('.hoverlayer text').length") > 0
+    page.emulate_media(media="print")
+    assert "Tap a chart" not in page.inner_text("main")
+    assert opened.complaints == []
+    page.close()
+
+
 def test_tables_sort_and_commands_are_copied(browser, tmp_path):
     opened = Open(browser, _file(tmp_path, comparison(hostile=True)))
     page = opened.page
