@@ -53,13 +53,27 @@ def damo(
     from numasim.result import Result
 
     result = Result.load(folder)
-    write = damo_export.write if form == Form.RECORD else damo_export.write_perf_script
-    console.files(write(result, out))
-    fewest = min(len(one.snapshots) for one in damo_record.watched(result))
-    if fewest <= damo_record.DROPPED:
-        hint = "give it --exclude_samples 0"
-        most = damo_record.DROPPED
-        console.warn([f"{fewest} snapshots: damo report wss leaves out the first {most}; {hint}"])
+    whole = form == Form.RECORD
+    written = (damo_export.write if whole else damo_export.write_perf_script)(result, out)
+    console.files(written)
+    console.warn(_left_out(min(len(one.snapshots) for one in damo_record.watched(result)), whole))
+    missing = whole and len(result.schemes) > 0 and Path(f"{out}.schemes") not in written
     if not result.scenario().all_snapshots:
+        lost = f", and no record of what schemes acted upon ({out}.schemes)" if missing else ""
         hint = "--set scenario.snapshots=all keeps every one"
-        console.warn([f"the run kept a sample of its snapshots; {hint}"])
+        console.warn([f"the run kept a sample of its snapshots{lost}; {hint}"])
+    elif missing:
+        console.warn([f"no scheme acted on anything, so there is no {out}.schemes"])
+
+
+def _left_out(fewest: int, whole: bool) -> list[str]:
+    """What damo makes of a target with so few snapshots."""
+    from numasim.formats.damo_record import DROPPED
+
+    if fewest > DROPPED:
+        return []
+    return [
+        f"a target has {fewest} snapshots: damo report wss and nr_regions leave out the first "
+        f"{DROPPED}, nr_regions fails without any; run longer, or for working sets as numasim "
+        "view wss has them: damo report wss --per_target --all_wss --exclude_samples 0"
+    ]

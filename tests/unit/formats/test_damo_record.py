@@ -179,8 +179,19 @@ def test_the_text_tells_tuned_intervals(tuned: Result, tmp_path: Path) -> None:
 def test_export_says_what_damo_leaves_out(tmp_path: Path) -> None:
     folder = run(*TINY, FIXED, duration="2 s").save(tmp_path / "run")
     found = CliRunner().invoke(app, ["export", "damo", str(folder), "-o", str(tmp_path / "x")])
-    assert "leaves out the first 20" in found.stderr
-    assert "--set scenario.snapshots=all" in found.stderr
+    assert "wss and nr_regions leave out the first 20" in found.stderr
+    assert "--per_target --all_wss --exclude_samples 0" in found.stderr
+    assert "x.schemes); --set scenario.snapshots=all" in found.stderr.replace("\n", " ")
+
+
+def test_export_says_that_no_scheme_acted(tmp_path: Path) -> None:
+    ages = "20% max --damos_age 100s max --damos_age 100s max"
+    idle = FIXED.replace("20% max", ages)
+    folder = run(*TINY, idle, duration="3 s", snapshots="all").save(tmp_path / "run")
+    found = CliRunner().invoke(app, ["export", "damo", str(folder), "-o", str(tmp_path / "x")])
+    assert found.exit_code == 0 and not (tmp_path / "x.schemes").exists()
+    told = f"no scheme acted on anything, so there is no {tmp_path / 'x.schemes'}"
+    assert found.stderr == f"warning: {told}\n"
 
 
 def test_export_of_every_snapshot_warns_of_nothing(tmp_path: Path) -> None:
