@@ -36,7 +36,7 @@ def course_section(result: Result, clock: Clock) -> Section:
         Chart(title, with_marks(figure, told, clock), note, time="time", half=True)
         for title, note, figure in found
     ]
-    note = "Triangles at the top are events: hover, or see the table of events."
+    note = "Triangles at the top are events; the table of events lists them, too."
     return Section("How it went", note, charts)
 
 
@@ -137,7 +137,7 @@ def _monitoring(result: Result, clock: Clock) -> list[Found]:
             colour, x = KDAMONDS[i % len(KDAMONDS)], rows.t_s * clock.scale
             data.append(line(f"{kdamond}", x, rows.emd, colour, "", position=i))
         note = "Earth mover's distance between true heat and what was seen: 0 is perfect, 1 worst."
-        found.append(("Monitoring error", note, _figure(data, layout(clock, "", form=".2~f"))))
+        found.append(("Monitoring error", note, _figure(data, layout(clock, "", form=".4~g"))))
     if len(result.kdamonds):
         for title, column, unit, scale in (
             ("Sampling interval", "sample_us", " ms", 1e-3),

@@ -32,7 +32,7 @@ from numasim.sweep.plan import PARTS, is_own
 from numasim.sweep.ranking import HIGHER, METRIC
 
 LEAST_SPREAD = 0.01
-MOST_GROUPS, MOST_RUNS, MOST_PARAMETERS = 12, 2000, 8
+MOST_GROUPS, MOST_RUNS, MOST_PARAMETERS, MOST_TICKS = 12, 2000, 8, 8
 RANKED = ("rank", "mean", "ratio", "low", "high", "seeds", "effect", "better", "p_holm")
 REASONS = ("local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes", "emd",
            "kdamond_cpu")  # fmt: skip
@@ -100,23 +100,38 @@ def _verdict(saved: SavedSweep, metric: str) -> tuple[str, str]:
     winners = [str(rows.iloc[0].policy) for _, rows in groups]
     counts = sorted(((winners.count(w), w) for w in dict.fromkeys(winners)), key=lambda c: -c[0])
     told = joined([f"{name} in {nr}" for nr, name in counts[:4]])
-    return f"Best {title(metric).lower()} of {len(groups)} settings: {told}.{lost}", "plain"
+    base = saved.plan["points"][0]["policy"]
+    unsure = sum(not _is_sure(rows.iloc[0]) for _, rows in groups)
+    first = f"Nothing surely beats {base} in {unsure} of {len(groups)} settings. " if unsure else ""
+    text = f"{first}Best {title(metric).lower()} of {len(groups)} settings: {told}.{lost}"
+    return text, "plain"
+
+
+def _is_sure(best: Any) -> bool:
+    """Whether the best row of a ranking surely differs from the policy that it is compared to."""
+    return not math.isnan(best.p_holm) and bool(best.low > 1 or best.high < 1)
 
 
 def _one_setting(saved: SavedSweep, rows: pd.DataFrame, metric: str, lost: str) -> tuple[str, str]:
     """Who is best where there is one machine and one workload."""
-    best, base = rows.iloc[0], str(saved.plan["points"][0]["policy"])
+    best, base = rows.iloc[0], str(rows.policy[rows.index.min()])
     what = title(metric).lower()
-    if math.isnan(best.p_holm):  # it is the first policy, to which the others are compared
-        return f"Nothing beats {best.policy} in {what}.{lost}", "plain"
-    names = [str(policy) for policy in rows.policy[rows["rank"] == best["rank"]]]
-    sure = best.low > 1 or best.high < 1
-    word = "are best alike" if len(names) > 1 else "is best"
-    if not sure:
-        word = "seem best alike" if len(names) > 1 else "seems best, but that may be chance"
+    if math.isnan(best.ratio) or (rows["rank"] == 1).sum() == len(rows):
+        return f"Nothing tells the policies apart in {what}.{lost}", "plain"
+    if best.policy == base:
+        return f"Nothing beats {base} in {what}.{lost}", "plain"
+    alike = rows[(rows["rank"] == best["rank"]) & (rows.policy != base)]
+    names = [str(policy) for policy in alike.policy]
     how = f"{LEVEL:.0%} interval {best.low:.4f} to {best.high:.4f}, {best.seeds} seeds"
+    how = how if math.isfinite(best.low) else f"seeds: {best.seeds}"
+    if not _is_sure(best):
+        word = "seem best alike" if len(names) > 1 else "seems best"
+        text = f"Nothing surely beats {base} in {what}: {joined(names[:4])} {word}, "
+        text += f"{best.ratio:.4f} times {base}'s, but that may be chance ({how}).{lost}"
+        return text, "plain"
+    word = "are best alike" if len(names) > 1 else "is best"
     text = f"{joined(names[:4])} {word}: {what} {best.ratio:.4f} times {base}'s ({how}).{lost}"
-    return text, "good" if sure and not lost else "plain"
+    return text, "plain" if lost else "good"
 
 
 def _reasons(saved: SavedSweep, metric: str) -> list[Reason]:
@@ -209,13 +224,14 @@ def _parameters(saved: SavedSweep, metric: str) -> Section:
         values = pd.to_numeric(saved.runs[base], errors="coerce")
         if values.nunique() < 2:
             continue
+        written = saved.runs[name].astype(str)
         data: list[Trace] = []
         for i, (policy, rows) in enumerate(saved.runs.groupby("policy", sort=True, observed=True)):
             x = values[rows.index]
             if x.notna().any():
-                data.append(_scatter(str(policy), x, rows[metric], i))
+                data.append(_scatter(str(policy), x, rows[metric], written[rows.index], i))
         made = {
-            "xaxis": {"title": {"text": safe(base)}, "tickformat": _form(values)},
+            "xaxis": _axis(name, base, values, written),
             "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"}
             | _room(saved.runs[metric]),
             "hovermode": "closest",
@@ -223,6 +239,22 @@ def _parameters(saved: SavedSweep, metric: str) -> Section:
         charts.append(Chart(name, {"data": data, "layout": made}, half=True, height=320))
     note = "A mark for each run; other parameters vary, too."
     return Section("What parameters do", note, charts)
+
+
+def _axis(
+    name: str, base: str, values: pd.Series[float], written: pd.Series[str]
+) -> dict[str, Any]:
+    """An axis with the values as the plan has them, where they have a unit and room.
+
+    Elsewhere it has plain numbers, and the name of the column in base units.
+    """
+    texts = dict(sorted(zip(values[values.notna()], written[values.notna()], strict=True)))
+    at = np.array(list(texts), float)
+    roomy = len(at) <= MOST_TICKS and np.diff(at).min() * MOST_TICKS >= np.ptp(at)
+    if base == name or not roomy:
+        return {"title": {"text": safe(base)}, "tickformat": _form(values)}
+    ticks = [safe(text) for text in texts.values()]
+    return {"title": {"text": safe(name)}, "tickvals": at.tolist(), "ticktext": ticks}
 
 
 def _room(values: pd.Series[float]) -> dict[str, Any]:
@@ -243,7 +275,9 @@ def _form(values: pd.Series[float]) -> str:
     return "~s" if values.abs().max() >= 10_000 else ".6~g"
 
 
-def _scatter(policy: str, x: pd.Series[float], y: pd.Series[float], position: int) -> Trace:
+def _scatter(
+    policy: str, x: pd.Series[float], y: pd.Series[float], written: pd.Series[str], position: int
+) -> Trace:
     symbols = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross", "hexagon")
     known = x.notna() & np.isfinite(y.astype(float))
     return {
@@ -251,7 +285,7 @@ def _scatter(policy: str, x: pd.Series[float], y: pd.Series[float], position: in
         "x": x[known].astype(float).tolist(), "y": y[known].astype(float).tolist(),
         "marker": {"color": f"@{POLICIES[(position + 1) % len(POLICIES)]}", "size": 8,
                    "symbol": symbols[position % len(symbols)], "opacity": 0.7},
-        "hovertemplate": "%{x:.4~g}: %{y:.4s}",
+        "text": [safe(text) for text in written[known]], "hovertemplate": "%{text}: %{y:.4s}",
     }  # fmt: skip
 
 

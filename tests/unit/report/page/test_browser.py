@@ -137,6 +137,19 @@ def test_no_button_sends_anything_away(browser, run_file):
     opened.page.close()
 
 
+def test_small_errors_have_ticks_that_differ(browser, tmp_path):
+    result = made(rows=11)
+    result.tables["monitoring"]["emd"] = result.monitoring.emd / result.monitoring.emd.max() * 3e-3
+    opened = Open(browser, _file(tmp_path, result))
+    opened.draw_all()
+    ticks = opened.run(
+        "[...[...document.querySelectorAll('.plot')].find(p => p.ariaLabel === 'Monitoring error')"
+        ".querySelectorAll('.ytick text')].map(t => t.textContent)"
+    )
+    assert len(ticks) > 2 and len(set(ticks)) == len(ticks)
+    opened.page.close()
+
+
 def test_where_nothing_hovers(browser, run_file):
     """No button lies on a legend, a tap reads a value, and the hint says so, but not on paper."""
     opened = Open(browser, run_file, viewport={"width": 390, "height": 800}, has_touch=True,

@@ -2,9 +2,11 @@
 
 import json
 import shlex
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -126,6 +128,55 @@ def test_a_sweep_says_who_is_best():
     page = _page("sweep")
     assert page.verdict.startswith("tpp (used=0.9) is best: throughput (operations/s) 1.5000 times")
     assert page.verdict.endswith("1 runs failed.") and page.mark == "plain"
+
+
+def _changed(**values):
+    """The sweep whose best policy has other numbers in the ranking."""
+    saved = sweep()
+    saved.ranking.loc[1, list(values)] = list(values.values())
+    return page_of(saved)
+
+
+def test_a_sweep_says_first_that_nothing_surely_beats_the_reference():
+    page = _changed(ratio=1.0036, low=0.99, high=1.02)
+    first = "Nothing surely beats none in throughput (operations/s): tpp (used=0.9) seems best, "
+    assert page.verdict.startswith(f"{first}1.0036 times none's, but that may be chance (95%")
+    assert page.mark == "plain"
+    assert "nan" not in _changed(low=float("nan"), high=float("nan")).verdict
+    saved = sweep()
+    saved.ranking["rank"], saved.ranking["mean"] = 1, 1.0
+    assert page_of(saved).verdict.startswith("Nothing tells the policies apart")
+    saved.ranking["rank"] = [1, 2, 3]
+    assert page_of(saved).verdict.startswith("Nothing beats none in throughput")
+
+
+def test_several_settings_of_a_sweep_tell_where_nothing_surely_beats_the_reference():
+    saved = sweep()
+    other = saved.ranking.assign(topology="other", low=0.9, high=1.1)
+    both = pd.concat([saved.ranking, other], ignore_index=True)
+    told = page_of(replace(saved, ranking=both)).verdict
+    assert told.startswith("Nothing surely beats none in 1 of 2 settings. Best throughput")
+    both["low"], both["high"] = 1.2, 1.3
+    told = page_of(replace(saved, ranking=both)).verdict
+    assert told.startswith("Best throughput (operations/s) of 2 settings: tpp (used=0.9) in 2.")
+
+
+def _axis_of_parameter(written, numbers):
+    saved = sweep()
+    runs = saved.runs.assign(**{"policy.used": written, "policy.used_ratio": numbers})
+    (chart,) = page_of(replace(saved, runs=runs)).sections[1].charts
+    assert [t["text"] for t in chart.figure["data"]] == [[str(w) for w in written[2:]]]
+    return chart.figure["layout"]["xaxis"]
+
+
+def test_a_parameter_is_written_as_in_the_plan():
+    axis = _axis_of_parameter([None] * 2 + ["90 %"] * 2 + ["99 %"] * 2,
+                              [float("nan")] * 2 + [0.9] * 2 + [0.99] * 2)  # fmt: skip
+    assert axis["title"]["text"] == "policy.used"
+    assert (axis["tickvals"], axis["ticktext"]) == ([0.9, 0.99], ["90 %", "99 %"])
+    axis = _axis_of_parameter([None] * 2 + ["1 %", "2 %", "95 %", "99 %"],
+                              [float("nan")] * 2 + [0.01, 0.02, 0.95, 0.99])  # fmt: skip
+    assert axis["title"]["text"] == "policy.used_ratio" and "ticktext" not in axis  # no room
 
 
 def test_a_gate_says_what_got_worse():
