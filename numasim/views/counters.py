@@ -7,6 +7,8 @@ DAMON's migrations count as ``pgmigrate_success`` only, in Linux and here: ``pgp
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -24,6 +26,8 @@ NAMES = (
 )  # fmt: skip
 """Counters in the order of /proc/vmstat, with our two; pages of 4 KiB."""
 BYTES_PER_MB = 1e6
+RECLAIM = re.compile(r"(reclaim|kswapd\d+|direct reclaim)( \(remap\))?")
+"""What the kernel's reclaim is called: as it counts for the machine, and as it moves pages."""
 NO_QUOTA = float(1 << 62)  # as it is recorded
 
 
@@ -84,19 +88,22 @@ def vmstat(result: Result) -> pd.DataFrame:
     Notes
     -----
     What a mechanism counts itself is taken as it says; what it does not count of migrations follows
-    from what was moved in its name.
+    from what was moved in its name. Every node's kswapd and direct reclaim are one mechanism,
+    ``reclaim``, as ``pgdemote_*`` are counted for the machine.
     """
     table: dict[str, dict[str, int]] = {}
     told = result.vmstat.drop_duplicates(["agent", "counter"], keep="last")
     for agent, counter, value in zip(told.agent, told.counter, told.value, strict=True):
-        table.setdefault(str(agent), {})[str(counter)] = int(value)
-    for cause, rows in result.moves.groupby("cause", sort=True):
+        own = table.setdefault(_mechanism(agent), {})
+        own[str(counter)] = own.get(str(counter), 0) + int(value)
+    for cause, rows in result.moves.groupby(result.moves.cause.map(_mechanism), sort=True):
         own = table.setdefault(str(cause), {})
         up = rows.direction == "promotion"
         own.setdefault("pgmigrate_success", int(rows.bytes.sum()) // PAGE_BYTES)
         own["promoted"] = int(rows.bytes[up].sum()) // PAGE_BYTES
         own["demoted"] = int(rows.bytes[~up].sum()) // PAGE_BYTES
-    for cause, rows in result.failed_moves.groupby("cause", sort=True):
+    failed = result.failed_moves
+    for cause, rows in failed.groupby(failed.cause.map(_mechanism), sort=True):
         own = table.setdefault(str(cause), {})
         own.setdefault("pgmigrate_fail", int(rows.bytes.sum()) // PAGE_BYTES)
     found = pd.DataFrame(table).fillna(0).astype("int64")
@@ -106,6 +113,11 @@ def vmstat(result: Result) -> pd.DataFrame:
         found["total"] = found.sum(axis=1)
     found.index.name = "counter"
     return found.reset_index()
+
+
+def _mechanism(who: object) -> str:
+    """The mechanism of an agent, or of the cause of a move."""
+    return "reclaim" if RECLAIM.fullmatch(str(who)) else str(who)
 
 
 def bandwidth(result: Result, by_socket: bool = False) -> pd.DataFrame:

@@ -229,6 +229,17 @@ def test_agents_count_for_themselves() -> None:
     assert list(found.index[:13]) == list(counters.NAMES)
 
 
+def test_reclaim_has_one_column() -> None:
+    result = run(MACHINE, HALVES, "tpp", duration="4 s")
+    found = counters.vmstat(result).set_index("counter")
+    assert not [name for name in found.columns if name.startswith(("kswapd", "direct"))]
+    own = found["reclaim"]
+    assert own["pgdemote_kswapd"] + own["pgdemote_direct"] == own["demoted"] > 0
+    assert own["pgmigrate_success"] == own["demoted"]
+    runs = result.vmstat[result.vmstat.counter == "pageoutrun"].groupby("agent").value.last()
+    assert own["pageoutrun"] == runs.sum() > 0
+
+
 def test_bandwidth_is_bytes_over_time(paddr: Result) -> None:
     found = counters.bandwidth(paddr)
     assert list(found.columns)[:4] == ["Timestamp", "dram0-RD", "dram0-WR", "dram0-SUM"]
