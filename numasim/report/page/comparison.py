@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from numasim.report.page.content import (
 )
 from numasim.report.page.forest import Estimate, forest_chart
 from numasim.report.page.numbers import title, write
+from numasim.report.page.overhead import TITLES, Overhead, overhead, share
 from numasim.report.page.reproduce import compare_again
 from numasim.report.page.run import details, made_of
 from numasim.report.page.waste import waste
@@ -33,7 +35,8 @@ from numasim.result import Result
 from numasim.statistics import LEVEL, Interval, method
 from numasim.units import format_bytes
 
-REASONS = ("local_share", "loaded_latency_ns", "emd", "kdamond_cpu")
+REASONS = ("local_share", "loaded_latency_ns", "emd")
+BARS = (*REASONS, "kdamond_cpu", "promoted_bytes", "demoted_bytes")
 MOST_RUNS = 8
 
 
@@ -124,6 +127,9 @@ def _reasons(comparison: Comparison, runs: dict[str, Result]) -> list[Reason]:
                 continue  # such as a monitoring error where nobody monitors
             text = f"{base}: {write(metric, other)}." if best != base else ""
             found.append(Reason(f"{title(metric)}, {best}", write(metric, mine), text))
+    text = f"Of one CPU, first seed: {overhead(runs[best]).told()}."
+    text += f" {base}: {share(overhead(runs[base]).total)} in all." if best != base else ""
+    found.append(Reason(f"Overhead, {best}", share(overhead(runs[best]).total), text))
     lost = waste(runs[best])
     moved = sum(comparison.mean(best, m).mean for m in ("promoted_bytes", "demoted_bytes"))
     text = f"Mean over seeds. At most {format_bytes(lost.both_ways_bytes)} of the first seed's "
@@ -145,16 +151,20 @@ def _side_by_side(comparison: Comparison, runs: dict[str, Result]) -> Section:
     note = f"{LEVEL:.0%} intervals ({method(len(comparison.seeds))}), not widened for how many "
     note += "policies there are; thin ticks are seeds."
     charts = [forest_chart("Who is faster", axis, rows, 1.0, note=note), _course(runs)]
-    charts += [
-        _bars(comparison, metric)
-        for metric in (*REASONS, "promoted_bytes", "demoted_bytes")
-        if metric in comparison.metrics
-    ]
+    for metric in BARS:
+        if metric in comparison.metrics:
+            means = {p: comparison.mean(p, metric).mean for p in comparison.policies}
+            charts.append(_bars(title(metric), means, partial(write, metric)))
+    paid = {p: overhead(result) for p, result in runs.items()}
+    for part in ("threads", "kswapd"):
+        shares = {policy: float(getattr(one, part)) for policy, one in paid.items()}
+        if any(math.isfinite(value) for value in shares.values()):
+            charts.append(_bars(f"{TITLES[part]}, first seed", shares, share))
     pictures = [
         Picture("Who is faster, and why", lambda: comparison_overview(comparison)),
         Picture("Throughput over time", lambda: throughput(comparison)),
     ]
-    tables = [_means(comparison), _seeds(comparison)]
+    tables = [_means(comparison), _overheads(paid), _seeds(comparison)]
     return Section("Side by side", charts=charts, pictures=pictures, tables=tables)
 
 
@@ -190,15 +200,15 @@ def _course(runs: dict[str, Result]) -> Chart:
     return Chart("Throughput over time, first seed", marked, time="time", height=320)
 
 
-def _bars(comparison: Comparison, metric: str) -> Chart:
+def _bars(heading: str, values: dict[str, float], told: Callable[[float], str]) -> Chart:
     """One of the reasons, a bar for each policy."""
-    means = [comparison.mean(policy, metric) for policy in comparison.policies]
+    means = list(values.values())
     at = list(range(len(means)))[::-1]
-    known = [m.mean if math.isfinite(m.mean) else None for m in means]
+    known = [m if math.isfinite(m) else None for m in means]
     trace: Trace = {
         "type": "bar", "orientation": "h", "x": known, "y": at, "showlegend": False,
         "marker": {"color": [f"@{POLICIES[i % len(POLICIES)]}" for i in range(len(means))]},
-        "text": [safe(write(metric, m.mean)) for m in means], "textposition": "outside",
+        "text": [safe(told(m)) for m in means], "textposition": "outside",
         "hovertemplate": "%{text}<extra></extra>", "cliponaxis": False,
         "outsidetextfont": {"color": "@ink"},
     }  # fmt: skip
@@ -206,12 +216,12 @@ def _bars(comparison: Comparison, metric: str) -> Chart:
     made = {
         "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False,
                   "ticks": ""},
-        "yaxis": {"tickvals": at, "ticktext": [brief(p) for p in comparison.policies],
+        "yaxis": {"tickvals": at, "ticktext": [brief(policy) for policy in values],
                   "showgrid": False, "zeroline": False, "fixedrange": True},
         "hovermode": "closest", "bargap": 0.25,
     }  # fmt: skip
     height = 40 + 30 * max(2, len(means))
-    return Chart(title(metric), {"data": [trace], "layout": made}, half=True, height=height)
+    return Chart(heading, {"data": [trace], "layout": made}, half=True, height=height)
 
 
 def _means(comparison: Comparison) -> Table:
@@ -224,6 +234,18 @@ def _means(comparison: Comparison) -> Table:
         rows.append((*words(title(metric)), *cells))
     columns = ("mean over seeds", *comparison.policies)
     return Table("Numbers", columns, rows, len(comparison.policies))
+
+
+def _overheads(paid: dict[str, Overhead]) -> Table:
+    """CPU time that each policy's watching and moving took, whoever paid it."""
+    rows = [
+        (*words(policy), *((share(v), _sortable(v))
+                           for v in (one.kdamonds, one.threads, one.kswapd, one.total)))
+        for policy, one in paid.items()
+    ]  # fmt: skip
+    note = "Shares of one CPU; – where a policy has nothing of the kind."
+    columns = ("policy", "kdamonds", "threads' faults and scans", "kswapd", "in all")
+    return Table("Overhead, first seed", columns, rows, 4, note)
 
 
 def _sortable(value: float) -> float | None:

@@ -36,7 +36,7 @@ FORMS: dict[str, Callable[[float], str]] = {
     "op_p99_ns": _ns,
     "promoted_bytes": format_bytes,
     "demoted_bytes": format_bytes,
-    "kdamond_cpu": percent,
+    "kdamond_cpu": lambda v: percent(v) if v else "–",  # 0 where a policy has no kdamond
     "emd": percent,
     "f1": lambda v: f"{v:.3f}",
     "shifts_followed": percent,

@@ -28,6 +28,7 @@ from numasim.report.page.content import (
 from numasim.report.page.course import course_section, usage_section
 from numasim.report.page.heat import heat_section
 from numasim.report.page.numbers import METRICS, write
+from numasim.report.page.overhead import overhead, share
 from numasim.report.page.reproduce import run_again
 from numasim.report.page.waste import Waste, waste
 from numasim.report.series import Clock, subtitle, topology
@@ -104,7 +105,7 @@ def reasons(result: Result) -> list[Reason]:
         Reason("Migrated", format_bytes(lost.moved_bytes), moved + "."),
         Reason("Wasted migration", undone, _both_ways(lost)),
         _monitoring(found),
-        _overhead(result, found),
+        _overhead(result),
     ]  # fmt: skip
 
 
@@ -124,12 +125,13 @@ def _monitoring(found: Mapping[str, float]) -> Reason:
     return Reason("Monitoring error", percent(found["emd"]), text)
 
 
-def _overhead(result: Result, found: Mapping[str, float]) -> Reason:
-    text = "Of one CPU, all kdamonds together."
-    if len(result.tolls):
+def _overhead(result: Result) -> Reason:
+    found = overhead(result)
+    text = f"Of one CPU: {found.told()}."
+    if found.threads > 0:
         paid = result.tolls.groupby("actor").paid_ns.max().sum() / 1e9
-        text += f" Observing took {paid:.3g} s of the workload's own thread time."
-    return Reason("Overhead", percent(found["kdamond_cpu"]), text)
+        text += f" The workload's threads lost {paid:.3g} s."
+    return Reason("Overhead", share(found.total), text)
 
 
 # -- the rest of the page --------------------------------------------------------------------------
