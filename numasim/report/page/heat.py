@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from numasim.report.furniture import short_number
 from numasim.report.grids import Area, Grid, Pair, areas, pairs_of_nodes, seen
 from numasim.report.page.charts import Trace, layout, line, packed, rounded, with_marks
-from numasim.report.page.content import Chart, Section, records
+from numasim.report.page.content import Chart, Section, joined, records
 from numasim.report.series import Clock, Mark, marks, rate, times, topology
 from numasim.report.style import DEMOTION, PROMOTION, heat_colours
 from numasim.result import Result
@@ -54,7 +54,20 @@ def heat_section(result: Result, clock: Clock) -> Section | None:
     note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored."
     if idle:
         note += f" Never accessed: {', '.join(idle)}."
+    note += _without_address(result)
     return Section("Where the accesses go, and what moved", note, charts)
+
+
+def _without_address(result: Result) -> str:
+    """Whose moves no panel shows: only schemes of DAMON leave the regions that they acted on."""
+    moved = result.moves[result.moves.bytes > 0]
+    causes = sorted({str(cause) for cause in moved.cause} - {str(k) for k in result.tried.kdamond})
+    if not causes:
+        return ""
+    return (
+        f" The tables have no addresses of what {joined(causes)} moved: "
+        "it is in the curves, not in the colours."
+    )
 
 
 def _title(node: Pair) -> str:
