@@ -138,6 +138,7 @@ def _write(machine: Complete, out: Path | None, name: str, words: list[str]) -> 
 
     text = machines.to_yaml(machine, name, " ".join(words))
     Topology.from_dict(library.read_text(text), f"the topology of {machine.said.source}")
+    console.warn(machine.said.doubts)
     guessed = machines.guesses(machine)
     if guessed:
         hint = "--with another file of this machine may know them"

@@ -76,7 +76,7 @@ def read_file(
     ConfigError
         If the file cannot be read or is not in that format.
     """
-    source = "stdin" if str(path) == STDIN else Path(path).name
+    source = "stdin" if str(path) == STDIN else Path(path).name or str(path)
     if str(path) != STDIN and Path(path).is_dir() and kind in ("sysfs", None):
         return sysfs.read_folder(Path(path), source)
     data = bytes_of(path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from numasim.errors import ConfigError, Problem
+from numasim.units import format_bytes
 
 Pair = tuple[int, int]
 """(initiator, target), both kernel node numbers."""
@@ -110,6 +111,8 @@ class Description:
         Bandwidth of the whole machine by mix of traffic, bytes/ns: ``read`` and ``1:1``.
     notes : list of str
         What the file says that a topology does not hold.
+    doubts : list of str
+        What seems wrong with the file, though its numbers can be used.
     """
 
     source: str
@@ -123,6 +126,7 @@ class Description:
     loaded: Loaded | None = None
     peaks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def node(self, nid: int) -> NodeSaid:
         """The node of that number, made if it is new."""
@@ -174,6 +178,7 @@ def _add(whole: Description, more: Description) -> Iterator[Problem]:
     whole.loaded = whole.loaded or more.loaded
     whole.peaks = {**more.peaks, **whole.peaks}
     whole.notes += [note for note in more.notes if note not in whole.notes]
+    whole.doubts += more.doubts
     whole.source += f", {more.source}"
 
 
@@ -222,7 +227,8 @@ def _apart(one: Number, other: Number, what: str, place: str) -> Iterator[Proble
     if one.origin == other.origin and abs(one.value - other.value) > most * max(
         one.value, other.value
     ):
-        message = f"is {one.value:g} in {one.where} and {other.value:g} in {other.where}"
+        show = format_bytes if what == "capacity" else "{:g}".format
+        message = f"is {show(one.value)} in {one.where} and {show(other.value)} in {other.where}"
         yield Problem(place, message, ONE_MACHINE)
 
 

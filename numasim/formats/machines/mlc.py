@@ -21,6 +21,8 @@ TITLES = {
     "other": r"^\s*Measuring ",
 }
 MB_PER_S = 1e-3  # bytes/ns
+PROMPT = r"[$#>%]\s*$"
+"""How a line ends that a shell waits at, after the log of a session."""
 LONGEST_LINE = 200  # of those that are no row of a matrix
 MIXES = {"all reads": "read", "1:1 reads-writes": "1:1"}
 Lines = list[tuple[int, str]]
@@ -63,6 +65,7 @@ def read(data: bytes, source: str) -> Description:
     if "loaded" in sections:
         _loaded(sections["loaded"], found, complaints)
     complaints.done()
+    found.doubts += _ending(text, source)
     return found
 
 
@@ -132,6 +135,17 @@ def _not_cut(lines: Lines, unfinished: int, complaints: Complaints) -> None:
     if lines and lines[-1][0] == unfinished and re.match(r"\s*\d", lines[-1][1]):
         hint = "is it cut off? If it is whole, end it with a newline"
         complaints.add(f"line {unfinished}", "the file ends in the middle of a matrix", hint)
+
+
+def _ending(text: str, source: str) -> list[str]:
+    """A doubt if the last section has no numbers, or the last line no end."""
+    lines = text.splitlines() or [""]
+    title = max(i for i, line in enumerate(lines) if re.search(TITLES["other"], line, re.I))
+    empty = not any(re.search(r"\d\s*$", line[-LONGEST_LINE:]) for line in lines[title + 1 :])
+    unfinished = not text.endswith("\n") and not re.search(PROMPT, lines[-1][-LONGEST_LINE:])
+    if not (empty or unfinished):
+        return []
+    return [f"{source} ends within a section (line {len(lines)}); is it cut off?"]
 
 
 def _same_rows(rows: dict[str, list[int]], complaints: Complaints) -> None:

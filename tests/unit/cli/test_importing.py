@@ -54,6 +54,17 @@ def test_other_files_fill_the_gaps(tmp_path: Path) -> None:
     assert found.stderr == "" and "128 GiB" in found.stdout
 
 
+def test_a_log_that_seems_cut_off_is_told_of(tmp_path: Path) -> None:
+    text = (SAMPLES / FILES["mlc"]).read_text()
+    (tmp_path / "cut.log").write_text(text[: text.index("Peak Injection") + 20])
+    found = numasim("import", "mlc", str(tmp_path / "cut.log"))
+    assert "cut.log ends within a section (line 8); is it cut off?" in found.stderr
+
+
+def test_a_folder_without_a_name_is_still_named() -> None:
+    assert "Imported from / by:" in numasim("import", "sysfs", "/").stdout
+
+
 def test_mistakes_are_messages() -> None:
     found = numasim("import", "mlc", str(SAMPLES / FILES["hwloc"]), code=2)
     assert "looks like hwloc" in found.stderr and not found.stdout

@@ -347,6 +347,35 @@ def test_a_log_cut_off_in_a_matrix_is_noticed() -> None:
     refuses("mlc", whole[: row + 1].encode(), r"different rows \(latency: 0 1, bandwidth: 0\)")
 
 
+@pytest.mark.parametrize(
+    ("after", "more"),
+    [
+        ("Measuring Peak Injection Memory Bandwidths for", ""),
+        ("Measuring Peak Injection Memory Bandwidths for the system", "\n"),
+        ("Using traffic with the following read-write ratios", "\n"),
+        ("3:1 Reads-Writes :\t2055", ""),
+        (" 00100\t139.66\t 1214", ""),
+    ],
+)
+def test_a_log_that_ends_within_a_section_is_doubted(after: str, more: str) -> None:
+    whole = (SAMPLES / FILES["mlc"]).read_text()
+    cut = whole[: whole.index(after) + len(after)] + more
+    (doubt,) = mlc.read(cut.encode(), "mlc.log").doubts
+    assert doubt == f"mlc.log ends within a section (line {len(cut.splitlines())}); is it cut off?"
+    assert not mlc.read(whole.encode(), "mlc.log").doubts
+    matrix = whole[: whole.index("\nMeasuring Peak")]
+    assert not mlc.read(matrix.encode(), "mlc.log").doubts, "one measurement is whole"
+
+
+def test_files_of_different_machines_tell_sizes_for_people() -> None:
+    small, large = (
+        numactl.read(f"available: 1 nodes (0)\nnode 0 cpus: 0\nnode 0 size: {mb} MB\n".encode(), f)
+        for mb, f in ((65536, "small"), (131072, "large"))
+    )
+    with pytest.raises(ConfigError, match=r"is 64 GiB in small.* and 128 GiB in large"):
+        merged([small, large])
+
+
 def test_entities_are_refused_before_they_grow() -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE topology [<!ENTITY a "aaaaaaaaaa">' + b"".join(
         f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">'.encode() for i in range(12)
