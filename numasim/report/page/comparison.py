@@ -23,7 +23,7 @@ from numasim.report.page.content import (
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart
-from numasim.report.page.numbers import title, write
+from numasim.report.page.numbers import between, title, write
 from numasim.report.page.overhead import TITLES, Overhead, overhead, share
 from numasim.report.page.reproduce import compare_again
 from numasim.report.page.run import details, made_of
@@ -81,7 +81,7 @@ def verdict(comparison: Comparison) -> tuple[str, str]:
     ratio = f"{found.mean:.3g} times as fast as {base}"
     if nr == 1 or not math.isfinite(found.low):
         return f"{best} was {ratio}, with one seed: chance may have a part in it.", "plain"
-    how = f"{LEVEL:.0%} interval {found.low:.4g} to {found.high:.4g}, {nr} seeds"
+    how = between(found.low, found.high, nr, LEVEL)
     if found.low > 1:
         return f"{best} is {ratio} ({how}).", "good"
     return f"{best} seems {ratio}, but that may be chance ({how}).", "plain"

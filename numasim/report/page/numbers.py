@@ -9,6 +9,8 @@ from numasim.report.furniture import short_number
 from numasim.report.page.content import percent
 from numasim.units import format_bytes
 
+SAME = 1e-9
+"""Ends of an interval that are nearer to each other differ by rounding alone."""
 METRICS = {
     "throughput_ops_per_s": "Throughput (operations/s)",
     "local_share": "Local share",
@@ -56,3 +58,20 @@ def write(metric: str, value: float) -> str:
 def title(metric: str) -> str:
     """What a page calls a number."""
     return METRICS.get(metric, metric)
+
+
+def between(low: float, high: float, nr_seeds: int, level: float) -> str:
+    """An interval in words, with so many digits that its ends differ.
+
+    Parameters
+    ----------
+    low, high : float
+        Finite ends.
+    nr_seeds : int
+    level : float
+        Of confidence.
+    """
+    if math.isclose(low, high, rel_tol=SAME):
+        return f"the same in all {nr_seeds} seeds"
+    digits = next(d for d in range(4, 18) if f"{low:.{d}g}" != f"{high:.{d}g}")
+    return f"{level:.0%} interval {low:.{digits}g} to {high:.{digits}g}, {nr_seeds} seeds"

@@ -23,7 +23,7 @@ from numasim.report.page.content import (
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
-from numasim.report.page.numbers import METRICS, title, write
+from numasim.report.page.numbers import METRICS, between, title, write
 from numasim.report.page.reading import SavedSweep
 from numasim.report.page.reproduce import here_document, run_again
 from numasim.report.style import POLICIES
@@ -122,8 +122,8 @@ def _one_setting(saved: SavedSweep, rows: pd.DataFrame, metric: str, lost: str) 
         return f"Nothing beats {base} in {what}.{lost}", "plain"
     alike = rows[(rows["rank"] == best["rank"]) & (rows.policy != base)]
     names = [str(policy) for policy in alike.policy]
-    how = f"{LEVEL:.0%} interval {best.low:.4f} to {best.high:.4f}, {best.seeds} seeds"
-    how = how if math.isfinite(best.low) else f"seeds: {best.seeds}"
+    known = math.isfinite(best.low) and math.isfinite(best.high)
+    how = between(best.low, best.high, best.seeds, LEVEL) if known else f"seeds: {best.seeds}"
     if not _is_sure(best):
         word = "seem best alike" if len(names) > 1 else "seems best"
         text = f"Nothing surely beats {base} in {what}: {joined(names[:4])} {word}, "

@@ -16,6 +16,7 @@ from numasim.report.page import page_of, read_saved, render, write_report
 from numasim.report.page.comparison import verdict as verdict_of_comparison
 from numasim.report.page.content import Chart
 from numasim.report.page.heat import heat_section
+from numasim.report.page.numbers import between
 from numasim.report.page.reading import SavedGate
 from numasim.report.page.run import verdict as verdict_of_run
 from numasim.report.series import Clock
@@ -133,11 +134,17 @@ def test_moves_that_no_panel_can_show_are_told():
 
 def test_a_comparison_says_who_is_faster_and_how_sure_that_is():
     text, mark = verdict_of_comparison(comparison())
-    assert mark == "good" and text.startswith("tpp is 1.2 times as fast as none (95% interval")
+    assert (text, mark) == ("tpp is 1.2 times as fast as none (the same in all 3 seeds).", "good")
     text, mark = verdict_of_comparison(comparison(nr_seeds=1))
     assert mark == "plain" and "one seed: chance" in text
     text, mark = verdict_of_comparison(comparison(gain=0.95))
     assert mark == "plain" and text.startswith("Nothing beats none: tpp is slower")
+
+
+def test_ends_of_an_interval_differ_as_they_are_written():
+    assert between(1.1, 1.3, 5, 0.95) == "95% interval 1.1 to 1.3, 5 seeds"
+    assert between(1.26401, 1.26399, 5, 0.95) == "95% interval 1.26401 to 1.26399, 5 seeds"
+    assert between(1.2, 1.2 + 1e-15, 5, 0.95) == "the same in all 5 seeds"
 
 
 def test_a_sweep_says_who_is_best():
