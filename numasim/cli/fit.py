@@ -36,11 +36,12 @@ def fit(
         float, typer.Option("--passes", metavar="X", help="How much of it is watched.")
     ] = 1.0,
     stretch: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--stretch", metavar="N", help="Pages for each recorded page; by default about 1 GiB."
+            "--stretch", metavar="N", min=1,
+            help="Pages for each recorded page; by default as many as make about 1 GiB.",
         ),
-    ] = 0,
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="How many.")] = 3,
     policy: Annotated[
         str, typer.Option("--policy", "-p", metavar="POLICY", help="For the local share.")
@@ -64,7 +65,12 @@ def fit(
     from numasim.report.fitting import write_fit
 
     settings = Settings(
-        span_s=_seconds(span), passes=passes, stretch=stretch, seeds=seeds, policy=policy, fast=fast
+        span_s=_seconds(span),
+        passes=passes,
+        stretch=stretch or 0,
+        seeds=seeds,
+        policy=policy,
+        fast=fast,
     )
     options.check_outputs(out, json)
     found, written = [], []

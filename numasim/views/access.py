@@ -86,9 +86,12 @@ def snapshots_at(
     Raises
     ------
     ConfigError
-        If there is none by then.
+        If there is none by then, or the run has ended before.
     """
     scenario = result.scenario()
+    if t_s is not None and t_s * 1e9 > scenario.duration_ns:
+        message = f"got {t_s:g} s, but the run ends at {scenario.duration_ns / 1e9:g} s"
+        raise ConfigError(Problem("--at", message))
     found = []
     for one in select(result, kdamond):
         ends = [seen.end_ns for seen in one.snapshots]

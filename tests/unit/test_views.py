@@ -335,6 +335,7 @@ def test_a_run_in_which_nothing_happened(tmp_path: Path) -> None:
 def test_mistakes_are_messages(folder: str) -> None:
     assert "no manifest.json" in view("wss", "nowhere", code=2)
     assert "--at: got" in view("access", folder, "--at", "5", code=2)
+    assert "the run ends at 6 s" in view("access", folder, "--at", "500 s", code=2)
     assert "--resol: got 0 5" in view("heatmap", folder, "--resol", "0", "5", code=2)
     for words in (["--access_rate", "x", "1%"], ["--address", "5G", "4G"]):
         assert f"{words[0]}: " in view("times", folder, *words, code=2)
