@@ -3,6 +3,7 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const GAP = -32768;
   const PAPER_PX = 680; // fits between the margins of A4 and of Letter
+  const PAPER_HIGH_PX = 240; // a first chart finds room below verdict and reasons
   // Roles and colours as the page is light; what they become where it is dark.
   const LIGHT = { ink: "#1d2733", muted: "#5a6570", grid: "#dfe3e8", paper: "rgba(0,0,0,0)", unseen: "#c9ced4", hover: "#ffffff" };
   const DARK = { ink: "#e6eaee", muted: "#a3adb8", grid: "#38414b", paper: "rgba(0,0,0,0)", unseen: "#4a525b", hover: "#1d232a" };
@@ -76,6 +77,10 @@
     return made;
   }
 
+  function heightOf(chart) {
+    return printing && chart.time ? Math.min(chart.height, PAPER_HIGH_PX) : chart.height;
+  }
+
   function layoutOf(chart, div) {
     const given = chart.figure.layout, small = div.clientWidth < 520;
     const made = Object.assign({
@@ -84,7 +89,7 @@
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: "@ink", size: 11 } }, autosize: true,
       modebar: { bgcolor: "@paper", color: "@muted", activecolor: "@ink" },
     }, given);
-    if (printing) Object.assign(made, { autosize: false, width: PAPER_PX, height: parseInt(div.style.height, 10) });
+    if (printing) Object.assign(made, { autosize: false, width: PAPER_PX, height: heightOf(chart) });
     made.xaxis = axis(given.xaxis, small);
     made.yaxis = axis(given.yaxis, small);
     if (small) for (const t of ["xaxis", "yaxis"]) made[t].nticks = 5;
@@ -112,7 +117,9 @@
     if (!chart.ready) prepare(chart);
     drawn.set(chart, div);
     const named = chart.figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
-    if (div.clientWidth < 520 && named > 2) div.style.height = parseInt(div.style.height, 10) + Math.min(140, 16 * (named - 2)) + "px"; // the legend's lines
+    chart.height = parseInt(div.style.height, 10);
+    if (div.clientWidth < 520 && named > 2) chart.height += Math.min(140, 16 * (named - 2)); // the legend's lines
+    div.style.height = heightOf(chart) + "px";
     Plotly.newPlot(div, coloured(chart.figure.data), layoutOf(chart, div), configOf());
     div.dataset.drawn = "yes";
     div.on("plotly_relayout", (event) => follow(chart, event));
@@ -120,7 +127,10 @@
   }
 
   function redraw() {
-    for (const [chart, div] of drawn) Plotly.react(div, coloured(chart.figure.data), layoutOf(chart, div), configOf());
+    for (const [chart, div] of drawn) {
+      div.style.height = heightOf(chart) + "px";
+      Plotly.react(div, coloured(chart.figure.data), layoutOf(chart, div), configOf());
+    }
   }
 
   // -- linked axes ---------------------------------------------------------------------------------

@@ -150,6 +150,20 @@ def test_small_errors_have_ticks_that_differ(browser, tmp_path):
     opened.page.close()
 
 
+def test_charts_over_time_are_lower_on_paper_and_grow_back(browser, run_file):
+    opened = Open(browser, run_file, viewport={"width": 1200, "height": 800})
+    opened.draw_all()
+    highest = "Math.max(...[...document.querySelectorAll('.plot')].map(p => p.clientHeight))"
+    before = opened.run(highest)
+    opened.run(PRINT)
+    assert opened.run(highest) <= 240 < before
+    opened.run("window.dispatchEvent(new Event('afterprint'))")
+    opened.page.wait_for_timeout(300)
+    assert opened.run(highest) == before
+    assert opened.complaints == []
+    opened.page.close()
+
+
 def test_where_nothing_hovers(browser, run_file):
     """No button lies on a legend, a tap reads a value, and the hint says so, but not on paper."""
     opened = Open(browser, run_file, viewport={"width": 390, "height": 800}, has_touch=True,
