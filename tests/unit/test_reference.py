@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,15 @@ import pytest
 import numasim as ns
 from numasim import library, patterns, policies, result, settings, sources
 from numasim.timed_events import EVENT_KEYS
+from numasim.units import DurationNs
 
 ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("reference", ROOT / "docs/reference.py")
-assert SPEC is not None and SPEC.loader is not None
-reference = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(reference)
+sys.path.insert(0, str(ROOT / "docs"))  # as the site's settings do
+
+import describing  # noqa: E402
+import reference  # noqa: E402
+
+sys.path.remove(str(ROOT / "docs"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def test_everything_registered_has_its_paragraph(registry, pages):
 
 @pytest.mark.parametrize("name", policies.registry.names())
 def test_every_parameter_of_a_policy_says_what_it_means(name):
-    for key, (_, takes, _, meaning) in reference.fields(policies.registry.get(name)).items():
+    for key, (_, takes, _, meaning) in describing.fields(policies.registry.get(name)).items():
         assert meaning and takes, f"{name}.{key}"
 
 
@@ -65,9 +68,9 @@ def test_units_are_told():
             How long.
         """
 
-        wait: reference.DurationNs = 5_000_000
+        wait: DurationNs = 5_000_000
 
-    assert reference.fields(Made)["wait"] == ("`wait`", "time", "5 ms", "How long.")
+    assert describing.fields(Made)["wait"] == ("`wait`", "time", "5 ms", "How long.")
 
 
 def test_the_citation_is_of_this_version():
