@@ -69,6 +69,7 @@ class Machine:
         self.cost = CostModel(topology)
         kinds = [accessor.kind for accessor in topology.accessors]
         self.kernel_accessor = kinds.index("CPU") if "CPU" in kinds else 0  # where kdamonds run
+        self.copiers = [a for a, kind in enumerate(kinds) if kind == "CPU"] or [0]
         self.actors = actors_of(workload, topology)
         owner = np.array([m.process for m in self.space.mappings])
         self.load = Load(
@@ -101,17 +102,14 @@ class Machine:
     def _migrate_ns(self, source: int, target: int, order: int) -> int:
         """Time to migrate one folio: the measured one, its copying stretched by slower memory.
 
-        Assumption: one thread copies at fixed parallelism, so the copying part goes with the loaded
-        latency of source and target against idle near memory, where it was measured.
+        Assumption: one thread copies at fixed parallelism, on the CPUs that are nearest to source
+        and target together, wherever the scheme that asked was meant for. So the copying part goes
+        with their loaded latencies against idle near memory, where it was measured.
         """
-        cpu = self.kernel_accessor
-        near = self.topology.idle_latency_ns[cpu].min()
-        loaded = (
-            self.topology.idle_latency_ns
-            if self.solution is None
-            else self.solution.loaded_latency_ns
-        )
-        stretch = float(loaded[cpu, source] + loaded[cpu, target]) / (2 * near)
+        idle = self.topology.idle_latency_ns[self.copiers]
+        loaded = idle if self.solution is None else self.solution.loaded_latency_ns[self.copiers]
+        who = int(np.argmin(idle[:, source] + idle[:, target]))
+        stretch = float(loaded[who, source] + loaded[who, target]) / (2 * float(idle[who].min()))
         return self.topology.costs.migrate_ns(order, stretch)
 
     def patterns_of(self, actor: ActorState) -> list[CompiledPattern]:

@@ -9,6 +9,7 @@ import pytest
 
 from numasim.actors import accessor_of
 from numasim.errors import ConfigError
+from numasim.loader import load_topology
 from numasim.machine import Machine
 from numasim.workload import Workload
 from tests import worlds
@@ -345,6 +346,17 @@ def test_migration_takes_a_core_wires_and_time_of_those_who_touch():
     machine.settle(S)
     assert machine.actors[0].rate_per_ns == pytest.approx(before)
     assert machine.solution.node_read_bytes_per_ns == pytest.approx(reads)
+
+
+def test_whoever_is_near_copies():
+    """Two mirrored sockets: a move within the second takes as long as one within the first."""
+    machine = worlds.machine(load_topology("four_node_small"))
+    dram1, cxl1, dram2, cxl2 = range(4)
+    costs = machine.topology.costs
+    within = machine.migrator.cost_of(dram1, cxl1, 0)
+    assert within == costs.migrate_ns(0, (100 + 200) / 200)
+    assert machine.migrator.cost_of(dram2, cxl2, 0) == within
+    assert machine.migrator.cost_of(dram2, cxl1, 0) == costs.migrate_ns(0, (100 + 600) / 200)
 
 
 def test_waiting_threads_are_counted_once_however_they_are_grouped():
