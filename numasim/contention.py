@@ -65,9 +65,9 @@ class Arbiter:
     Notes
     -----
     A page is contended if another accessor finds it hot, by its own kdamond on the page's node, and
-    would be farther from it after the move; ``least`` asks everybody, hot or not, for its rate
-    times how much farther the page would be. Moves of what is cold are not asked about: filters say
-    what may be demoted.
+    would be farther from it after the move; ``least`` asks everybody, hot or not, for the rate to
+    be expected times how much farther the page would be. Moves of what is cold are not asked about:
+    filters say what may be demoted.
 
     Assumption: accesses that a context misses because another accessor's came first in the same
     sample (page faults) are not made up for, so of two contexts the one whose tuned interval is
@@ -159,8 +159,25 @@ class Arbiter:
         address = self._memory.addresses_of(frames)
         waits = np.zeros(len(frames))
         for accessor, more_ns in enumerate(farther.tolist()):
-            waits += more_ns * self._seen(accessor, node, address)[0]
+            waits += more_ns * self._likely(accessor, node, address)
         return waits < 0
+
+    def _likely(self, accessor: int, node: int, address: np.ndarray) -> np.ndarray:
+        """Accesses per microsecond to be expected of an accessor at addresses.
+
+        That nobody was seen in n samples does not make a rate zero: of k in n the mean under
+        Jeffreys' prior is taken, (k + 1/2) / (n + 1). Samples count from when the region came to
+        look as it does (its age), so patience tells the quiet from the absent. Where one node is
+        thirty times as far for another, that is what decides.
+        """
+        context = self._contexts.get((accessor, node))
+        if context is None or not context.nr_regions:
+            return np.zeros(len(address))
+        place, seen = self._found(context, address)
+        spans = 1.0 + context.regions[0].age[np.maximum(place, 0)] * (place >= 0)
+        share = (seen * spans + 0.5) / (max(1, context.aggr_samples) * spans + 1)
+        rate: np.ndarray = -np.log1p(-share) / max(1, context.attrs.sample_us)
+        return rate
 
     def _seen(self, accessor: int, node: int, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Accesses per microsecond that an accessor's kdamond found at addresses; which are hot."""
@@ -168,10 +185,14 @@ class Arbiter:
         nothing = np.zeros(len(address))
         if context is None or not context.nr_regions:
             return nothing, nothing > 0
-        regions, attrs = context.regions[0], context.attrs
-        place = np.searchsorted(regions.start, address // context.addr_unit, "right") - 1
-        seen = context.mvsum(regions)[np.maximum(place, 0)] * (place >= 0)
+        _, seen = self._found(context, address)
         share = seen / max(1, context.aggr_samples)
         # a sample is 0 or 1: a share that is nearly all of them stands for many accesses in each
         rate = -np.log1p(-np.minimum(share, 1 - 0.5 / max(1, context.aggr_samples)))
-        return rate / max(1, attrs.sample_us), share >= self._rules.hot
+        return rate / max(1, context.attrs.sample_us), share >= self._rules.hot
+
+    def _found(self, context: ContextState, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Region at each address, -1 before the first, and in how many samples it was accessed."""
+        regions = context.regions[0]
+        place = np.searchsorted(regions.start, address // context.addr_unit, "right") - 1
+        return place, context.mvsum(regions)[np.maximum(place, 0)] * (place >= 0)
