@@ -122,6 +122,7 @@ class Copies:
             [migrator.space.mapping_index_of(pages), memory.node_of(old), memory.node_of(frames)]
         )
         self._record(ways, cause)
+        migrator.ledger.note(cause, pages, old, frames)
         if migrator.watch is not None:
             migrator.watch(pages, frames, cause)
         return len(pages)

@@ -19,12 +19,22 @@ class Moved:
     complete: bool
 
 
+OnMove = Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
+"""``on_move(cause, pages, frames left, frames come to)``; arrays are the callee's to keep."""
+
+
 @dataclass
 class Ledger:
     """Bytes moved since last asked, by cause: ``(cause, mapping, from, to) → bytes``."""
 
     moved: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
+    on_move: OnMove | None = None
+
+    def note(self, cause: str, pages: np.ndarray, sources: np.ndarray, targets: np.ndarray) -> None:
+        """Tell whoever asked which pages (int64[N]) left which frames for which (int64[N] each)."""
+        if self.on_move is not None:
+            self.on_move(cause, pages, sources, targets)
 
     def take(self) -> tuple[dict[tuple[str, int, int, int], int], dict[str, int]]:
         """All entries, and start afresh."""

@@ -18,7 +18,7 @@ from numasim.mapping import Mempolicy
 from numasim.memory import ABSENT, SWAPPED, Memory
 from numasim.pages import MappingPages, PageSpace
 from numasim.swapped import Swapped
-from numasim.view import Arrivals, View
+from numasim.view import Arrivals, View, ascending
 
 MAX_RECLAIM_RETRIES = 16
 
@@ -126,7 +126,7 @@ class Migrator:
         all_frames = frames.reshape(-1)
         for view, physical in self.views:
             view.arrivals.append(
-                Arrivals(from_ns, now_ns, _ascending(all_frames) if physical else new)
+                Arrivals(from_ns, now_ns, ascending(all_frames) if physical else new)
             )
         self.before_change()
         self.place(new, all_frames)
@@ -350,6 +350,7 @@ class Migrator:
         self.place(pages, frames)
         memory.release(old if self.keep is None else self.keep(pages, old, cause))
         self._record(pages, np.repeat(sources, size), target, cause)
+        self.ledger.note(cause, pages, old, frames)
         self.traffic.folios += len(going)
         order = (size * memory.pages_per_frame).bit_length() - 1
         counts = np.bincount(sources)
@@ -393,8 +394,3 @@ class Migrator:
             self.law.cleared_at[pages] = np.repeat(self.law.cleared_at[heads], sizes)
         self.place(pages, frames)
         return pages
-
-
-def _ascending(frames: np.ndarray) -> np.ndarray:
-    """Sorted; fresh memory comes sorted already, which is cheap to see."""
-    return frames if (frames[1:] > frames[:-1]).all() else np.sort(frames)

@@ -20,6 +20,7 @@ from numasim.damon.context import ContextState
 from numasim.damon.ops import Applied
 from numasim.damon.regions import Regions
 from numasim.machine import Machine
+from numasim.moves_record import MovesRecord
 from numasim.profiles import monitoring_error, truth_profile
 from numasim.scenario import Event, Scenario
 
@@ -60,6 +61,7 @@ class Recorder:
         self._before: dict[int, tuple[float, float, np.ndarray]] = {}
         self._tune_at: dict[str, int] = {}
         self._accessors = AccessorRecord(scenario, machine, self.columns)
+        self._moves = MovesRecord(machine, self.columns)
         self.agents: list[Agent] = []
 
     @property
@@ -145,7 +147,7 @@ class Recorder:
                 "links", t_s=t, link=link.label, forward_bytes=forward, backward_bytes=backward
             )
         self._residency(t)
-        self._moves(t)
+        self._moves.sample(t)
         for thread in self._threads:
             if not thread.ended:
                 self._kdamond(t, thread)
@@ -264,32 +266,6 @@ class Recorder:
                 found.append((process, mapping.mapping.name, node.name, nr_bytes))
         return found
 
-    def _moves(self, t: float) -> None:
-        machine = self.machine
-        nodes = machine.topology.nodes
-        moved, failed = machine.migrator.ledger.take()
-        for (cause, mapping, source, target), nr_bytes in sorted(moved.items()):
-            pages = machine.space.mappings[mapping]
-            self.append(
-                "moves",
-                t_s=t,
-                cause=cause,
-                process=machine.workload.processes[pages.process].name,
-                mapping=pages.mapping.name,
-                source=nodes[source].name,
-                target=nodes[target].name,
-                direction=self._direction(pages.process, source, target),
-                bytes=nr_bytes,
-            )
-        for cause, nr_bytes in sorted(failed.items()):
-            self.append("failed_moves", t_s=t, cause=cause, bytes=nr_bytes)
-
-    def _direction(self, process: int, source: int, target: int) -> str:
-        """Promotion or demotion, by the tiers of the process's first actor."""
-        accessor = next((a.accessor for a in self.machine.actors if a.process == process), 0)
-        tiers = self.machine.topology.tiers(accessor)
-        return "promotion" if tiers.index(target) < tiers.index(source) else "demotion"
-
     def _kdamond(self, t: float, thread: Thread) -> None:
         context = thread.context
         self.append(
@@ -340,6 +316,7 @@ class Recorder:
         t, from_ns = now_ns / 1e9, max(0, now_ns - self.scenario.record_ns)
         machine = self.machine
         self._accessors.truth(now_ns)
+        self._moves.places(t)
         # while speeds stay and nothing moves, the truth is what it was
         steady = machine.law.steady_since(from_ns)
         state = (machine.migrator.frame_counts.version, machine.law.exposure.version)
@@ -385,6 +362,7 @@ class Recorder:
     def finish(self, now_ns: int) -> None:
         """The last row, at the end of the run."""
         self.sample(now_ns)
+        self._moves.places(now_ns / 1e9)
         self.machine.end_phases(now_ns)
         for run in self.machine.phase_runs:
             assert run.ended_ns is not None

@@ -32,6 +32,8 @@ COLUMNS: dict[str, str] = {
     "residency": "t_s process mapping node bytes",
     "moves": "t_s cause process mapping source target direction bytes",
     "failed_moves": "t_s cause bytes",
+    "moves_by_frame": "t_s cause source target direction node start end bytes",
+    "moves_by_page": "t_s cause source target direction process mapping start end bytes",
     "kdamonds": "t_s kdamond sample_us aggr_us nr_regions passed_sample_intervals cpu_ns",
     "schemes": "t_s kdamond scheme action nr_tried sz_tried nr_applied sz_applied "
     "sz_ops_filter_passed qt_exceeds nr_snapshots esz goal goal_current goal_target",
@@ -58,6 +60,9 @@ COLUMNS: dict[str, str] = {
 ``snapshots: all``; `tunings` (of intervals), `applies` (each time a scheme was applied) and `acts`
 (on which regions, and how much of them passed page filters) are kept only then. `vmstat` are
 counters of the kernel's agents, cumulative.
+`moves_by_frame` says where in a node's frames pages lay (`node` is the source) and came to (it is
+the target), `moves_by_page` where in a mapping: bytes of a part ``[start, end)`` that moved since
+the last such row; offsets are bytes from the first frame or page, holes of a node left out.
 `sources` (what each source did and took; without a kdamond: hardware that all share), `tolls`
 (thread time that observing took from actors), `accessor_truth` and `accessor_errors` (of each
 kdamond against the truth of each accessor, `own` where its filters let it pass) are kept when a

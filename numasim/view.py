@@ -23,6 +23,11 @@ class Arrivals:
     slots: np.ndarray
 
 
+def ascending(slots: np.ndarray) -> np.ndarray:
+    """int64[N], sorted; fresh memory comes sorted already, which is cheap to see."""
+    return slots if (slots[1:] > slots[:-1]).all() else np.sort(slots)
+
+
 @dataclass
 class View:
     """One target's memory, seen by address.

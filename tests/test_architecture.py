@@ -19,8 +19,8 @@ FLOORS = {
     "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
     "placing copies huge",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
-    "settings experimenter timed_events blindness feasible loader columns accessor_record recorder "
-    "result provenance formats features",
+    "settings experimenter timed_events blindness feasible loader columns accessor_record "
+    "moves_record recorder result provenance formats features",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate sweep gate tune "
     "views reproduce fitting",

@@ -199,6 +199,7 @@ class HugePages:
         memory.release(old)
         migrator.law.note_first_touch(all_pages)
         self._record(there, sources, node, len(heads), busy, cause)
+        migrator.ledger.note(cause, there, old, memory.frame_of[there].astype(np.int64))
         if migrator.watch is not None:
             migrator.watch(all_pages, frames, cause)
         return busy
