@@ -163,7 +163,7 @@ class Arbiter:
         return waits < 0
 
     def _likely(self, accessor: int, node: int, address: np.ndarray) -> np.ndarray:
-        """Accesses per microsecond to be expected of an accessor at addresses.
+        """Accesses per us to be expected of an accessor to a page at addresses.
 
         That nobody was seen in n samples does not make a rate zero: of k in n the mean under
         Jeffreys' prior is taken, (k + 1/2) / (n + 1). Samples count from when the region came to
@@ -177,22 +177,38 @@ class Arbiter:
         spans = 1.0 + context.regions[0].age[np.maximum(place, 0)] * (place >= 0)
         share = (seen * spans + 0.5) / (max(1, context.aggr_samples) * spans + 1)
         rate: np.ndarray = -np.log1p(-share) / max(1, context.attrs.sample_us)
-        return rate
+        return rate * _to_a_page(context, place)
 
     def _seen(self, accessor: int, node: int, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Accesses per microsecond that an accessor's kdamond found at addresses; which are hot."""
+        """Accesses to a page per us that its kdamond found at addresses; which are hot."""
         context = self._contexts.get((accessor, node))
         nothing = np.zeros(len(address))
         if context is None or not context.nr_regions:
             return nothing, nothing > 0
-        _, seen = self._found(context, address)
+        place, seen = self._found(context, address)
         share = seen / max(1, context.aggr_samples)
         # a sample is 0 or 1: a share that is nearly all of them stands for many accesses in each
         rate = -np.log1p(-np.minimum(share, 1 - 0.5 / max(1, context.aggr_samples)))
-        return rate / max(1, context.attrs.sample_us), share >= self._rules.hot
+        rate = rate / max(1, context.attrs.sample_us) * _to_a_page(context, place)
+        return rate, share >= self._rules.hot
 
     def _found(self, context: ContextState, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Region at each address, -1 before the first, and in how many samples it was accessed."""
         regions = context.regions[0]
         place = np.searchsorted(regions.start, address // context.addr_unit, "right") - 1
         return place, context.mvsum(regions)[np.maximum(place, 0)] * (place >= 0)
+
+
+def _to_a_page(context: ContextState, place: np.ndarray) -> np.ndarray | float:
+    """float64[N] or 1: accesses to a page for each of those that a context saw in its regions.
+
+    Bits and faults look at one page of a region, so what they find holds for any of its pages.
+    Reports count wherever in the region they are: the larger it is, the more of them.
+    """
+    accesses_per_page = getattr(context.source, "accesses_per_page", None)
+    if accesses_per_page is None:
+        return 1.0
+    regions, own = context.regions[0], np.maximum(place, 0)
+    size = (regions.end[own] - regions.start[own]) * context.addr_unit
+    found: np.ndarray = accesses_per_page(size)
+    return found

@@ -52,9 +52,13 @@ class Rule:
     drain_ns : int
         How often buffers are emptied; what does not fit in between is lost.
     target_per_s : float or None
-        Samples per second that the period is controlled for.
+        Interrupts per second that the period is controlled for.
     cache_ns : float
         Latency recorded for a line found in a cache.
+    cpu_limit : float or None
+        Most of a CPU's time that interrupts may take; the period grows until it does.
+    periods : float, float, int
+        The shortest, the longest, and what a controlled one is a multiple of (0: anything).
     """
 
     name: str
@@ -67,6 +71,8 @@ class Rule:
     drain_ns: int
     target_per_s: float | None
     cache_ns: float
+    cpu_limit: float | None = None
+    periods: tuple[float, float, int] = (1.0, np.inf, 0)
 
 
 class Sampler:
@@ -84,6 +90,7 @@ class Sampler:
         self.period = rule.period
         nr = len(observing.actors)
         self._left = self._rng.random(nr) * rule.period  # events until each actor's next sample
+        self._cpus = np.array([len(np.unique(t.cpus)) for t in observing.threads])  # of each actor
         self._lot = np.full(nr, -1)  # interval between drains in which each had its last sample
         self._filled = np.zeros(nr, np.int64)  # samples of each in that interval, lost ones too
 
@@ -103,8 +110,8 @@ class Sampler:
         np.add.at(of_actor, np.array([s.actor for s in strands]), events)
         actor, tick, part = self._due(of_actor)
         kept = self._fit(actor, grid_ns, tick, part)
-        self._charge(actor, kept, int(grid_ns[-1] - grid_ns[0]))
-        self._control(len(actor), int(grid_ns[-1] - grid_ns[0]))
+        interrupts = self._charge(actor, kept, int(grid_ns[-1] - grid_ns[0]))
+        self._control(interrupts, int(grid_ns[-1] - grid_ns[0]))
         return self._records(strands, events, counts, grid_ns, actor[kept], tick[kept], part[kept])
 
     def _events(self, strand: Strand, counts: np.ndarray) -> np.ndarray:
@@ -154,23 +161,40 @@ class Sampler:
         rank = np.arange(len(lot)) + np.repeat(before - first, length)
         last = first + length - 1  # of an actor's lots the one assigned last stays
         self._lot[actor[last]], self._filled[actor[last]] = lot[last], rank[last] + 1
-        room = np.array([len(np.unique(t.cpus)) for t in self._seen.threads]) * self.rule.buffer
-        return np.flatnonzero(rank < room[actor])
+        return np.flatnonzero(rank < (self._cpus * self.rule.buffer)[actor])
 
-    def _charge(self, actor: np.ndarray, kept: np.ndarray, span_ns: int) -> None:
-        nr = np.bincount(actor, minlength=len(self._seen.actors)) * self.rule.interrupts
+    def _charge(self, actor: np.ndarray, kept: np.ndarray, span_ns: int) -> np.ndarray:
+        """float64[A]: interrupts of each actor, which it pays for, also where a record is lost."""
+        interrupts = np.bincount(actor, minlength=len(self._cpus)) * self.rule.interrupts
         tally = self._seen.tally(self.rule.name)
         tally.lost += len(actor) - len(kept)
-        self._seen.charge(tally, round(float(nr.sum())), nr * self.rule.cost_ns, span_ns)
+        stall_ns = interrupts * self.rule.cost_ns
+        self._seen.charge(tally, round(float(interrupts.sum())), stall_ns, span_ns)
+        return interrupts
 
-    def _control(self, nr: int, span_ns: int) -> None:
-        """Longer periods where there were more samples than asked for, and the reverse."""
-        if self.rule.target_per_s is None:
+    def _control(self, interrupts: np.ndarray, span_ns: int) -> None:
+        """The period for the next window: from the interrupts of each actor in the last.
+
+        As perf does, with one period for all CPUs: longer where there were more than asked for
+        (its frequency mode) or where they took too much of the busiest CPUs' time
+        (``kernel.perf_cpu_time_max_percent``), and back again; at most by `PERIOD_STEP` at once.
+        """
+        rule = self.rule
+        if rule.target_per_s is None and rule.cpu_limit is None:
             return
-        ratio = max(nr, 1) * 1e9 / max(1, span_ns) / self.rule.target_per_s
-        ratio = min(max(ratio, 1 / PERIOD_STEP), PERIOD_STEP)
-        self._left *= ratio
-        self.period = max(1.0, self.period * ratio)
+        wanted, span_ns = rule.period, max(1, span_ns)
+        if rule.target_per_s is not None:
+            wanted = self.period * max(interrupts.sum(), 1) * 1e9 / span_ns / rule.target_per_s
+        if rule.cpu_limit is not None:
+            taken = (interrupts * rule.cost_ns / self._cpus).max() / span_ns
+            wanted = max(wanted, self.period * float(taken) / rule.cpu_limit)
+        shortest, longest, step = rule.periods
+        wanted = min(max(wanted, self.period / PERIOD_STEP), self.period * PERIOD_STEP)
+        wanted = min(max(wanted, shortest), longest)
+        if step:
+            wanted = round(wanted / step) * step
+        self._left *= wanted / self.period
+        self.period = wanted
 
     def _records(
         self,

@@ -44,6 +44,12 @@ class IbsSettings:
         Records of one CPU's buffer.
     drain : int
         How often the reader empties the buffers, ns.
+    target_rate : float or None
+        Tagged operations per second of the machine, useful or not, that the period is controlled
+        for; `period` is then where it begins.
+    cpu_limit : float
+        Most of the CPUs' time that samples may take: the period grows until they keep to it. See
+        `numasim.sources.pebs.PebsSettings`.
     cache_latency : float
         Recorded for a line that a cache held, ns.
     filters : str
@@ -62,6 +68,8 @@ class IbsSettings:
     kind: Kind = "both"
     buffer: Annotated[int, Field(ge=1)] = 1024
     drain: Annotated[DurationNs, Field(gt=0)] = 10_000_000
+    target_rate: Annotated[float, Field(gt=0)] | None = None
+    cpu_limit: Annotated[Ratio, Field(gt=0)] = 0.25
     cache_latency: Annotated[float, Field(ge=0)] = 15.0
     filters: Semantics = "intent"
 
@@ -98,6 +106,6 @@ class Ibs(Sampling):
         rule = Rule(
             self.kind, own.period, "llc_miss" if own.miss_only else "retired", "both",
             costs.ibs_record, 1.0 if own.miss_only else 1.0 / own.memory_share, own.buffer,
-            own.drain, None, own.cache_latency,
+            own.drain, own.target_rate, own.cache_latency, own.cpu_limit, (LEAST, MOST, STEP),
         )  # fmt: skip
         return Stream(Sampler(rule, self.scene.observing).draw)

@@ -19,7 +19,7 @@ from numasim.patterns import STRICT
 from numasim.sampling import Kind, Level, Rule, Sampler
 from numasim.sources import register
 from numasim.sources.reading import Sampling
-from numasim.units import DurationNs
+from numasim.units import DurationNs, Ratio
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -39,7 +39,10 @@ class PebsSettings:
     drain : int
         How often the reader empties the buffers, ns.
     target_rate : float or None
-        Samples per second of the machine that the period is controlled for.
+        Samples per second of the machine that the period is controlled for, as perf's frequency
+        mode does for each CPU; `period` is then where it begins.
+    cpu_limit : float
+        Most of the CPUs' time that samples may take: the period grows until they keep to it.
     cache_latency : float
         Recorded for a line that a cache held, ns.
     filters : str
@@ -50,7 +53,8 @@ class PebsSettings:
     Assumption: one qualifying instruction per line used; a buffer of 64 KiB in records of 64 bytes
     that is drained every 10 ms. A record costs the machine's ``pebs_record``, lost or not. Real
     parts tell of a store only that it retired, not that it missed: ``llc_miss`` with stores is an
-    idealisation.
+    idealisation. Source of `cpu_limit`: the kernel's ``perf_cpu_time_max_percent``, 25 by default;
+    assumption: where the kernel drops samples or lowers its greatest rate, the period grows.
     """
 
     period: Annotated[float, Field(ge=1)] = 10_007
@@ -59,6 +63,7 @@ class PebsSettings:
     buffer: Annotated[int, Field(ge=1)] = 1024
     drain: Annotated[DurationNs, Field(gt=0)] = 10_000_000
     target_rate: Annotated[float, Field(gt=0)] | None = None
+    cpu_limit: Annotated[Ratio, Field(gt=0)] = 0.25
     cache_latency: Annotated[float, Field(ge=0)] = 15.0
     filters: Semantics = "intent"
 
@@ -78,6 +83,6 @@ class Pebs(Sampling):
         own, costs = self.scene.settings, self.scene.costs
         rule = Rule(
             self.kind, own.period, own.level, own.kind, costs.pebs_record, 1.0, own.buffer,
-            own.drain, own.target_rate, own.cache_latency,
+            own.drain, own.target_rate, own.cache_latency, own.cpu_limit,
         )  # fmt: skip
         return Stream(Sampler(rule, self.scene.observing).draw)

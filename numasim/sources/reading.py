@@ -16,6 +16,8 @@ from numasim.sources import Ticking
 from numasim.sources.scene import Scene
 from numasim.view import View
 
+PAGE_BYTES = 4096
+
 
 @dataclass
 class Dues:
@@ -56,6 +58,12 @@ class Reading:
     Notes
     -----
     Whatever the source, reports of the open door (`damon_report_access`) count too.
+
+    A sample of a region is 0 or 1, as in the proposal, but any report in the region makes it 1,
+    where bits and faults ask one page of it. Of samples of one in n accesses at a rate r to each of
+    m pages a region shows ``1 - exp(-r m t / n)`` in an interval t: its count goes with its *size*
+    as well as its heat, splitting it halves the count, and the same threshold asks less of large
+    regions. Whoever compares regions for heat has to divide by size (`accesses_per_page`).
     """
 
     views: list[View]
@@ -96,6 +104,16 @@ class Reading:
     def places(self, reports: Reports) -> np.ndarray:
         """int64[N]: where reports lie on the line of the views' slots."""
         return self.scene.places_of(reports.page, reports.offset)
+
+    def accesses_per_page(self, region_bytes: np.ndarray) -> np.ndarray:
+        """float64[R]: accesses to one page (4 KiB) that a report about a region stands for."""
+        each: np.ndarray = self.accesses_per_report * PAGE_BYTES / (region_bytes + self.size - 1)
+        return each
+
+    @property
+    def accesses_per_report(self) -> float:
+        """How many accesses made one report: as many as somebody chose to report."""
+        return 1.0
 
     def check_ns(self, nr_regions: int) -> int:
         """CPU time of reading reports once: there is nothing to prepare.
@@ -138,6 +156,11 @@ class Sampling(Reading):
         """That sampler's."""
         return [self.scene.observing.shared(self.kind, self._start)]
 
+    @property
+    def accesses_per_report(self) -> float:
+        """Its period; of a controlled one where that began, the same for all contexts."""
+        return float(self.scene.settings.period)
+
     def _start(self) -> Stream:
         raise NotImplementedError
 
@@ -153,6 +176,11 @@ class Counting(Reading):
 
     physical_only: ClassVar[bool] = True
     tells: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def accesses_per_report(self) -> float:
+        """A notification comes after so many."""
+        return float(self.scene.settings.threshold)
 
     def read(self, window: Ticking) -> list[Reports]:
         """Notifications of the window, drawn once for all contexts of a device.

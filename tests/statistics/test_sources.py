@@ -164,16 +164,58 @@ def test_a_full_buffer_loses_what_comes_before_it_is_drained():
     assert made.observing.tallies["pebs", "eye"].reports == 200 * 80
 
 
-def test_the_period_is_controlled_for_a_rate():
+def driven(kind, windows, **settings):
+    """Interrupts per second, share of four CPUs, and period, after so many windows of 100 ms."""
     one = eyes.actor("one", "cpu0", eyes.visit("m", 1.0, lines=1, miss=1.0))
     made = eyes.running(eyes.workload([one], worlds.mapping("m", "4 MiB")))
-    seen = eyes.context(made, "pebs", period=100, target_rate=2000)
-    for k in range(40):
-        eyes.hits(seen, made, 0, 20, 1_000_000_000 + k * 20 * eyes.TICK)
-    before = made.observing.tallies["pebs", ""].events
-    for k in range(40, 60):
-        eyes.hits(seen, made, 0, 20, 1_000_000_000 + k * 20 * eyes.TICK)
-    assert made.observing.tallies["pebs", ""].events - before == pytest.approx(4000, rel=0.02)
+    seen = eyes.context(made, kind, **settings)
+    at = [1_000_000_000 + k * 20 * eyes.TICK for k in range(windows + 20)]
+    for now in at[:windows]:
+        eyes.hits(seen, made, 0, 20, now)
+    tally = made.observing.tallies[kind, ""]
+    events, stall_ns = tally.events, tally.stall_ns
+    for now in at[windows:]:
+        eyes.hits(seen, made, 0, 20, now)
+    sampler = seen.source.streams()[0]._draw.__self__
+    return (tally.events - events) / 2, (tally.stall_ns - stall_ns) / 4 / 2e9, sampler
+
+
+@pytest.mark.parametrize(("kind", "period"), [("pebs", 100), ("ibs", 160), ("ibs", 1_000_000)])
+def test_the_period_is_controlled_for_a_rate(kind, period):
+    """Closed form: the period is events per second over the rate, from whichever side it comes."""
+    rate, _, sampler = driven(kind, 40, period=period, target_rate=2000)
+    assert rate == pytest.approx(2000, rel=0.02)
+    events = {"pebs": 1e6, "ibs": 1e6 / 0.4}[kind]  # a million lines, of which IBS tags operations
+    assert sampler.period == pytest.approx(events / 2000, rel=0.02)
+
+
+@pytest.mark.parametrize(("kind", "cost_ns", "events"), [("pebs", 500, 1e6), ("ibs", 1500, 2.5e6)])
+def test_samples_keep_to_their_share_of_the_cpus(kind, cost_ns, events):
+    """Closed form: events times cost over the period is the share, on each of four CPUs."""
+    _, share, sampler = driven(kind, 10, period=160, cpu_limit="0.01 %")
+    assert share == pytest.approx(1e-4, rel=0.03)
+    assert sampler.period == pytest.approx(events * cost_ns / 4e9 / 1e-4, rel=0.03)
+    assert kind == "pebs" or sampler.period % 16 == 0, "what the register holds"
+
+
+def test_a_limit_that_is_kept_changes_nothing():
+    assert driven("pebs", 10, period=1000)[2].period == 1000
+
+
+def test_a_region_of_samples_looks_as_hot_as_it_is_large():
+    """Of m pages of the mapping's, a tick of k samples finds one with 1 - (1 - m / M) ** k."""
+    one = eyes.actor("one", "cpu0", eyes.visit("m", 1.0, lines=1, miss=1.0))
+    made = eyes.running(eyes.workload([one], worlds.mapping("m", "4 MiB")))
+    seen = eyes.context(made, "pebs", period=500)  # ten samples a tick
+    first = made.space.mappings[0].address
+    bounds = first + np.array([0, 32, 96, 224, 1024]) * 4096
+    found = eyes.ask(seen, bounds[:-1].tolist(), bounds[1:].tolist(), TICKS) / TICKS
+    pages = np.diff(bounds) // 4096
+    p = 1 - (1 - pages / PAGES) ** 10
+    for k in range(4):
+        assert near(found[k], p[k], np.sqrt(p[k] * (1 - p[k])), TICKS) > LEVEL
+    each = -np.log1p(-found[:3]) / 5e-3 * seen.source.accesses_per_page(pages[:3] * 4096)
+    assert each == pytest.approx(np.full(3, 1e6 / PAGES), rel=0.1), "divided by size, all alike"
 
 
 def test_a_page_of_a_class_is_any_of_them():

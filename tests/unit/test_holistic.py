@@ -125,10 +125,13 @@ class SeenBy:
     addr_unit = 1
     nr_regions = 1
     aggr_samples = 20
+    source = None
 
-    def __init__(self, name, positive, age=0):
-        self.name, self._positive = name, positive
-        self.regions = (type("R", (), {"start": np.array([0]), "age": np.array([age])}),)
+    def __init__(self, name, positive, age=0, pages=1, source=None):
+        self.name, self._positive, self.source = name, positive, source
+        ends = np.array([pages * 4096])
+        regions = {"start": np.array([0]), "end": ends, "age": np.array([age])}
+        self.regions = (type("R", (), regions),)
         self.attrs = type("A", (), {"sample_us": 5_000})
 
     def mvsum(self, regions):
@@ -189,6 +192,24 @@ def test_not_to_have_seen_somebody_is_no_proof_that_nobody_is_there(age, moves):
         seen = SeenBy(name, 10, age) if a == 0 else SeenBy(name, 0, age)
         arbiter.meet(threads[a * 5 + rank], seen)
     assert arbiter.allowed(np.arange(8), topology.node_id("dram_a0"), "a0").sum() == moves
+
+
+class Sampled:
+    """A source whose reports count wherever in a region they lie."""
+
+    def accesses_per_page(self, region_bytes):
+        return 1000 * 4096 / region_bytes
+
+
+@pytest.mark.parametrize("order", ["hotter", "least"])
+@pytest.mark.parametrize(("pages", "moves"), [(100, 8), (1000, 0)])
+def test_samples_are_held_against_the_size_of_their_region(order, pages, moves):
+    """Ten hits in 100 pages are heat; the same in 1,000 are less than five hits in 100."""
+    topology, policy, threads = made(contended=order)
+    arbiter = Arbiter(policy.contention(topology), Frames(), topology.idle_latency_ns)
+    arbiter.meet(threads[0], SeenBy("stays", 5, pages=100, source=Sampled()))
+    arbiter.meet(threads[6], SeenBy("goes", 10, pages=pages, source=Sampled()))
+    assert arbiter.allowed(np.arange(8), 3, "goes").sum() == moves
 
 
 def test_first_come_needs_no_order():
