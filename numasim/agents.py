@@ -113,6 +113,8 @@ class Stage:
         moved.busy_ns = min(moved.busy_ns, busy_ns)  # several threads, or an engine, may copy
         self.load.begin(name, moved, max(1, busy_ns), self.law.all_visits_per_ns(), batch, flush)
         self.load.cores[name] = cores
+        if cores:
+            self.load.worked_ns[name] = self.load.worked_ns.get(name, 0) + round(busy_ns * cores)
 
     def end_work(self, name: str) -> None:
         """What it moved has arrived, and it takes no CPU."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ from numasim.plain import plain, to_json
 from numasim.policies.oracle import Oracle
 from numasim.result import Result
 from numasim.scenario import Scenario
-from numasim.statistics import LEVEL, Interval, mean_interval, method, ratio_interval
+from numasim.statistics import (
+    LEVEL,
+    Interval,
+    hedges_g,
+    holm,
+    mean_interval,
+    method,
+    paired_p,
+    ratio_interval,
+)
 
 HEADLINE = "throughput_ops_per_s"
 
@@ -35,6 +44,25 @@ class Results(Mapping[tuple[str, int], Result]):
 
     def __len__(self) -> int:
         return len(self._where)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How sure it is that a policy differs from the first one, in pairs of seeds.
+
+    Parameters
+    ----------
+    effect : float
+        Mean log ratio over its spread between seeds (Hedges' g); NaN with fewer than three seeds.
+    p : float
+        That there is no difference; NaN with one seed.
+    p_holm : float
+        The same, corrected for all policies that are compared (Holm).
+    """
+
+    effect: float
+    p: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +101,7 @@ class Comparison:
 
     def per_seed(self, policy: str, metric: str) -> list[float]:
         """One value per seed, in the order of `seeds`."""
-        return [float(self.summaries[policy, seed][metric]) for seed in self.seeds]
+        return [float(self.summaries[policy, seed].get(metric, math.nan)) for seed in self.seeds]
 
     def mean(self, policy: str, metric: str) -> Interval:
         """Arithmetic mean over seeds; see `numasim.statistics.mean_interval`."""
@@ -106,6 +134,21 @@ class Comparison:
         bound = self.per_seed(self.oracle, HEADLINE)
         found = ratio_interval(self.per_seed(policy, HEADLINE), bound)
         return Interval(1 - found.mean, 1 - found.high, 1 - found.low, found.n)
+
+    def differences(self, metric: str = HEADLINE) -> dict[str, Difference]:
+        """How sure it is that policies differ from the first one, by policy.
+
+        Parameters
+        ----------
+        metric : str
+        """
+        base = self.per_seed(self.baseline, metric)
+        values = {p: self.per_seed(p, metric) for p in self.policies if p != self.baseline}
+        raised = holm([paired_p(each, base) for each in values.values()])
+        return {
+            policy: Difference(hedges_g(each, base), paired_p(each, base), p)
+            for (policy, each), p in zip(values.items(), raised, strict=True)
+        }
 
     # -- tables --------------------------------------------------------------------------------
 
@@ -152,7 +195,8 @@ class Comparison:
         -------
         dict
             ``policies.<name>.metrics.<metric>`` holds mean, low, high, n and per-seed `values` in
-            the order of `seeds`; ``policies.<name>.ratios.<metric>`` ratio, low, high, n; with an
+            the order of `seeds`; ``policies.<name>.ratios.<metric>`` ratio, low, high, n; of all
+            but the first ``policies.<name>.difference`` metric, effect, p, p_holm; with an
             oracle ``policies.<name>.distance_to_oracle`` share, low, high, n. Numbers that do not
             exist are null, infinite ones (a shift never followed) ``"inf"``.
         """
@@ -181,11 +225,14 @@ class Comparison:
             ratios[metric] = {
                 "ratio": ratio.mean, "low": ratio.low, "high": ratio.high, "n": ratio.n
             }  # fmt: skip
-        if self.oracle is None:
-            return {"metrics": metrics, "ratios": ratios}
-        far = self.distance(policy)
-        distance = {"share": far.mean, "low": far.low, "high": far.high, "n": far.n}
-        return {"metrics": metrics, "ratios": ratios, "distance_to_oracle": distance}
+        found: dict[str, Any] = {"metrics": metrics, "ratios": ratios}
+        if policy != self.baseline:
+            found["difference"] = {"metric": HEADLINE, **asdict(self.differences()[policy])}
+        if self.oracle is not None:
+            far = self.distance(policy)
+            distance = {"share": far.mean, "low": far.low, "high": far.high, "n": far.n}
+            found["distance_to_oracle"] = distance
+        return found
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the tables and `to_json`; the files written."""

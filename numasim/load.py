@@ -43,6 +43,7 @@ class Load:
         self._tlb_shootdown, self._pages_per_bit = tlb_shootdown, pages_per_bit
         self._process_of_class, self._nr_processes = process_of_class, nr_processes
         self.cores: dict[str, float] = {}
+        self.worked_ns: dict[str, int] = {}  # CPU time of agents' own threads, by agent
         self._flows: dict[str, list[Background]] = {}
         self._windows: dict[str, tuple[np.ndarray, float, np.ndarray]] = {}
         self._share = np.ones(nr_processes)  # of each process's threads at work, as last asked for

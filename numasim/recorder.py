@@ -21,6 +21,7 @@ from numasim.damon.ops import Applied
 from numasim.damon.regions import Regions
 from numasim.machine import Machine
 from numasim.moves_record import MovesRecord
+from numasim.overhead import KSWAPD, WORKER
 from numasim.profiles import monitoring_error, truth_profile
 from numasim.scenario import Event, Scenario
 
@@ -153,7 +154,10 @@ class Recorder:
                 self._kdamond(t, thread)
         self._tried_regions(t)
         for agent in self.agents:
-            for name, value in agent.counters().items():
+            counters = {**agent.counters()}
+            if KSWAPD not in counters and agent.name in machine.load.worked_ns:
+                counters[WORKER] = machine.load.worked_ns[agent.name]
+            for name, value in counters.items():
                 self.append("vmstat", t_s=t, agent=agent.name, counter=name, value=value)
         self._accessors.sample(now_ns)
         if now_ns >= self._next_snapshot_ns:

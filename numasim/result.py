@@ -14,6 +14,7 @@ import numpy as np
 
 from numasim.errors import ConfigError, Problem
 from numasim.loader import load_scenario
+from numasim.overhead import overhead, waste
 from numasim.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -146,11 +147,15 @@ class Result:
         dict of str to float
             ``throughput_ops_per_s`` (geometric mean over actors), ``local_share`` and
             ``loaded_latency_ns`` (means over missing lines), ``promoted_bytes``,
-            ``demoted_bytes`` (up or down the tiers of the process's first actor), ``kdamond_cpu``
-            (CPUs), ``emd`` (mean over snapshots, weighted by true heat), ``f1`` (of all snapshots
+            ``demoted_bytes`` (up or down the tiers of the process's first actor),
+            ``both_ways_bytes`` (at most so much of a mapping went both ways within a phase),
+            ``refused_bytes`` (tried, and found no room), ``kdamond_cpu`` (CPUs),
+            ``thread_cpu`` (what faults, scans and samples took from the workload's threads, CPUs),
+            ``kswapd_cpu``, ``worker_cpu`` (a policy's own threads that move; CPUs),
+            ``emd`` (mean over snapshots, weighted by true heat), ``f1`` (of all snapshots
             together), ``shifts_followed`` (share of changes of phase after which accesses became
             local), ``convergence_s`` (how long that took, mean over those), ``op_p99_ns`` (of a
-            stretch of constant speed, mean over operations).
+            stretch of constant speed, mean over operations). NaN where a run has nothing of a kind.
         """
         found: dict[str, float] = {}
         speeds, local, lines, wait, p99 = [], 0.0, 0.0, 0.0, []
@@ -174,7 +179,7 @@ class Result:
         found["loaded_latency_ns"] = float(wait / lines) if lines else math.nan
         found["op_p99_ns"] = float(np.mean(p99)) if p99 else math.nan
         found |= self._moved()
-        found["kdamond_cpu"] = self._kdamond_cpu()
+        found |= self._spent()
         found["emd"], found["f1"] = self._monitoring_error()
         shifts = self.convergence()
         shifts = shifts[shifts.groupby("actor").cumcount() > 0]  # its first phase shifts nothing
@@ -196,11 +201,17 @@ class Result:
             "demoted_bytes": float(self.moves.bytes[~up].sum()),
         }
 
-    def _kdamond_cpu(self) -> float:
-        if not len(self.kdamonds):
-            return 0.0
-        total = self.kdamonds.groupby("kdamond").cpu_ns.max().sum()
-        return float(total / 1e9 / self.actors.t_s.max())
+    def _spent(self) -> dict[str, float]:
+        """Moves that were for nothing, and CPU time of whoever watched and moved."""
+        lost, took = waste(self.tables), overhead(self.tables)
+        return {
+            "both_ways_bytes": lost.both_ways_bytes,
+            "refused_bytes": lost.refused_bytes,
+            "kdamond_cpu": took.kdamonds if len(self.kdamonds) else 0.0,
+            "thread_cpu": took.threads,
+            "kswapd_cpu": took.kswapd,
+            "worker_cpu": took.workers,
+        }
 
     def convergence(self) -> pd.DataFrame:
         """Time from each phase's beginning until its actor's accesses were local.

@@ -20,7 +20,7 @@ FLOORS = {
     "placing copies huge",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events blindness feasible loader columns accessor_record "
-    "moves_record recorder result provenance formats features",
+    "moves_record overhead recorder result provenance formats features",
     4: "engine running",
     5: "documents pool comparing comparison statistics plain explain validate sweep gate tune "
     "views reproduce fitting",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -147,12 +147,42 @@ def show(comparison: Comparison) -> None:
     for first in range(0, len(policies), at_once):
         page = policies[first : first + at_once]
         rows = [["throughput ratio", *(_ratio(comparison, policy) for policy in page)]]
+        rows += _sureness(comparison, page)
         if comparison.oracle is not None:
             far = [_distance(comparison, policy) for policy in page]
             rows.append(["distance to oracle (%)", *far])
-        rows += [[m.title, *(_mean(comparison, policy, m) for policy in page)] for m in metrics]
+        rows += [
+            [m.title, *(_mean(comparison, policy, m) for policy in page)]
+            for m in metrics
+            if not m.optional or _is_known(comparison, m.key)
+        ]
         console.table(("mean over seeds", *page), rows, title, numbers=len(page))
         title = ""
+
+
+def _sureness(comparison: Comparison, page: Sequence[str]) -> list[list[str]]:
+    """Rows that say how sure it is that throughput differs, where there are seeds enough."""
+    found = comparison.differences()
+    rows = []
+    shown: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+        ("effect size (Hedges' g)", "effect", "{:.2f}".format),
+        ("p (Holm)", "p_holm", lambda x: "< 0.001" if x < 0.001 else f"{x:.3f}"),
+    )
+    for title, key, write in shown:
+        values = {policy: getattr(one, key) for policy, one in found.items()}
+        if any(not math.isnan(value) for value in values.values()):
+            cells = [values.get(policy, math.nan) for policy in page]
+            rows.append([title, *("-" if math.isnan(v) else write(v) for v in cells)])
+    return rows
+
+
+def _is_known(comparison: Comparison, metric: str) -> bool:
+    """Whether any run has such a number."""
+    return any(
+        not math.isnan(value)
+        for p in comparison.policies
+        for value in comparison.per_seed(p, metric)
+    )
 
 
 def _title(comparison: Comparison) -> str:

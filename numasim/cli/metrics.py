@@ -11,12 +11,16 @@ from numasim.units import format_bytes
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of `Result.summary` on paper; none is below zero, shares are at most one."""
+    """A number of `Result.summary` on paper; none is below zero, shares are at most one.
+
+    An optional one is told only where some run has it.
+    """
 
     key: str
     title: str
     write: Callable[[float], str]
     most: float = math.inf
+    optional: bool = False
 
 
 def _plain(digits: int, scale: float = 1.0) -> Callable[[float], str]:
@@ -45,7 +49,12 @@ METRICS = (
     Metric("op_p99_ns", "operation p99 (ns)", _plain(0)),
     Metric("promoted_bytes", "promoted", format_bytes),
     Metric("demoted_bytes", "demoted", format_bytes),
+    Metric("both_ways_bytes", "moved both ways, at most", format_bytes),
+    Metric("refused_bytes", "found no room", format_bytes),
     Metric("kdamond_cpu", "kdamonds (% of a CPU)", _plain(2, 100)),
+    Metric("thread_cpu", "faults, scans (% of a CPU)", _plain(2, 100), optional=True),
+    Metric("kswapd_cpu", "kswapd (% of a CPU)", _plain(2, 100), optional=True),
+    Metric("worker_cpu", "its threads (% of a CPU)", _plain(2, 100), optional=True),
     Metric("emd", "monitoring error (EMD)", _plain(3), 1.0),
     Metric("f1", "hot set found (F1)", _plain(3), 1.0),
     Metric("shifts_followed", "shifts followed (%)", _plain(0, 100), 1.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,7 +136,11 @@ def show(result: Result) -> None:
     scenario = result.provenance["scenario"]
     names = (scenario["topology"]["name"], scenario["workload"]["name"], result.policy)
     summary = result.summary()
-    rows = [(m.title, written(m, summary[m.key])) for m in metrics_of(list(summary))]
+    rows = [
+        (m.title, written(m, summary[m.key]))
+        for m in metrics_of(list(summary))
+        if not (m.optional and math.isnan(summary[m.key]))
+    ]
     title = f"{', '.join(names)}; {scenario['duration']}, seed {result.seed}"
     console.table(("metric", "value"), rows, title, numbers=1)
     phases = [

@@ -26,11 +26,14 @@ class Recorded:
     seeds : tuple of int
     values : dict of str to tuple of float
         Of each metric, in the order of the seeds.
+    others : dict of str to float
+        Means of numbers that are not judged, and say why; none in baselines of earlier versions.
     """
 
     content: str
     seeds: tuple[int, ...]
     values: dict[str, tuple[float, ...]]
+    others: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def _recorded(entry: Mapping[str, Any]) -> Recorded:
     wrong = [n for n, each in values.items() if len(each) != len(seeds) or not _finite(each)]
     if wrong:
         raise ValueError(f"values of {wrong[0]}")
-    return Recorded(str(entry["content"]), seeds, values)
+    others = {str(name): float(value) for name, value in entry.get("others", {}).items()}
+    return Recorded(str(entry["content"]), seeds, values, others)
 
 
 def _finite(values: Sequence[float]) -> bool:
@@ -84,6 +88,13 @@ def _finite(values: Sequence[float]) -> bool:
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Write it so that a difference of two versions can be read: a line for each metric."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(as_text(baseline), encoding="utf-8")
+    beside.replace(path)
+
+
+def as_text(baseline: Baseline) -> str:
+    """What a file of it says."""
     lines = [f' "numasim": {json.dumps(baseline.numasim)},', f' "layout": {LAYOUT},']
     parts = []
     for name, entry in baseline.experiments.items():
@@ -91,12 +102,11 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
             f"    {json.dumps(metric)}: {json.dumps(list(each))}"
             for metric, each in entry.values.items()
         )
+        others = f',\n   "others": {json.dumps(entry.others)}' if entry.others else ""
         parts.append(
             f'  {json.dumps(name)}: {{\n   "content": {json.dumps(entry.content)},\n'
-            f'   "seeds": {json.dumps(list(entry.seeds))},\n   "values": {{\n{values}\n   }}\n  }}'
+            f'   "seeds": {json.dumps(list(entry.seeds))},\n'
+            f'   "values": {{\n{values}\n   }}{others}\n  }}'
         )
     body = ",\n".join(parts)
-    text = "{\n" + "\n".join(lines) + f'\n "experiments": {{\n{body}\n }}\n}}\n'
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    return "{\n" + "\n".join(lines) + f'\n "experiments": {{\n{body}\n }}\n}}\n'

@@ -37,12 +37,23 @@ class CouldNotRun(NumasimError, RuntimeError):
 
 @dataclass(frozen=True)
 class Judged:
-    """An experiment held against its baseline."""
+    """An experiment held against its baseline.
+
+    Parameters
+    ----------
+    name : str
+    seeds : tuple of int
+    baseline_seeds : int
+    verdicts : tuple of Verdict
+    others : dict of str to (float, float)
+        Numbers that are not judged: means of now, and of the baseline (NaN where not known).
+    """
 
     name: str
     seeds: tuple[int, ...]
     baseline_seeds: int
     verdicts: tuple[Verdict, ...]
+    others: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,12 +67,15 @@ class Report:
     gone : tuple of str
         Experiments of the baseline that the suite no longer has.
     seconds : float
+    baseline : Baseline
+        What it was held against.
     """
 
     suite: Suite
     experiments: tuple[Judged, ...]
     gone: tuple[str, ...] = ()
     seconds: float = 0.0
+    baseline: Baseline = field(default_factory=Baseline)
 
     @property
     def worse(self) -> list[tuple[str, Verdict]]:
@@ -137,10 +151,12 @@ def judge(
             decide(metric, before.values[metric.name], now.values[metric.name], alpha)
             for metric in experiment.metrics
         ]
-        experiments.append(Judged(experiment.name, now.seeds, len(before.seeds), tuple(verdicts)))
+        others = {k: (v, before.others.get(k, math.nan)) for k, v in now.others.items()}
+        nr = len(before.seeds)
+        experiments.append(Judged(experiment.name, now.seeds, nr, tuple(verdicts), others))
     names = {experiment.name for experiment in suite.experiments}
     gone = tuple(name for name in baseline.experiments if name not in names)
-    return Report(suite, tuple(experiments), gone, seconds)
+    return Report(suite, tuple(experiments), gone, seconds, baseline)
 
 
 def check_baseline(suite: Suite, baseline: Baseline) -> None:
@@ -205,7 +221,12 @@ def runs_of(
             if task.labels["experiment"] == experiment.name
         }
         values = {m.name: tuple(mine[s][m.name] for s in seeds) for m in experiment.metrics}
-        found[experiment.name] = Recorded(experiment.content(), tuple(seeds), values)
+        others = {
+            name: math.fsum(one[name] for one in mine.values()) / len(mine)
+            for name in mine[seeds[0]]
+            if name not in values and all(math.isfinite(one[name]) for one in mine.values())
+        }
+        found[experiment.name] = Recorded(experiment.content(), tuple(seeds), values, others)
     return found
 
 

@@ -6,6 +6,8 @@ import math
 from typing import Any
 from xml.etree import ElementTree
 
+from numasim.gate.again import document_of, made_with
+from numasim.gate.baseline import as_text
 from numasim.gate.decision import Verdict
 from numasim.gate.gating import Judged, Report, Update
 from numasim.gate.suite import Suite
@@ -164,6 +166,10 @@ def as_json(report: Report) -> dict[str, Any]:
         "seconds": report.seconds,
         "experiments": [_experiment(each) for each in report.experiments],
         "gone": list(report.gone),
+        "made": made_with(report.suite),
+        "suite_document": document_of(report.suite),
+        "baseline_numasim": report.baseline.numasim,
+        "baseline_file": as_text(report.baseline),
     }
 
 
@@ -180,6 +186,9 @@ def _experiment(judged: Judged) -> dict[str, Any]:
                 "p": v.p, "alpha": v.alpha, "why": v.why,
             }
             for v in judged.verdicts
+        },
+        "others": {
+            name: {"now": now, "baseline": before} for name, (now, before) in judged.others.items()
         },
     }  # fmt: skip
 

@@ -20,23 +20,23 @@ from numasim.report.page.content import (
     Table,
     joined,
     number,
+    percent,
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart
 from numasim.report.page.numbers import between, title, write
-from numasim.report.page.overhead import TITLES, Overhead, overhead, share
+from numasim.report.page.overhead import PARTS, in_all, paid, share, told
 from numasim.report.page.reproduce import compare_again
 from numasim.report.page.run import details, made_of
-from numasim.report.page.waste import waste
 from numasim.report.series import Clock, common_marks, speeds
 from numasim.report.speed import throughput
 from numasim.report.style import POLICIES
 from numasim.result import Result
 from numasim.statistics import LEVEL, Interval, method
-from numasim.units import format_bytes
 
 REASONS = ("local_share", "loaded_latency_ns", "emd")
-BARS = (*REASONS, "kdamond_cpu", "promoted_bytes", "demoted_bytes")
+BARS = (*REASONS, "promoted_bytes", "demoted_bytes", "both_ways_bytes", "kdamond_cpu",
+        "thread_cpu", "kswapd_cpu", "worker_cpu")  # fmt: skip
 MOST_RUNS = 8
 
 
@@ -62,7 +62,7 @@ def comparison_page(comparison: Comparison, folder: Path | None = None) -> Page:
     ]  # fmt: skip
     name = " against ".join(comparison.policies[::-1]) if len(comparison.policies) == 2 else ""
     heading = name or f"{len(comparison.policies)} policies"
-    found = _reasons(comparison, runs)
+    found = _reasons(comparison)
     return Page("comparison", heading, about, text, mark, found, sections, folder)
 
 
@@ -112,7 +112,7 @@ def fastest(comparison: Comparison) -> str | None:
     return max(known, key=lambda p: known[p]) if known else None
 
 
-def _reasons(comparison: Comparison, runs: dict[str, Result]) -> list[Reason]:
+def _reasons(comparison: Comparison) -> list[Reason]:
     """The best policy's numbers beside the baseline's; of a lone policy, its own."""
     base = comparison.baseline
     real = _real(comparison)
@@ -127,19 +127,42 @@ def _reasons(comparison: Comparison, runs: dict[str, Result]) -> list[Reason]:
                 continue  # such as a monitoring error where nobody monitors
             text = f"{base}: {write(metric, other)}." if best != base else ""
             found.append(Reason(f"{title(metric)}, {best}", write(metric, mine), text))
-    text = f"Of one CPU, first seed: {overhead(runs[best]).told()}."
-    text += f" {base}: {share(overhead(runs[base]).total)} in all." if best != base else ""
-    found.append(Reason(f"Overhead, {best}", share(overhead(runs[best]).total), text))
-    lost = waste(runs[best])
-    moved = sum(comparison.mean(best, m).mean for m in ("promoted_bytes", "demoted_bytes"))
-    text = f"Mean over seeds. At most {format_bytes(lost.both_ways_bytes)} of the first seed's "
-    text += f"moved both ways within a phase, {format_bytes(lost.refused_bytes)} found no room."
-    found.insert(min(2, len(found)), Reason(f"Migrated, {best}", format_bytes(moved), text))
+    own, others = _paid(comparison, best), _paid(comparison, base)
+    text = f"Of one CPU: {told(own)}."
+    text += f" {base}: {share(in_all(others))} in all." if best != base else ""
+    found.append(Reason(f"Overhead, {best}", share(in_all(own)), text))
+    found[2:2] = _migrated(comparison, best, base)
     if comparison.oracle is not None:
         far = comparison.distance(best)
         text = f"Share of {comparison.oracle}'s throughput that is left; it knows the truth."
         found.append(Reason(f"Distance to the oracle, {best}", f"{100 * far.mean:.3g} %", text))
     return found
+
+
+def _migrated(comparison: Comparison, best: str, base: str) -> list[Reason]:
+    """How much moved, and how much of it for nothing."""
+
+    def mean(policy: str, metric: str) -> float:
+        return comparison.mean(policy, metric).mean
+
+    moved = {p: mean(p, "promoted_bytes") + mean(p, "demoted_bytes") for p in (best, base)}
+    text = f"▲ {write('promoted_bytes', mean(best, 'promoted_bytes'))} up, "
+    text += f"▼ {write('demoted_bytes', mean(best, 'demoted_bytes'))} down the tiers."
+    text += f" {base}: {write('promoted_bytes', moved[base])}." if best != base else ""
+    found = [Reason(f"Migrated, {best}", write("promoted_bytes", moved[best]), text)]
+    both, refused = mean(best, "both_ways_bytes"), mean(best, "refused_bytes")
+    if math.isnan(both):
+        return found
+    text = "Of one mapping, both ways within one phase."
+    text += f" {base}: {write('both_ways_bytes', mean(base, 'both_ways_bytes'))}." * (best != base)
+    text += f" {write('refused_bytes', refused)} more found no room." if refused else ""
+    value = f"≤ {write('both_ways_bytes', both)}" if both else "none"
+    return [*found, Reason(f"Wasted migration, {best}", value, text)]
+
+
+def _paid(comparison: Comparison, policy: str) -> dict[str, float]:
+    """Shares of one CPU by who paid, means over seeds."""
+    return paid(lambda part: comparison.mean(policy, part).mean)
 
 
 # -- side by side ----------------------------------------------------------------------------------
@@ -152,19 +175,16 @@ def _side_by_side(comparison: Comparison, runs: dict[str, Result]) -> Section:
     note += "policies there are; thin ticks are seeds."
     charts = [forest_chart("Who is faster", axis, rows, 1.0, note=note), _course(runs)]
     for metric in BARS:
-        if metric in comparison.metrics:
-            means = {p: comparison.mean(p, metric).mean for p in comparison.policies}
+        means = {p: comparison.mean(p, metric).mean for p in comparison.policies}
+        known = [value for value in means.values() if math.isfinite(value)]
+        if known and (metric in REASONS or any(known)):
             charts.append(_bars(title(metric), means, partial(write, metric)))
-    paid = {p: overhead(result) for p, result in runs.items()}
-    for part in ("threads", "kswapd"):
-        shares = {policy: float(getattr(one, part)) for policy, one in paid.items()}
-        if any(math.isfinite(value) for value in shares.values()):
-            charts.append(_bars(f"{TITLES[part]}, first seed", shares, share))
     pictures = [
         Picture("Who is faster, and why", lambda: comparison_overview(comparison)),
         Picture("Throughput over time", lambda: throughput(comparison)),
     ]
-    tables = [_means(comparison), _overheads(paid), _seeds(comparison)]
+    tables = [*_sureness(comparison), _means(comparison), _overheads(comparison),
+              _seeds(comparison)]  # fmt: skip
     return Section("Side by side", charts=charts, pictures=pictures, tables=tables)
 
 
@@ -236,16 +256,38 @@ def _means(comparison: Comparison) -> Table:
     return Table("Numbers", columns, rows, len(comparison.policies))
 
 
-def _overheads(paid: dict[str, Overhead]) -> Table:
+def _sureness(comparison: Comparison) -> list[Table]:
+    """How sure it is that policies are faster or slower than the first."""
+    base, rows = comparison.per_seed(comparison.baseline, HEADLINE), []
+    for policy, one in comparison.differences().items():
+        ratio, mine = comparison.ratio(policy, HEADLINE), comparison.per_seed(policy, HEADLINE)
+        better = sum(a > b for a, b in zip(mine, base, strict=True)) / len(base)
+        p = "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
+        rows.append((
+            *words(policy), (_interval(ratio), _sortable(ratio.mean)),
+            (percent(better), better), number(one.effect, lambda v: f"{v:.2f}"),
+            ("–" if math.isnan(one.p_holm) else p, _sortable(one.p_holm)),
+        ))  # fmt: skip
+    if not rows or len(base) < 2:
+        return []
+    note = "Effect: mean log ratio over its spread between seeds (Hedges' g; from three seeds on). "
+    note += "p: that there is no difference, paired by seed and corrected for "
+    note += f"{len(rows)} comparison{'s' * (len(rows) > 1)} (Holm)."
+    columns = ("policy", f"ratio to {comparison.baseline}", "seeds faster", "effect size",
+               "p (Holm)")  # fmt: skip
+    return [Table("How sure it is", columns, rows, 4, note)]
+
+
+def _overheads(comparison: Comparison) -> Table:
     """CPU time that each policy's watching and moving took, whoever paid it."""
-    rows = [
-        (*words(policy), *((share(v), _sortable(v))
-                           for v in (one.kdamonds, one.threads, one.kswapd, one.total)))
-        for policy, one in paid.items()
-    ]  # fmt: skip
-    note = "Shares of one CPU; – where a policy has nothing of the kind."
-    columns = ("policy", "kdamonds", "threads' faults and scans", "kswapd", "in all")
-    return Table("Overhead, first seed", columns, rows, 4, note)
+    rows = []
+    for policy in comparison.policies:
+        shares = _paid(comparison, policy)
+        values = (*shares.values(), in_all(shares))
+        rows.append((*words(policy), *((share(v), _sortable(v)) for v in values)))
+    note = "Shares of one CPU, means over seeds; – where a policy has nothing of the kind."
+    columns = ("policy", *PARTS.values(), "in all")
+    return Table("Overhead", columns, rows, len(columns) - 1, note)
 
 
 def _sortable(value: float) -> float | None:

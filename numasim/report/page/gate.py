@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-import shlex
 from functools import partial
 from typing import Any
 
 from numasim.gate.reports import SHUT
 from numasim.report.page.content import Page, Picture, Reason, Section, Table, number, words
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
+from numasim.report.page.gate_made import again, made_of
 from numasim.report.page.numbers import title, write
+from numasim.report.page.overhead import PARTS
 from numasim.report.page.reading import SavedGate
 from numasim.report.style import DEMOTION, GOOD, PROMOTION
 
 COLOURS = {"better": PROMOTION, "worse": DEMOTION, "undefined": DEMOTION}
+MOST_WORSE, UNCHANGED = 6, "unchanged"
+REASONS = ("local_share", "loaded_latency_ns", "both_ways_bytes", "emd", *PARTS)
+"""Numbers that say why, of an experiment that got worse or else of the first."""
 ORDER = ("worse", "undefined", "better", "ok", "unchanged")
 
 
@@ -32,9 +36,11 @@ def gate_page(saved: SavedGate) -> Page:
     about = f"{len(data['experiments'])} experiments · {len(verdicts)} numbers"
     if first is not None:
         about += f" · {len(first['seeds'])} seeds against {first['baseline_seeds']} before"
-    sections = [_changes(verdicts), _numbers(data, verdicts), _again(data, first)]
+    sections = [
+        _changes(verdicts), _numbers(data, verdicts), _beside(data), made_of(data), again(data),
+    ]  # fmt: skip
     mark = "good" if data["ok"] else "bad"
-    reasons = _reasons(verdicts, worse)
+    reasons = [*_reasons(verdicts, worse), *_why_so(data, worse)]
     return Page("gate", data["suite"], about, text, mark, reasons, sections, saved.path)
 
 
@@ -44,9 +50,11 @@ Verdicts = list[tuple[str, str, dict[str, Any]]]
 def _verdict(data: dict[str, Any], verdicts: Verdicts, worse: Verdicts) -> str:
     if worse:
         return f"{len(worse)} of {len(verdicts)} numbers got worse than “{data['suite']}” allows."
-    same = sum(found["verdict"] == "unchanged" for _, _, found in verdicts)
+    same = sum(found["verdict"] == UNCHANGED for _, _, found in verdicts)
     if same == len(verdicts):
-        return f"Nothing changed: all {len(verdicts)} numbers are the same to the last bit."
+        return (
+            f"Nothing changed: all {len(verdicts)} numbers are the same in every seed, to the bit."
+        )
     return f"Nothing got worse: all {len(verdicts)} numbers of “{data['suite']}” are as allowed."
 
 
@@ -55,7 +63,7 @@ def _reasons(verdicts: Verdicts, worse: Verdicts) -> list[Reason]:
     if worse:
         return [
             Reason(f"{name}: {title(metric)}", _change(found, "change"), _why(found))
-            for name, metric, found in worse[:8]
+            for name, metric, found in worse[:MOST_WORSE]
         ]
     found_words = [found["verdict"] for _, _, found in verdicts]
     return [
@@ -66,6 +74,35 @@ def _reasons(verdicts: Verdicts, worse: Verdicts) -> list[Reason]:
             ("better", "Beyond the tolerance, for the better."),
         )
     ]
+
+
+def _why_so(data: dict[str, Any], worse: Verdicts) -> list[Reason]:
+    """Local share, latency, waste, monitoring error and overhead of the experiment that matters."""
+    names = [one["name"] for one in data["experiments"]]
+    watched = [name for name, *_ in worse] or [n for n, known in _known(data).items() if known]
+    if not (watched or names):
+        return []
+    name = (watched or names)[0]
+    known = _known(data)[name]
+    found = []
+    for metric in REASONS:
+        now, before = known.get(metric, (math.nan, math.nan))
+        if math.isnan(now) or (metric in PARTS and not now and not before > 0):
+            continue
+        text = f"In the baseline {write(metric, before)}." if not math.isnan(before) else ""
+        found.append(Reason(f"{name}: {title(metric)}", write(metric, now), text))
+    return found
+
+
+def _known(data: dict[str, Any]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Means of now and of the baseline by experiment and number, judged ones too."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for one in data["experiments"]:
+        numbers = {**one["metrics"], **one.get("others", {})}
+        found[one["name"]] = {
+            metric: (_number(n["now"]), _number(n["baseline"])) for metric, n in numbers.items()
+        }
+    return found
 
 
 def _why(found: dict[str, Any]) -> str:
@@ -84,6 +121,8 @@ def _number(value: Any) -> float:
 
 
 def _change(found: dict[str, Any], key: str, signed: bool = True) -> str:
+    if key == "change" and found["verdict"] == UNCHANGED:
+        return "none"
     value, sign = _number(found[key]), "+" if signed else ""
     if not math.isfinite(value):
         return "–"
@@ -99,6 +138,8 @@ def _changes(verdicts: Verdicts) -> Section:
                            for k in ("low", "change", "high"))  # fmt: skip
         if found["better"] == "higher":
             low, mean, high = -high, -mean, -low
+        if found["verdict"] == UNCHANGED:  # with fewer seeds than the baseline has
+            low, mean, high = math.nan, 0.0, math.nan
         text = f"{_change(found, 'change')}, {SHUT.get(found['verdict'], found['verdict'])}"
         colour = COLOURS.get(found["verdict"], GOOD)
         rows.append(Estimate(f"{name}: {title(metric)}", mean, low, high, text, colour))
@@ -117,13 +158,18 @@ def _numbers(data: dict[str, Any], verdicts: Verdicts) -> Section:
         was, now = (
             number(_number(found[key]), partial(write, metric)) for key in ("baseline", "now")
         )
-        changes = ((_change(found, k, signed=k == "change"), _sortable(found[k]))
+        same = found["verdict"] == UNCHANGED
+        changes = ((_change(found, k, signed=k == "change"),
+                    0.0 if same and k == "change" else _sortable(found[k]))
                    for k in ("change", "within", "notices"))  # fmt: skip
         word = SHUT.get(found["verdict"], found["verdict"])
         rows.append((*words(name, title(metric), word), was, now, *changes))
     columns = ("experiment", "metric", "verdict", "baseline", "now", "change", "allowed", "notices")
     note = f"Chance of a false alarm of the whole suite: at most {data['false_alarm']:.2g}. "
-    note += '"Notices": the change for the worse that is found in nine of ten cases.'
+    note += (
+        '"Notices": the change for the worse that is found in nine of ten cases. Means are over '
+    )
+    note += "the seeds of each, so that they differ even where every seed gave the same as before."
     tables = [Table("Every number", columns, rows, 5, note)]
     if data.get("gone"):
         gone = [words(name) for name in data["gone"]]
@@ -136,11 +182,18 @@ def _sortable(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _again(data: dict[str, Any], first: dict[str, Any] | None) -> Section:
-    seed = first["seeds"][0] if first and first["seeds"] else 1
-    name = shlex.quote(str(data.get("given") or data["suite"]))
-    if data.get("baseline"):
-        name += f" --baseline {shlex.quote(str(data['baseline']))}"
-    code = f"numasim gate {name} --first-seed {seed} --json gate.json\nnumasim report gate.json\n"
-    note = "In the folder where it was run: files are named as they were there."
-    return Section("Make it again", note, code=code)
+def _beside(data: dict[str, Any]) -> Section:
+    """Numbers that are not judged: what went along with what changed."""
+    rows = []
+    for one in data["experiments"]:
+        for metric, found in one.get("others", {}).items():
+            now, before = (_number(found[key]) for key in ("now", "baseline"))
+            share = now / before - 1 if before else math.nan
+            cells = (number(v, partial(write, metric)) for v in (before, now))
+            change = number(share, lambda v: f"{100 * v:+.2f} %")
+            rows.append((*words(one["name"], title(metric)), *cells, change))
+    note = "Means over seeds. They decide nothing and say why; – where the baseline is of a "
+    note += "version that did not keep them."
+    columns = ("experiment", "number", "baseline", "now", "change")
+    tables = [Table("Numbers that are not judged", columns, rows, 3, note)] if rows else []
+    return Section("What went along", tables=tables, folded=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -28,12 +27,12 @@ from numasim.report.page.content import (
 from numasim.report.page.course import course_section, usage_section
 from numasim.report.page.heat import heat_section
 from numasim.report.page.numbers import METRICS, write
-from numasim.report.page.overhead import overhead, share
+from numasim.report.page.overhead import in_all, paid, share, told
 from numasim.report.page.reproduce import run_again
-from numasim.report.page.waste import Waste, waste
 from numasim.report.series import Clock, subtitle, topology
 from numasim.report.write import PICTURES
 from numasim.result import CONVERGED, Result
+from numasim.scenario import Scenario
 from numasim.units import format_bytes
 
 MOST_ROWS = 400
@@ -91,30 +90,31 @@ def _best_share(result: Result) -> float:
 
 def reasons(result: Result) -> list[Reason]:
     """Local share, loaded latency, bytes moved and wasted, monitoring error, overhead."""
-    found, lost = result.summary(), waste(result)
+    found = result.summary()
     best = _best_share(result)
     idle = float(topology(result).idle_latency_ns.min())
     moved = f"▲ {format_bytes(found['promoted_bytes'])} up, "
     moved += f"▼ {format_bytes(found['demoted_bytes'])} down the tiers"
-    undone = f"≤ {format_bytes(lost.both_ways_bytes)}" if lost.both_ways_bytes else "none"
+    in_total = found["promoted_bytes"] + found["demoted_bytes"]
+    undone = f"≤ {format_bytes(found['both_ways_bytes'])}" if found["both_ways_bytes"] else "none"
     known = "" if math.isnan(best) else f"The best placement gives {percent(best)}."
     return [
         Reason("Local share", write("local_share", found["local_share"]), known),
         Reason("Loaded latency", write("loaded_latency_ns", found["loaded_latency_ns"]),
-               f"Mean of missed lines; the nearest memory answers in {idle:.0f} ns when idle."),
-        Reason("Migrated", format_bytes(lost.moved_bytes), moved + "."),
-        Reason("Wasted migration", undone, _both_ways(lost)),
+               f"Mean of missed lines; the nearest memory answers in {idle:.4g} ns when idle."),
+        Reason("Migrated", format_bytes(in_total), moved + "."),
+        Reason("Wasted migration", undone, _both_ways(found)),
         _monitoring(found),
-        _overhead(result),
+        _overhead(result, found),
     ]  # fmt: skip
 
 
-def _both_ways(lost: Waste) -> str:
+def _both_ways(found: Mapping[str, float]) -> str:
     text = "Nothing of a mapping moved both ways within a phase."
-    if lost.both_ways_bytes:
+    if found["both_ways_bytes"]:
         text = "Of one mapping, both ways within one phase; pages that changed places are in it."
-    if lost.refused_bytes:
-        text += f" {format_bytes(lost.refused_bytes)} more found no room where they were to go."
+    if found["refused_bytes"]:
+        text += f" {format_bytes(found['refused_bytes'])} more found no room where they were to go."
     return text
 
 
@@ -125,13 +125,13 @@ def _monitoring(found: Mapping[str, float]) -> Reason:
     return Reason("Monitoring error", percent(found["emd"]), text)
 
 
-def _overhead(result: Result) -> Reason:
-    found = overhead(result)
-    text = f"Of one CPU: {found.told()}."
-    if found.threads > 0:
-        paid = result.tolls.groupby("actor").paid_ns.max().sum() / 1e9
-        text += f" The workload's threads lost {paid:.3g} s."
-    return Reason("Overhead", share(found.total), text)
+def _overhead(result: Result, found: Mapping[str, float]) -> Reason:
+    shares = paid(lambda part: found[part])
+    text = f"Of one CPU: {told(shares)}."
+    if shares["thread_cpu"] > 0:
+        lost = result.tolls.groupby("actor").paid_ns.max().sum() / 1e9
+        text += f" The workload's threads lost {lost:.3g} s."
+    return Reason("Overhead", share(in_all(shares)), text)
 
 
 # -- the rest of the page --------------------------------------------------------------------------
@@ -235,13 +235,19 @@ def made_of(result: Result, again: str) -> list[Section]:
 
 def parameters(result: Result) -> Table:
     """Parameters of the policy: what was given, and defaults."""
-    scenario = result.scenario()
-    given: dict[str, Any] = dict(result.provenance["scenario"].get("policy") or {})
-    rows = [words("kind", given.get("kind", result.policy), "given", "")]
+    found = parameters_of_scenario(result.scenario())
+    return Table(f"Parameters of {result.policy}", found.columns, found.rows)
+
+
+def parameters_of_scenario(scenario: Scenario) -> Table:
+    """The same of a scenario, without a title."""
+    policy = scenario.document.get("policy")
+    given = dict(policy) if isinstance(policy, Mapping) else {}
+    rows = [words("kind", given.get("kind", scenario.policy.kind), "given", "")]
     for one in parameters_of(scenario.policy):
         where = "given" if one.name in given else "default"
         rows.append(words(one.name, _short(one.value), where, one.text.replace("`", "")))
-    return Table(f"Parameters of {result.policy}", ("parameter", "value", "from", "meaning"), rows)
+    return Table("", ("parameter", "value", "from", "meaning"), rows)
 
 
 def _short(text: str) -> str:

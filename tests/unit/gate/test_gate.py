@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,13 +14,17 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from numasim import __version__
 from numasim.cli import app
 from numasim.errors import ConfigError
 from numasim.gate import gating
+from numasim.gate.again import document_of
 from numasim.gate.baseline import Baseline, path_of, read_baseline, write_baseline
 from numasim.gate.gating import CouldNotRun, gate, judge, runs_of, update
 from numasim.gate.reports import as_json, junit, markdown
 from numasim.gate.suite import find_suite, read_suite
+from numasim.report.page import page_of, read_saved
+from numasim.report.page.reproduce import as_yaml
 from numasim.sweep import Plan, Sweep
 from tests.unit.gate.suites import injected, known, plain, quick, read
 
@@ -238,3 +243,50 @@ def test_pytest_has_the_gate(suite: Path) -> None:
     renewed = run("--numasim-gate-update")
     assert renewed.returncode == 0 and "renewed" in renewed.stdout, renewed.stdout
     assert json.loads(path_of(suite).read_text())["experiments"]["tiering"]["seeds"]
+
+
+def test_a_suite_is_one_document_too(tmp_path: Path) -> None:
+    """What a report has in its command: the same experiments, without any other file."""
+    for given in ("default", quick()):
+        found = read_suite(given)
+        path = tmp_path / "suite.yaml"
+        path.write_text(as_yaml(document_of(found)), encoding="utf-8")
+        again = read_suite(path)
+        assert [e.content() for e in again.experiments] == [e.content() for e in found.experiments]
+        assert [e.metrics for e in again.experiments] == [e.metrics for e in found.experiments]
+        assert replace(again, experiments=(), path=None) == replace(
+            found, experiments=(), path=None
+        )
+
+
+def test_numbers_that_are_not_judged_are_kept_and_told(suite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gate.json"
+    command(suite, "--json", out, code=0)
+    data = json.loads(out.read_text())
+    others = data["experiments"][0]["others"]
+    assert others["local_share"]["now"] == others["local_share"]["baseline"] > 0
+    assert "throughput_ops_per_s" not in others
+    assert data["baseline_numasim"] == __version__ and "numpy" in data["made"]["versions"]
+    assert data["baseline_file"] == path_of(suite).read_text(encoding="utf-8")
+    old = json.loads(path_of(suite).read_text())
+    for entry in old["experiments"].values():
+        del entry["others"]  # as earlier versions wrote it
+    path_of(suite).write_text(json.dumps(old))
+    command(suite, "--json", out, code=0)
+    others = json.loads(out.read_text())["experiments"][0]["others"]
+    assert others["local_share"]["baseline"] is None
+
+
+def test_the_command_of_a_report_brings_suite_and_baseline(suite: Path, tmp_path: Path) -> None:
+    command(suite, "--json", tmp_path / "gate.json", code=0)
+    code = page_of(read_saved(tmp_path / "gate.json")).sections[-1].code
+    there = tmp_path / "there"
+    there.mkdir()
+    shell = f'numasim() {{ echo numasim "$@"; }}\n{code}'
+    told = subprocess.run(["sh", "-c", shell], cwd=there, capture_output=True, check=True)
+    assert told.stdout.decode().splitlines() == [
+        "numasim gate suite.yaml --first-seed 1 --json gate.json", "numasim report gate.json"
+    ]  # fmt: skip
+    again = there / "suite.yaml"
+    assert read_baseline(path_of(again)) == read_baseline(path_of(suite))
+    command(again, code=0)

@@ -115,9 +115,20 @@ def gate(ok: bool = False, hostile: bool = False) -> SavedGate:
     metrics = {"throughput_ops_per_s": number if ok else shut, "local_share": number}
     if not ok:
         metrics[f"own{end}"] = lost
-    each = {"name": f"tpp{end}", "seeds": [5, 6], "baseline_seeds": 8, "metrics": metrics}
+    others = {"loaded_latency_ns": {"now": 150.0, "baseline": 120.0},
+              f"mine{end}": {"now": 1.0, "baseline": None}}  # fmt: skip
+    each = {"name": f"tpp{end}", "seeds": [5, 6], "baseline_seeds": 8, "metrics": metrics,
+            "others": others}  # fmt: skip
+    scenario = {k: v for k, v in made().provenance["scenario"].items() if k != "seed"}
+    plugin = {"name": f"own{end}", "metrics": {}, "topology": f"t{end}",
+              "policy": {"kind": f"own{end}", "k": [1]}}  # fmt: skip
+    suite = {"name": f"it's{end}", "seeds": 2, "baseline_seeds": 8, "false_alarm": 0.001,
+             "notice": 0.02, "limits": {"time": "1 h"},
+             "experiments": [{**scenario, "name": f"tpp{end}", "metrics": {}}, plugin]}  # fmt: skip
     data = {"suite": f"it's{end}", "ok": ok, "exit_code": int(not ok), "false_alarm": 0.001,
-            "seconds": 1.0, "experiments": [each], "gone": [f"old{end}"]}  # fmt: skip
+            "seconds": 1.0, "experiments": [each], "gone": [f"old{end}"], "suite_document": suite,
+            "baseline_numasim": "0", "baseline_file": f'{{"layout": 1}}{end}\n',
+            "made": {"code": "c", "versions": {"numpy": "2"}, "platform": {}}}  # fmt: skip
     return SavedGate(Path("gate.json"), json.loads(json.dumps(data)))
 
 

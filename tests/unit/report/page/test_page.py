@@ -208,12 +208,44 @@ def test_a_gate_says_what_got_worse():
     assert page.reasons[0].value == "-5.00 %"
     assert "no number" in page.reasons[1].text
     assert page_of(gate(ok=True)).mark == "good"
+
+
+def test_a_gate_says_why():
+    page = page_of(gate())
+    (card,) = (r for r in page.reasons if r.title == "tpp: Loaded latency")
+    assert (card.value, card.text) == ("150.0 ns", "In the baseline 120.0 ns.")
+    (table,) = page.sections[2].tables
+    row = next(row for row in table.rows if row[1][0] == "Loaded latency")
+    assert [text for text, _ in row[2:]] == ["120.0 ns", "150.0 ns", "+25.00 %"]
+
+
+def test_a_gate_says_what_it_was_made_of():
+    page = page_of(gate())
+    parameters, making = page.sections[-2:]
+    titles = [table.title for table in parameters.tables]
+    assert titles == ["Experiments", "The suite", "Policy of tpp", "Policy of own"]
+    assert ("k", "[1]", "given", "") in [
+        tuple(text for text, _ in row) for row in parameters.tables[-1].rows
+    ], "a policy that is not installed here tells what it was given"
+    told = {row[0][0]: row[1][0] for row in making.tables[0].rows}
+    assert (told["numpy"], told["seeds"], told["seeds of the baseline"]) == ("2", "5 to 6", "8")
+    assert making.code.endswith("numasim gate suite.yaml --first-seed 5 --json gate.json\n"
+                                "numasim report gate.json\n")  # fmt: skip
+
+
+def test_a_gate_of_an_earlier_version_names_its_files():
+    older = ("suite_document", "baseline_file", "made", "baseline_numasim")
+    data = {key: value for key, value in gate().data.items() if key not in older}
+    data["experiments"] = [{k: v for k, v in one.items() if k != "others"}
+                           for one in data["experiments"]]  # fmt: skip
+    page = page_of(SavedGate(Path("gate.json"), data))
     words = shlex.split(page.sections[-1].code.splitlines()[0])
     assert words == ["numasim", "gate", "it's", "--first-seed", "5", "--json", "gate.json"]
-    given = {**gate().data, "given": "my suites/it's.yaml", "baseline": "b.json"}
+    given = {**data, "given": "my suites/it's.yaml", "baseline": "b.json"}
     code = page_of(SavedGate(Path("gate.json"), given)).sections[-1].code
     words = shlex.split(code.splitlines()[0])
     assert words[2:5] == ["my suites/it's.yaml", "--baseline", "b.json"]
+    assert render.html(page)
 
 
 # -- from disk -------------------------------------------------------------------------------------
