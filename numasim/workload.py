@@ -66,6 +66,9 @@ class Phase:
         Time per operation and thread that waits for no memory, ns.
     pace : float or None
         Operations per second the actor is asked for; None means as many as it can.
+    spins : bool
+        With a pace: threads that wait for their next operation keep their CPUs, as a loop that
+        polls does; else they sleep.
     burst : int
         Operations that go to one pattern before the next is drawn (masim); 0: all mixed.
     chances : tuple of float
@@ -79,6 +82,7 @@ class Phase:
     operations: Annotated[float, Field(gt=0)] | None = None
     compute: DurationNs = 0
     pace: RatePerS | None = None
+    spins: bool = False
     burst: Annotated[int, Field(ge=0)] = 0
     chances: tuple[Annotated[float, Field(gt=0)], ...] = ()
     access: tuple[AnyPattern, ...] = ()
@@ -103,13 +107,17 @@ class Phase:
         if self.duration is not None and self.operations is not None:
             yield Problem("operations", "is given beside duration, expected one of them")
 
+    def _check_spins(self) -> Iterator[Problem]:
+        if self.spins and self.pace is None:
+            yield Problem("spins", "is for actors with a pace, others never wait", "give pace")
+
     def _check_time(self) -> Iterator[Problem]:
         misses = any(p.visits > 0 and p.miss > 0 and not p.recorded for p in self.access)
         if not self.compute and not misses and self.pace is None:
             hint = "give compute, access that misses the caches, or pace"
             yield Problem("", "an operation that takes no time", hint)
 
-    checks: ClassVar = (_check_burst, _check_chances, _check_length, _check_time)
+    checks: ClassVar = (_check_burst, _check_chances, _check_length, _check_spins, _check_time)
     _checked = model_validator(mode="after")(checked)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from numasim.agents import Stage
 from numasim.balancing.batch import Batch
+from numasim.balancing.foresight import Foresight
 from numasim.balancing.hinting import HintFaults, Hinting
 from numasim.balancing.judging import Judge
 from numasim.balancing.moving import Moving
@@ -58,7 +59,7 @@ class Balancer:
         self._spared = self._top if judge is None else judge.spared
         self._rng = stage.seeds.stream("numa_balancing/faults")
         self._chance = stage.seeds.stream("numa_balancing/scans")
-        self._hinting = Hinting(stage, now_ns, self._rng)
+        self._hinting, self._foresight = Hinting(stage, now_ns, self._rng), Foresight(stage)
         self.moving = Moving(stage, self.name, "high" if judge is None else judge.mark)
         self.nodes = [Promotion() for _ in stage.topology.nodes]
         self._spaces: dict[int, AddressSpace] = {}
@@ -112,7 +113,9 @@ class Balancer:
         if now_ns > before and self._hinting.nr_armed:
             faults = self._hinting.until(now_ns)
             if len(faults):
+                others = self._stall.copy()
                 self._handle(faults, now_ns)
+                self._foresight.learn(faults.actor, self._stall - others)
         else:
             self._hinting.skip(now_ns)
         if self.tunables.mode:
@@ -123,7 +126,10 @@ class Balancer:
         changed = self.moving.on_the_wires(now_ns, self._batch_ns)
         self._charge(max(now_ns - before, 1))
         self.due_ns = self._next_ns(now_ns)
-        return changed or self._stage.observing.tolls.changed(now_ns)
+        tolls, span_ns = self._stage.observing.tolls, int(min(self.due_ns - now_ns, IDLE_NS))
+        tolls.foresee(np.zeros_like(self._stall), now_ns)
+        tolls.foresee(self._foresight.threads(self._hinting, now_ns, span_ns), now_ns)
+        return changed or tolls.changed(now_ns)
 
     def counters(self) -> dict[str, int]:
         """What it did so far, by the kernel's names; pages are of 4 KiB."""
@@ -187,7 +193,7 @@ class Balancer:
         ticks = max(1, (now_ns - space.looked_ns) // tasks.tick_ns)
         space.looked_ns = now_ns
         due = tasks.due(ticks, space.start_period_ms(tunables))
-        if not len(due) or now_ns < space.scanner.next_ns:
+        if not len(due) or not space.may_scan(now_ns, tunables):
             return
         task = int(due[self._chance.integers(len(due))]) if len(due) > 1 else int(due[0])
         space.scanner.next_ns = now_ns + int(tasks.period_ms[task]) * 1_000_000
@@ -261,9 +267,10 @@ class Balancer:
         moved = wanted & ~failed
         crossed = batch.head[moved & (self._top[batch.source] != self._top[batch.target])]
         self._last[crossed] = UNSET
-        if len(other):
-            node = np.where(moved, batch.target, batch.source)
-            self._account(batch, owner, other, last, node, failed, now_ns)
+        node = np.where(moved, batch.target, batch.source)
+        counted = np.flatnonzero(near | self._top[node])
+        if len(counted):
+            self._account(batch, owner, counted, last, node, failed, now_ns)
 
     def _hot(self, batch: Batch) -> np.ndarray:
         """bool[N]: which slow pages are to be promoted, by latency, threshold and rate limit."""
@@ -304,7 +311,13 @@ class Balancer:
         self, batch: Batch, owner: np.ndarray, other: np.ndarray, last: np.ndarray,
         node: np.ndarray, failed: np.ndarray, now_ns: int,
     ) -> None:  # fmt: skip
-        """Statistics of faults that are not on slow pages of tiering mode; placement."""
+        """Statistics of faults on pages that are not slow by now in tiering mode; placement.
+
+        Source: numa-balancing-tiering specification, section 3.2: a fault counts for the node where
+        its page is afterwards, and in tiering mode not for a slow one. So promotions count: as
+        remote and private, which is why periods double while they go on. Recordings E6_nb2: scans
+        that come every second at first are five seconds apart in the end.
+        """
         for p in np.unique(owner[other]).tolist():
             own = other[owner[other] == p]
             space = self._spaces[p]

@@ -34,6 +34,37 @@ class HintFaults:
         return len(self.head)
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """Faults that actors will meet on their way.
+
+    Parameters
+    ----------
+    waiting : Waiting
+    visits : float64[C]
+        Expected visits to a folio of each class so far.
+    more : dict of int to float64[C]
+        Of each actor, what it adds at full speed.
+    swept : dict of int to float64[K]
+        Of each actor, the parts of its way at which it sweeps over armed folios, ascending.
+    """
+
+    waiting: Waiting
+    visits: np.ndarray
+    more: dict[int, np.ndarray]
+    swept: dict[int, np.ndarray]
+
+    def nr(self, actor: int, progress: float) -> float:
+        """Faults of an actor if all get that part of their way; recordings are not foreseen."""
+        found = float(np.searchsorted(self.swept.get(actor, np.zeros(0)), progress, "right"))
+        if (own := self.more.get(actor)) is not None:
+            total = sum(self.more.values(), np.zeros(len(own)))
+            due = self.waiting.due_by_class(self.visits + progress * total)
+            share = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)
+            found += float(due @ share)
+        return found
+
+
 class Hinting:
     """Which folios are armed, and the faults on them.
 
@@ -58,6 +89,7 @@ class Hinting:
         self._arming = np.zeros(space.nr_pages, np.uint32)  # which arming; 0: accessible
         self._node = np.full(space.nr_pages, -1, np.int16)  # where it was then
         self._number, self.now_ns, self.nr_armed = 0, now_ns, 0
+        self._strands: list[Strand] = []  # of the last span
 
     def is_armed(self, heads: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """bool[N]: which folios on these nodes (int64[N]) are inaccessible now."""
@@ -78,7 +110,7 @@ class Hinting:
         begin, self.now_ns = self.now_ns, now_ns
         strands = self._stage.observing.truth.strands(np.array([begin]), np.array([now_ns]))
         threads = self._stage.observing.threads
-        strands = [s for s in strands if threads[s.actor].is_cpu]
+        self._strands = strands = [s for s in strands if threads[s.actor].is_cpu]
         random = [s for s in strands if s.front is None]
         found = [self._random(random, now_ns - begin)]
         if self.nr_armed:
@@ -105,6 +137,24 @@ class Hinting:
         while span_ns > least_ns and self._waiting.nr_due(self._visits + rates * span_ns) > nr:
             span_ns //= 2
         return max(span_ns, least_ns)
+
+    def ahead(self, operations: dict[int, float]) -> Ahead:
+        """What actors will meet that go on as in the last span, for so many operations."""
+        none = np.zeros(len(self._visits))
+        more: dict[int, np.ndarray] = {}
+        swept: dict[int, np.ndarray] = {}
+        for strand in self._strands:
+            done, wanted = float(strand.operations[0]), operations.get(strand.actor, 0.0)
+            if strand.front is None:
+                visits = wanted * self._stage.space.of_bits(strand.visits)
+                more[strand.actor] = more.get(strand.actor, none) + visits
+            elif done > 0 and isinstance(strand.front, Front):
+                assert strand.before is not None and strand.after is not None
+                at = float(strand.after[0])
+                way = (at - float(strand.before[0])) / done * wanted
+                parts = self._swept(strand.front, at, at + way)[1] if way > 0 else np.zeros(0)
+                swept[strand.actor] = np.sort(np.r_[swept.get(strand.actor, parts[:0]), parts])
+        return Ahead(self._waiting, self._visits, more, swept)
 
     def quiet_for(self, span_ns: int) -> bool:
         """Whether no fault will come for so long at the present speeds."""

@@ -165,6 +165,7 @@ class Tasks:
 def _busy_share(actor: ActorState) -> float:
     if actor.state not in ("populating", "running"):
         return 0.0
-    if actor.course is not None or actor.state == "populating" or actor.current.pace is None:
+    phase = actor.current
+    if actor.course is not None or actor.state == "populating" or phase.pace is None or phase.spins:
         return 1.0
     return min(1.0, actor.rate_per_ns * float(actor.op_ns[0]) / actor.actor.threads)

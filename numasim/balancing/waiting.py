@@ -52,14 +52,14 @@ class Lot:
         within = np.arange(len(classes)) - np.repeat(np.cumsum(nr) - nr, nr)
         return self.head[classes] + within, classes
 
-    def nr_due(self, visits: np.ndarray) -> int:
-        """Entries that will have come due by so many visits (float64[C])."""
+    def nr_due(self, visits: np.ndarray) -> np.ndarray:
+        """int64[C]: entries that will have come due by so many visits (float64[C])."""
         there = np.flatnonzero(self.head < self.end)
         due = there[self.mark[self.head[there]] <= visits[there]]
-        nr = 0
+        nr = np.zeros(len(visits), np.int64)
         for c in due.tolist():
             first, last = int(self.head[c]), int(self.end[c])
-            nr += int(np.searchsorted(self.mark[first:last], visits[c], "right"))
+            nr[c] = np.searchsorted(self.mark[first:last], visits[c], "right")
         return nr
 
     def take(self, visits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,12 @@ class Waiting:
 
     def nr_due(self, visits: np.ndarray) -> int:
         """Entries that will have come due by so many expected visits (float64[C]) to a page."""
-        return sum(lot.nr_due(visits) for lot in self._lots)
+        return int(self.due_by_class(visits).sum())
+
+    def due_by_class(self, visits: np.ndarray) -> np.ndarray:
+        """int64[C]: the same, by class; entries that became void since are among them."""
+        none = np.zeros(self._nr_classes, np.int64)
+        return sum((lot.nr_due(visits) for lot in self._lots), none)
 
     def take(self, visits: np.ndarray) -> Due:
         """Entries due by now (float64[C] expected visits to a page so far), which are forgotten."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numasim.loader import load_scenario
 from numasim.patterns.blocks import joined
 from numasim.scenario import Scenario
 from numasim.seeds import Seeds
+from numasim.validate import paced
 from numasim.validate.asked import asked
 from numasim.validate.clocks import clock_of
 from numasim.validate.courses import course, stalls_of
@@ -104,38 +106,16 @@ def remark(recording: Recording) -> str:
     return f"how late samples of {', '.join(unknown)} were is not replayed: {why}"
 
 
-def not_judged(recording: Recording) -> str:
-    """Why a run that can be simulated is judged only if it is asked for by name; or empty.
-
-    Notes
-    -----
-    A recorded program follows its counted accesses, so hint faults of ours cannot slow it down, and
-    ours come at other instants than the kernel's. Recording E6_nb2 shows how much hangs on it: what
-    follows the first scan of hot pages takes the program so long (0.1 to 0.9 ms a page on the
-    emulator) that it makes 6,000 accesses in the next second instead of 786,000; 5,000 pages are
-    promoted, and all others fault too late to count as hot. Ours meet the program at full speed.
-    """
-    switched = [c.value for c in recording.setup.commands if c.text.endswith("/numa_balancing")]
-    if all(str(value) in OFF for value in switched if value is not None):
-        return ""
-    return (
-        "NUMA balancing was switched on, whose faults stopped the recorded program; one that "
-        "follows its recorded accesses cannot stop for ours. --only with its name judges it anyway"
-    )
-
-
-def _balanced(recording: Recording) -> bool:
-    """Whether NUMA balancing was ever written to."""
-    commands = recording.setup.commands
-    return any(c.value is not None and "numa_balancing" in c.text for c in commands)
+def _balanced_s(recording: Recording) -> float:
+    """When NUMA balancing was first switched on; infinite if never."""
+    switched = [c for c in recording.setup.commands if c.text.endswith("/numa_balancing")]
+    return min((c.end_s for c in switched if str(c.value) not in (*OFF, "None")), default=math.inf)
 
 
 def _policy(recording: Recording) -> Any:
-    """NUMA balancing if it is ever written to, off until then; what else acts are events.
-
-    Programs go at their recorded speed, so faults may be handled in larger batches.
-    """
-    if _balanced(recording):
+    """NUMA balancing if it is ever written to, off until then; what else acts are events."""
+    commands = recording.setup.commands
+    if any(c.value is not None and "numa_balancing" in c.text for c in commands):
         return {"kind": "numa_balancing", "mode": 0, "batch": "40 ms"}
     return "no_tiering"
 
@@ -262,7 +242,14 @@ def _range(name: str, pages: tuple[int, int]) -> dict[str, Any]:
 def _actors(
     recording: Recording, w: int, stalls: list[tuple[float, float]], model: Model, zero_s: float
 ) -> list[dict[str, Any]]:
-    """One for each line of accesses of each phase, driven by what was counted."""
+    """One for each line of accesses of each phase, driven by what was counted.
+
+    Where NUMA balancing may stop the program, one that gets on as far as it can.
+    """
+    on = cpu_name(recording.setup, recording.setup.programs[w].cpu)
+    if math.isfinite(balanced_s := _balanced_s(recording)):
+        pattern = partial(_pattern, recording, w)
+        return [paced.actor(recording, w, on, balanced_s, pattern)]
     truth = recording.truth[w]
     phases = recording.setup.programs[w].phases
     truth = truth.assign(phase=truth.phase % len(phases))  # programs may loop
@@ -277,7 +264,7 @@ def _actors(
             found.append(
                 {
                     "name": f"phase{p}.acc{j}",
-                    "on": cpu_name(recording.setup, recording.setup.programs[w].cpu),
+                    "on": on,
                     "phases": [{"access": [_pattern(recording, w, p, j, line)]}],
                     "course": [
                         [_at(t, zero_s), float(n)] for t, n in zip(times, done, strict=True)

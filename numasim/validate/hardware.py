@@ -9,6 +9,7 @@ from numasim.layout import merge_ranges
 from numasim.units import parse_cpulist
 from numasim.validate.model import Model
 from numasim.validate.others import atomic_reserve
+from numasim.validate.paced import ACCESS_NS
 from numasim.validate.recording import Recording
 from numasim.validate.setup import Setup
 
@@ -26,13 +27,14 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
 
     Notes
     -----
-    Latency and bandwidth are assumptions that decide nothing: the programs go at their recorded
-    speed. Costs are those of the recorded emulator: 5 us for each region's check (E7: 5.8 at 600
-    regions, 4.4 at 26,000) and 300 us of timer slack (E7), 35 us of CPU time to migrate a page (E7,
-    back and forth; standstills come on top), 8 us to test one for the young filter (estimated from
-    E3e); 330 ns to arm a page for hint faults, 140 ns to pass one over (E6: after a scan that armed
-    65,536 pages the next one comes a second later, after one that also passed over 465,000 three,
-    at 32 times what a scan takes).
+    Bandwidth is an assumption that decides nothing, and so is latency where programs go at their
+    recorded speed; else it is what an access takes on the emulator. Costs are those of the recorded
+    emulator: 5 us for each region's check (E7: 5.8 at 600 regions, 4.4 at 26,000) and 300 us of
+    timer slack (E7), 35 us of CPU time to migrate a page (E7, back and forth; standstills come on
+    top), 8 us to test one for the young filter (estimated from E3e). From E6_nb2 r1: 20 us for a
+    hint fault that moves nothing (17 to 22 us in stretches without promotions), 450 ns to arm a
+    page and 195 ns to pass one over (after a scan that arms 65,536 pages the next one comes 1.05 s
+    later, after one that passes over 460,000 2.93 s, at 32 times what a scan takes).
     """
     setup = recording.setup
     accessors, declared = [], {}
@@ -64,7 +66,8 @@ def topology_of(recording: Recording, model: Model) -> dict[str, Any]:
         "costs": {
             "check_paddr": _check(model), "check_vaddr": _check(model), "young_check": "8 us",
             "migrate_folio": {0: "35 us"}, "copy_share": {0: 0},
-            "minor_fault": f"{_fault_ns(setup)} ns", "pte_scan": "330 ns", "pte_walk": "140 ns",
+            "minor_fault": f"{_fault_ns(setup)} ns", "pte_scan": "450 ns", "pte_walk": "195 ns",
+            "hint_fault": "20 us",
         },
     }  # fmt: skip
     if all(len(row) == setup.nr_nodes for row in declared.values()):
@@ -117,7 +120,7 @@ def _node(recording: Recording, n: int, home: list[int]) -> dict[str, Any]:
         "name": f"node{n}",
         "kind": "DRAM" if n in home else "CXL",
         "capacity": f"{capacity} B",
-        "latency": "500 ns",
+        "latency": f"{ACCESS_NS} ns",
         "bandwidth": "1 GB/s",
         "duplex": False,
         "at": f"socket{near}",

@@ -13,7 +13,7 @@ from numasim.errors import ConfigError, Problem
 from numasim.pool import OnDone, run_all
 from numasim.validate.exact import Check, exact
 from numasim.validate.exact_quota import exact_quotas
-from numasim.validate.guest import guest, not_judged, remark
+from numasim.validate.guest import guest, remark
 from numasim.validate.judge import FAMILY_ERROR, pool, score
 from numasim.validate.metrics import case, measure
 from numasim.validate.model import Model
@@ -102,9 +102,6 @@ def plan(
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    for recording in recordings:
-        if (why := not_judged(recording)) and not (only and _asked_for(recording.name, only)):
-            cannot[recording.name] = why
     recordings = [r for r in recordings if r.name not in cannot]
     wanted = [r for r in recordings if _asked_for(r.name, only)]
     skipped = {name: why for name, why in cannot.items() if _asked_for(name, only)}

@@ -115,8 +115,8 @@ def test_what_is_not_modelled_is_listed_with_the_reason(folder, monkeypatch):
     assert carry_out(found, 1).ok, "nothing failed"
 
 
-@pytest.mark.parametrize(("mode", "judged"), [("2", False), ("0", True)])
-def test_runs_under_numa_balancing_are_judged_if_named(tmp_path, mode, judged):
+@pytest.mark.parametrize("mode", ["2", "0"])
+def test_runs_under_numa_balancing_are_judged(tmp_path, mode):
     path = made.head(tmp_path) / "config.json"
     config = json.loads(path.read_text())
     config["commands_and_events"].append(
@@ -124,10 +124,7 @@ def test_runs_under_numa_balancing_are_judged_if_named(tmp_path, mode, judged):
     )
     path.write_text(json.dumps(config))
     found = plan([tmp_path], seeds=3)
-    assert bool(found.recordings) == judged
-    assert judged or "cannot stop" in found.not_simulated["E1a/r2"]
-    named = plan([tmp_path], 3, ["E1a"])
-    assert named.recordings and not named.not_simulated
+    assert found.recordings and not found.not_simulated
 
 
 def test_only_some_experiments(tmp_path):
