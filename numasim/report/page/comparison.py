@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from numasim.comparison import HEADLINE, Comparison
 from numasim.report.furniture import short_number
 from numasim.report.overview import comparison_overview
-from numasim.report.page.charts import Trace, brief, layout, line, safe, with_marks
+from numasim.report.page.bars import bars
+from numasim.report.page.charts import Trace, layout, line, with_marks
 from numasim.report.page.content import (
     Chart,
     Page,
@@ -178,7 +178,7 @@ def _side_by_side(comparison: Comparison, runs: dict[str, Result]) -> Section:
         means = {p: comparison.mean(p, metric).mean for p in comparison.policies}
         known = [value for value in means.values() if math.isfinite(value)]
         if known and (metric in REASONS or any(known)):
-            charts.append(_bars(title(metric), means, partial(write, metric)))
+            charts.append(bars(title(metric), means, partial(write, metric)))
     pictures = [
         Picture("Who is faster, and why", lambda: comparison_overview(comparison)),
         Picture("Throughput over time", lambda: throughput(comparison)),
@@ -218,30 +218,6 @@ def _course(runs: dict[str, Result]) -> Chart:
     figure = {"data": data, "layout": layout(clock, "operations/s")}
     marked = with_marks(figure, common_marks(runs.values()), clock)
     return Chart("Throughput over time, first seed", marked, time="time", height=320)
-
-
-def _bars(heading: str, values: dict[str, float], told: Callable[[float], str]) -> Chart:
-    """One of the reasons, a bar for each policy."""
-    means = list(values.values())
-    at = list(range(len(means)))[::-1]
-    known = [m if math.isfinite(m) else None for m in means]
-    trace: Trace = {
-        "type": "bar", "orientation": "h", "x": known, "y": at, "showlegend": False,
-        "marker": {"color": [f"@{POLICIES[i % len(POLICIES)]}" for i in range(len(means))]},
-        "text": [safe(told(m)) for m in means], "textposition": "outside",
-        "hovertemplate": "%{text}<extra></extra>", "cliponaxis": False,
-        "outsidetextfont": {"color": "@ink"},
-    }  # fmt: skip
-    room = 1.3 * max((v for v in known if v is not None), default=1.0)  # for the numbers
-    made = {
-        "xaxis": {"range": [0, room or 1.0], "showticklabels": False, "showgrid": False,
-                  "ticks": ""},
-        "yaxis": {"tickvals": at, "ticktext": [brief(policy) for policy in values],
-                  "showgrid": False, "zeroline": False, "fixedrange": True},
-        "hovermode": "closest", "bargap": 0.25,
-    }  # fmt: skip
-    height = 40 + 30 * max(2, len(means))
-    return Chart(heading, {"data": [trace], "layout": made}, half=True, height=height)
 
 
 def _means(comparison: Comparison) -> Table:

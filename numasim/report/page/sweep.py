@@ -24,8 +24,10 @@ from numasim.report.page.content import (
 )
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
 from numasim.report.page.numbers import METRICS, between, title, write
+from numasim.report.page.overhead import in_all, paid, share, told
 from numasim.report.page.reading import SavedSweep
 from numasim.report.page.reproduce import here_document, run_again
+from numasim.report.page.sweep_why import why_section
 from numasim.report.style import POLICIES
 from numasim.statistics import LEVEL
 from numasim.sweep.plan import PARTS, is_own
@@ -34,8 +36,8 @@ from numasim.sweep.ranking import HIGHER, METRIC
 LEAST_SPREAD = 0.01
 MOST_GROUPS, MOST_RUNS, MOST_PARAMETERS, MOST_TICKS = 12, 2000, 8, 8
 RANKED = ("rank", "mean", "ratio", "low", "high", "seeds", "effect", "better", "p_holm")
-REASONS = ("local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes", "emd",
-           "kdamond_cpu")  # fmt: skip
+REASONS = ("local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes",
+           "both_ways_bytes", "emd")  # fmt: skip
 
 
 def sweep_page(saved: SavedSweep) -> Page:
@@ -47,8 +49,8 @@ def sweep_page(saved: SavedSweep) -> Page:
     about = f"{wanted} points · {len(runs)} runs finished"
     about += f" · {len(saved.failed)} failed" if saved.failed else ""
     sections = [
-        _ranking(saved, metric), _parameters(saved, metric), _all_runs(saved), _failures(saved),
-        _again(saved, metric),
+        _ranking(saved, metric), why_section(saved, _labels(saved)), _parameters(saved, metric),
+        _all_runs(saved), _failures(saved), _again(saved, metric),
     ]  # fmt: skip
     reasons = _reasons(saved, metric)
     return Page("sweep", plan["name"], about, text, mark, reasons, sections, saved.folder)
@@ -143,7 +145,17 @@ def _reasons(saved: SavedSweep, metric: str) -> list[Reason]:
         if key in best and best[key].notna().any():
             other = f"{saved.plan['points'][0]['policy']}: {write(key, base[key].mean())}."
             found.append(Reason(title(key), write(key, float(best[key].mean())), other))
-    return found
+    own, others = (_paid(rows) for rows in (best, base))
+    text = f"Of one CPU: {told(own)}. {saved.plan['points'][0]['policy']}: "
+    return [
+        *found,
+        Reason("Overhead", share(in_all(own)), f"{text}{share(in_all(others))} in all."),
+    ]
+
+
+def _paid(runs: pd.DataFrame) -> dict[str, float]:
+    """Shares of one CPU by who paid, means over runs."""
+    return paid(lambda part: float(runs[part].mean()) if part in runs else math.nan)
 
 
 def _best_runs(saved: SavedSweep, metric: str) -> pd.DataFrame:

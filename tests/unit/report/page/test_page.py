@@ -187,7 +187,7 @@ def test_several_settings_of_a_sweep_tell_where_nothing_surely_beats_the_referen
 def _axis_of_parameter(written, numbers):
     saved = sweep()
     runs = saved.runs.assign(**{"policy.used": written, "policy.used_ratio": numbers})
-    (chart,) = page_of(replace(saved, runs=runs)).sections[1].charts
+    (chart,) = page_of(replace(saved, runs=runs)).sections[2].charts
     assert [t["text"] for t in chart.figure["data"]] == [[str(w) for w in written[2:]]]
     return chart.figure["layout"]["xaxis"]
 
