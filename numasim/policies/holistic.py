@@ -86,12 +86,13 @@ class Holistic(Policy):
     min_regions, max_regions : int
         Of each kdamond: fewest, which bounds how large a region gets, and most, which with `source`
         decides what monitoring costs. DAMON's own defaults.
-    contended : str
+    contended : str or None
         A page hot for one accessor that is also hot for another whose ranking says otherwise:
         ``first`` come, first served (all that DAMOS can say: shared pages go round); the ``hotter``
         accessor wins; ``least``: it moves if all accessors together, each by its own rate, then
         wait less; ``leave`` it where it is; or ``interleave``: by page number each contender may
-        move every n-th. All but ``first`` are an extension of ours.
+        move every n-th. All but ``first`` are an extension of ours. None: ``least`` where all
+        accessors are seen with one source, so that rates add up, else ``hotter``.
     lead : float
         With ``hotter``: how many times the other's access rate the mover's has to be.
     goals : str
@@ -133,7 +134,7 @@ class Holistic(Policy):
     weights: tuple[int, int, int] = (1, 1, 1)
     min_regions: Annotated[int, Field(ge=3)] = 10
     max_regions: Annotated[int, Field(ge=3)] = 1_000
-    contended: Order = "hotter"
+    contended: Order | None = None
     lead: Annotated[float, Field(ge=1)] = 1.5
     goals: Literal["each", "split", "owner"] = "each"
     others: Literal["keep", "demote"] = "keep"
@@ -179,7 +180,8 @@ class Holistic(Policy):
 
     def contention(self, topology: Topology) -> Contention | None:
         """Who gives way to whom; None where DAMOS decides alone."""
-        if self.contended == "first":
+        order = self.order(topology)
+        if order == "first":
             return None
         controls = [
             Control(kdamond, a, node)
@@ -189,7 +191,14 @@ class Holistic(Policy):
                 strict=True,
             )
         ]
-        return Contention(self.contended, tuple(controls), self.hot, self.lead)
+        return Contention(order, tuple(controls), self.hot, self.lead)
+
+    def order(self, topology: Topology) -> Order:
+        """Who gets a page that several accessors find hot; see `contended`."""
+        if self.contended is not None:
+            return self.contended
+        sources = {self._eye(topology, a).source("accessed_bits") for a in self.whose(topology)}
+        return "least" if len(sources) == 1 else "hotter"
 
     def remark(self, topology: Topology) -> str:
         nr, nodes = len(self.whose(topology)), len(topology.nodes)
@@ -198,8 +207,9 @@ class Holistic(Policy):
             found[0] = "one accessor: TPP-DAMON with a source that knows it"
         if self.source == "page_table":
             found.append("accessed bits do not say who accessed")
-        if self.contended != "first":
-            found.append(f"what is printed here leaves out `contended: {self.contended}`, ours")
+        order = self.order(topology)
+        if order != "first":
+            found.append(f"what is printed here leaves out `contended: {order}`, ours")
         return "; ".join(found)
 
     def owner(self, topology: Topology, node: int) -> int:

@@ -194,7 +194,7 @@ def test_samples_keep_to_their_share_of_the_cpus(kind, cost_ns, events):
     """Closed form: events times cost over the period is the share, on each of four CPUs."""
     _, share, sampler = driven(kind, 10, period=160, cpu_limit="0.01 %")
     assert share == pytest.approx(1e-4, rel=0.03)
-    assert sampler.period == pytest.approx(events * cost_ns / 4e9 / 1e-4, rel=0.03)
+    assert sampler.period == pytest.approx(events * cost_ns / 4e9 / 1e-4, rel=0.1)
     assert kind == "pebs" or sampler.period % 16 == 0, "what the register holds"
 
 

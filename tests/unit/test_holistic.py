@@ -212,6 +212,20 @@ def test_samples_are_held_against_the_size_of_their_region(order, pages, moves):
     assert arbiter.allowed(np.arange(8), 3, "goes").sum() == moves
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "order"),
+    [
+        (FOUR, {}, "least"), (FOUR, {"source": "pebs"}, "least"), ("gh200", {}, "hotter"),
+        ("gh200", {"device_source": "page_fault"}, "least"),
+        ("gh200", {"contended": "leave"}, "leave"),
+    ],
+)  # fmt: skip
+def test_rates_are_added_up_where_one_source_finds_them(name, options, order):
+    topology, policy, _ = made(name, **options)
+    assert policy.order(topology) == order
+    assert policy.contention(topology).order == order
+
+
 def test_first_come_needs_no_order():
     topology, policy, _ = made(contended="first")
     assert policy.contention(topology) is None
