@@ -18,6 +18,7 @@ from numasim.agents import Agent
 from numasim.alarm import Alarm
 from numasim.contention import Arbiter
 from numasim.damon.context import PausedFor
+from numasim.damon.schemes import due_of
 from numasim.damon.spec import Context, Kdamond
 from numasim.damon.splitting import Shared
 from numasim.errors import ConfigError, SimulationError
@@ -31,6 +32,7 @@ from numasim.seeds import Seeds
 
 SLOTS = ("TRAFFIC", "KDAMOND", "POLICY", "MIGRATE", "RECORD")
 SLOT_WIDTH = 1000
+PRIORITY = {slot: 2 + number * SLOT_WIDTH for number, slot in enumerate(SLOTS)}
 MIGRATE_STEP_NS = 10_000_000  # a kdamond long at work on pages lets the world go on this often
 
 Steps = Generator[simpy.Event, Any, None]
@@ -78,8 +80,7 @@ class Engine:
         """An event after `delay_ns`, in its slot of that instant."""
         event = self.env.event()
         event._ok, event._value = True, None
-        priority = 2 + SLOTS.index(slot) * SLOT_WIDTH + rank
-        self.env.schedule(event, priority=priority, delay=int(delay_ns))  # type: ignore[arg-type]
+        self.env.schedule(event, PRIORITY[slot] + rank, int(delay_ns))  # type: ignore[arg-type]
         return event
 
     def run(self) -> Recorder:
@@ -230,11 +231,11 @@ class Engine:
         context = thread.context
         context.start(self.now_ns)
         while not (thread.stopping or context.finished()):
-            wait_us = context.wait_activation(self.now_ns)
-            if wait_us:
-                yield from self._nap(thread, self.now_ns + wait_us * 1000)
+            now_ns = self.now_ns
+            if wait_us := context.wait_activation(now_ns):
+                yield from self._nap(thread, now_ns + wait_us * 1000)
                 continue
-            self.machine.load.cores[thread.name] = thread.plan(self.now_ns)
+            self.machine.load.cores[thread.name] = thread.plan(now_ns)
             if (yield from self._nap(thread, thread.until_ns)):
                 thread.shorten(self.now_ns)
                 yield self._sleep(thread.until_ns - self.now_ns, "KDAMOND", thread.rank)
@@ -265,9 +266,9 @@ class Engine:
 
     def _due(self, thread: Thread) -> Steps:
         """Aggregation, schemes, tuning; time passes while pages are checked and moved."""
-        pending, worked, passed = 0, False, thread.context.passed_sample_intervals
-        due = [s for s, scheme in enumerate(thread.context.schemes) if scheme.due(passed)]
-        steps, resumed_ns = thread.context.due(self.now_ns), None
+        context, pending, worked = thread.context, 0, False
+        due = due_of(context.schemes, context.passed_sample_intervals)
+        steps, resumed_ns = context.due(self.now_ns), None
         while (busy_ns := next_step(steps, resumed_ns)) is not None:
             if isinstance(busy_ns, PausedFor):
                 yield from self._nap(thread, self.now_ns + busy_ns)
@@ -284,7 +285,8 @@ class Engine:
             yield from self._busy(thread, pending)
         elif worked:
             self._changed()
-        self._agents_alarm.set()  # a refused move wakes kswapd
+        if self.agents:
+            self._agents_alarm.set()  # a refused move wakes kswapd
         self.recorder.applied(thread, due, self.now_ns)
 
     def _busy(self, thread: Thread, busy_ns: int) -> Steps:

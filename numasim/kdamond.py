@@ -110,6 +110,8 @@ class Thread:
     clock : TickTimes
     starts, ends, done : int64[T]
         Planned ticks: addresses chosen, checked, and all regions checked.
+    until_ns : int
+        Instant at which the last planned tick is done.
     absorbed : int
         Ticks the context has counted.
     cpu_ns : int
@@ -124,6 +126,7 @@ class Thread:
     starts: np.ndarray = field(default_factory=_none)
     ends: np.ndarray = field(default_factory=_none)
     done: np.ndarray = field(default_factory=_none)
+    until_ns: int = 0
     absorbed: int = 0
     cpu_ns: int = 0
     asleep: bool = False
@@ -143,18 +146,14 @@ class Thread:
         nr = min(context.samples_until_due(), MAX_TICKS_AHEAD)
         sample_us = context.attrs.sample_us
         self.starts, self.ends, self.done = self.clock.ticks(now_ns, nr, sample_us, work)
-        self.absorbed = 0
+        self.absorbed, self.until_ns = 0, int(self.done[-1])
         return min(1.0, work * nr / max(1, self.until_ns - now_ns))
-
-    @property
-    def until_ns(self) -> int:
-        """Instant at which the last planned tick is done."""
-        return int(self.done[-1])
 
     def shorten(self, now_ns: int) -> None:
         """Keep only the tick in progress: something waits for the end of it."""
         keep = int(np.searchsorted(self.done, now_ns, "right")) + 1
         self.starts, self.ends, self.done = self.starts[:keep], self.ends[:keep], self.done[:keep]
+        self.until_ns = int(self.done[-1])
 
     def absorb(self, until_ns: int) -> None:
         """Account for the ticks that are over: their world is about to change, or is complete."""
@@ -163,11 +162,13 @@ class Thread:
             over = int(ends.searchsorted(until_ns, "right"))
         if over <= self.absorbed:
             return
-        part = slice(self.absorbed, over)
-        self.absorbed = over
+        first, self.absorbed = self.absorbed, over
         context = self.context
-        self.cpu_ns += context.source.check_ns(context.nr_regions) * (part.stop - part.start)
-        context.absorb(Window(self.starts[part], self.ends[part]))
+        self.cpu_ns += context.source.check_ns(context.nr_regions) * (over - first)
+        if over - first == len(ends):
+            context.absorb(Window(self.starts, ends))
+        else:
+            context.absorb(Window(self.starts[first:over], ends[first:over]))
 
 
 def next_step(steps: Generator[int, int | None, None], resumed_ns: int | None) -> int | None:

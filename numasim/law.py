@@ -116,7 +116,7 @@ class Law:
         self.flush_ns: np.ndarray | None = None
         self.flush_cores = np.ones(self.nr_classes)
         self.visits = np.zeros(self.nr_classes)  # per ns now, also those that no bit tells of
-        self._alike: dict[tuple[int, int], Ticks] = {}
+        self._alike: dict[bytes, Ticks] = {}
         self._alike_version = -1
 
     # -- what the machine tells --------------------------------------------------------------------
@@ -161,8 +161,7 @@ class Law:
         if bursts or self.exposure.courses:  # no two ticks are alike
             first = group = np.arange(len(spans))
             visits = self._visits(starts_ns, ends_ns)
-        elif steady and not np.count_nonzero(spans != spans[0]):
-            ticks = self._all_alike(len(spans), int(spans[0]))
+        elif steady and (ticks := self._all_alike(spans)) is not None:
             fronts = self._moving(starts_ns, ends_ns) if self.fronts else []
             return replace(ticks, fronts=fronts) if fronts else ticks
         elif steady:
@@ -181,17 +180,18 @@ class Law:
         chances = self._chances(visits, spans[first])
         return Ticks(group, np.bincount(group), chances, fronts)
 
-    def _all_alike(self, nr: int, span_ns: int) -> Ticks:
-        """That many ticks of one length at the present speeds; remembered while these stay."""
+    def _all_alike(self, spans: np.ndarray) -> Ticks | None:
+        """Ticks at the present speeds; remembered while these stay. None unless of one length."""
         if self._alike_version != self.exposure.version or len(self._alike) > LENGTHS_KEPT:
             self._alike_version = self.exposure.version
             self._alike.clear()
-        found = self._alike.get((nr, span_ns))
-        if found is None:
-            visits = self.exposure.rates[: self.nr_classes] * span_ns
-            chances = self._chances(visits[None], np.array([span_ns]))
-            found = Ticks(np.zeros(nr, np.int64), np.array([nr]), chances)
-            self._alike[nr, span_ns] = found
+        key = spans.tobytes()
+        found = self._alike.get(key)
+        if found is None and not np.count_nonzero(spans != spans[0]):
+            visits = self.exposure.rates[: self.nr_classes] * spans[0]
+            chances = self._chances(visits[None], spans[:1])
+            found = Ticks(np.zeros(len(spans), np.int64), np.array([len(spans)]), chances)
+            self._alike[key] = found
         return found
 
     def _chances(self, visits: np.ndarray, spans_ns: np.ndarray) -> np.ndarray:

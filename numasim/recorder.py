@@ -99,7 +99,7 @@ class Recorder:
 
     def _aggregated(self, context: ContextState, now_ns: int, regions: tuple[Regions, ...]) -> None:
         max_nr = max(1, context.attrs.aggr_us // max(1, context.attrs.sample_us))
-        seen = (now_ns, max_nr, [r.copy() for r in regions])
+        seen = (now_ns, max_nr, [r.view() for r in regions])
         self.latest[context.name] = seen
         if self.scenario.all_snapshots:
             self._regions(now_ns / 1e9, context.name, *seen)

@@ -22,7 +22,7 @@ from numasim.damon.filters import core_verdict
 from numasim.damon.merging import merge_back
 from numasim.damon.ops import Applied
 from numasim.damon.regions import insert_cuts, raw_size_limit
-from numasim.damon.schemes import SchemeState, pattern_mask, pattern_match
+from numasim.damon.schemes import SchemeState, due_of, pattern_mask, pattern_match
 from numasim.damon.scores import scores
 from numasim.damon.walk import TriedRegion
 
@@ -43,7 +43,7 @@ def apply_schemes(ctx: ContextState) -> Generator[int, int | None, None]:
         send the instant at which it resumes.
     """
     passed = ctx.passed_sample_intervals
-    due = [i for i, scheme in enumerate(ctx.schemes) if scheme.due(passed)]
+    due = due_of(ctx.schemes, passed)
     for i in due:
         adjust_quota(ctx, ctx.schemes[i])
     if not due:
@@ -167,6 +167,7 @@ class _TargetWalk:
                 regions, np.array(cut_index, dtype=np.int64), np.array(cut_addr, dtype=np.int64)
             )
         if reset:
+            regions.age = regions.age.copy()
             regions.age[reset] = 0
 
     def _is_idle(self, candidate: _Candidate) -> bool:

@@ -34,8 +34,9 @@ from numasim.damon.regions import (
     left_window_bp,
     mvsum,
     reset_aggregated,
+    side_by_side,
 )
-from numasim.damon.schemes import SchemeState
+from numasim.damon.schemes import SchemeState, due_of
 from numasim.damon.spec import Attrs, Context
 from numasim.damon.splitting import Draws, Shared, split_regions
 from numasim.damon.targets import TargetState
@@ -244,19 +245,18 @@ class ContextState:
             self._run_calls()
             self._cancel_walks()
         waits = [scheme.watermark_wait_us(*self._pages(scheme)) for scheme in self.schemes]
-        wait_us = min(waits, default=0)
+        wait_us = min(waits) if waits else 0
         self._waiting = wait_us > 0
         return wait_us
 
     def samples_until_due(self) -> int:
         """Sampling intervals until the next iteration in which more than sampling happens."""
-        times = [self.next_aggregation_sis]
-        times += [scheme.next_apply_sis for scheme in self.schemes if scheme.activated]
-        if self.ops.updates:
-            times.append(self.next_ops_update_sis)
         if self._calls or self.paused:
             return 1
-        return max(min(times) - self.passed_sample_intervals, 1)
+        times = [scheme.next_apply_sis for scheme in self.schemes if scheme.activated]
+        if self.ops.updates:
+            times.append(self.next_ops_update_sis)
+        return max(min([self.next_aggregation_sis, *times]) - self.passed_sample_intervals, 1)
 
     def absorb(self, window: Window) -> None:
         """Let the ticks of a window pass: sample (steps C to E of as many iterations)."""
@@ -268,11 +268,13 @@ class ContextState:
                 self._first_target.flags.writeable = False
             target = self._first_target[: len(start)]
         else:
-            start = np.concatenate([r.start for r in columns] or [np.empty(0, np.int64)])
-            end = np.concatenate([r.end for r in columns] or [np.empty(0, np.int64)])
-            target = np.repeat(np.arange(len(columns)), [len(r) for r in columns])
+            start, end, target = side_by_side(columns)
         hits = self.source.hits(start, end, target, window)
+        self.passed_sample_intervals += len(window)
         addr = getattr(self.source, "sampling_addr", None)
+        if addr is None and len(columns) == 1:
+            columns[0].nr_accesses = columns[0].nr_accesses + hits
+            return
         first = 0
         for regions in columns:
             after = first + len(regions.start)
@@ -280,7 +282,6 @@ class ContextState:
             if addr is not None:
                 regions.sampling_addr = addr[first:after]
             first = after
-        self.passed_sample_intervals += len(window)
 
     def iterate(self, start_ns: int, end_ns: int) -> Generator[int, int | None, None]:
         """One iteration: a single sampling interval and what follows it."""
@@ -308,7 +309,8 @@ class ContextState:
             self.now_ns = self.now_ns + pause if resumed_ns is None else resumed_ns
             self._run_calls()
         if self.schemes:
-            yield from apply_schemes(self)
+            if turned is None:  # else none is due
+                yield from apply_schemes(self)
             self.walks = [walk for walk in self.walks if walk.state == "pending"]
         else:
             self._cancel_walks()
@@ -345,8 +347,7 @@ class ContextState:
         """Whether nothing sees or changes regions, once they are merged, before they are split."""
         passed = self.passed_sample_intervals
         tunes = self.attrs.intervals_goal.aggrs and passed >= self.next_intervals_tune_sis
-        busy = tunes or self.paused or self._calls or any([s.due(passed) for s in self.schemes])
-        return not busy
+        return not (tunes or self.paused or self._calls or due_of(self.schemes, passed))
 
     def _apply_min_nr_regions(self) -> int:
         return apply_min_nr_regions(self.regions, self.attrs.min_nr_regions, self.min_region_sz)
@@ -370,8 +371,8 @@ class ContextState:
 
     def tune_intervals(self) -> None:
         """Change intervals towards the goal, by the window just completed (section 7)."""
-        goal = self.attrs.intervals_goal
-        score = intervals_score(self.regions, self.aggr_samples, goal.access_bp)
+        wanted_bp = self.attrs.intervals_goal.access_bp
+        score = intervals_score(self.regions, self.aggr_samples, wanted_bp)
         if score.adaptation_bp != GOAL:
             new = tuned(self.attrs, score.adaptation_bp, self.aggr_samples)
             self.set_attrs(new, self.aggr_samples)

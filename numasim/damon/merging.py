@@ -146,12 +146,13 @@ def merge_in_lanes(regions: Regions, threshold: int, limit: int) -> None:
     lanes.grow()
     chosen = lanes.choose(begins)
     at, last = heads, lanes.last
+    regions.end, regions.nr_accesses, regions.age = end.copy(), nr.copy(), regions.age.copy()
     if chosen is not None:
         at, last = heads[chosen], last[chosen]
-        nr[at], regions.age[at] = lanes.nr[chosen], lanes.age[chosen]
+        regions.nr_accesses[at], regions.age[at] = lanes.nr[chosen], lanes.age[chosen]
     else:
-        nr[at], regions.age[at] = lanes.nr, lanes.age
-    end[at] = end[last]
+        regions.nr_accesses[at], regions.age[at] = lanes.nr, lanes.age
+    regions.end[at] = end[last]
     step = np.zeros(count + 1, dtype=np.int8)
     step[at + 1] = 1
     step[last + 1] = -1

@@ -33,6 +33,9 @@ _keep_freed_memory()
 class Regions:
     """The regions of one target, in address order.
 
+    Whoever changes a column puts another array in its place and leaves the old one alone, so that
+    what others still hold of it (`view`) stays as it was.
+
     Attributes
     ----------
     start, end : int64[R]
@@ -96,6 +99,14 @@ class Regions:
         other._sampling_addr = None if addr is None else addr.copy()
         return other
 
+    def view(self) -> Regions:
+        """The regions as they are now, whatever becomes of these; without copying."""
+        other = Regions.__new__(Regions)
+        other.start, other.end, other.nr_accesses = self.start, self.end, self.nr_accesses
+        other.last_nr_accesses, other.age = self.last_nr_accesses, self.age
+        other._sampling_addr = self._sampling_addr
+        return other
+
     @property
     def plain(self) -> bool:
         """Whether the five columns are all there is: no sampling addresses have been told."""
@@ -107,7 +118,8 @@ class Regions:
 
     def adopt(self, table: np.ndarray, count: int) -> None:
         """Take the first `count` columns of int64[5, N] as the regions, without copying."""
-        self.start, self.end, self.nr_accesses, self.last_nr_accesses, self.age = table[:, :count]
+        used = table if table.shape[1] == count else table[:, :count]
+        self.start, self.end, self.nr_accesses, self.last_nr_accesses, self.age = used
 
     def take(self, index: np.ndarray) -> None:
         """Keep only some regions: every column becomes ``column[index]``."""
@@ -190,6 +202,14 @@ def insert_cuts(regions: Regions, index: np.ndarray, addr: np.ndarray) -> None:
     regions.start[right] = addr
     right -= 1
     regions.end[right] = addr
+
+
+def side_by_side(targets: Sequence[Regions]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds of all targets' regions in order, and the target of each. int64[R] each"""
+    none = [np.empty(0, np.int64)]
+    start = np.concatenate([regions.start for regions in targets] or none)
+    end = np.concatenate([regions.end for regions in targets] or none)
+    return start, end, np.repeat(np.arange(len(targets)), [len(regions) for regions in targets])
 
 
 def nr_regions(targets: Iterable[Regions]) -> int:

@@ -5,6 +5,7 @@ Source: DAMON core specification, sections 1.4, 2.3, 8.2 and 12 (Linux 7.3.4).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +141,11 @@ def _may_run(marks: Watermarks, permil: int, activated: bool) -> bool:
     if permil > marks.high or permil < marks.low:
         return False
     return activated or permil < marks.mid
+
+
+def due_of(schemes: Iterable[SchemeState], passed_sis: int) -> list[int]:
+    """Indices of the schemes to be applied now."""
+    return [i for i, scheme in enumerate(schemes) if scheme.due(passed_sis)]
 
 
 def pattern_mask(

@@ -80,29 +80,27 @@ class AccessedBits:
         return found
 
     def _at_once(self, start: np.ndarray, end: np.ndarray, ticks: Ticks) -> np.ndarray | None:
-        """Hits of the only target's regions (see `hits`), where compiled kernels do all of it."""
-        view = self.views[0]
-        if (
-            KERNELS.ready is None
-            or not self._counts_classes(len(start), ticks)
-            or view.arrivals
-            or self.addr_unit != 1
-            or len(ticks.nr) > 1
-        ):
+        """Hits of the only target's regions (see `hits`), where these lie in one range of memory.
+
+        None where they do not, and where more than the law decides.
+        """
+        view, nr = self.views[0], len(start)
+        looked_at = self.exact_ticks or self.law.cleared_at is not None or ticks.fronts
+        if looked_at or view.arrivals or self.addr_unit != 1 or not nr:
+            return None
+        few = nr * len(ticks.group) <= FEW
+        if not few and (KERNELS.ready is None or len(ticks.nr) > 1):
             return None
         move = view.addresses.move(int(start[0]), int(end[-1]))
         if move is None:
             return None
+        if few:
+            return self._by_kind_at_once(view, start + move, end - start, ticks)
         found = view.bounds.chances_compiled(start, end, move, end - start, ticks)
         if found is None:
             return None
         chance, some = found
         return successes(self.rng, len(ticks.group), chance[0], some)
-
-    def _counts_classes(self, nr: int, ticks: Ticks) -> bool:
-        """Whether the shortcut is right and worth it for so many regions."""
-        plain = not (self.exact_ticks or self.law.cleared_at is not None or ticks.fronts)
-        return plain and nr * len(ticks.group) > FEW
 
     def _look(self, view: View, bounds: np.ndarray, ticks: Ticks, window: Ticking) -> np.ndarray:
         """int64[R]: hits of the regions of one target, bounds int64[2, R] in bytes."""
@@ -147,6 +145,19 @@ class AccessedBits:
             kinds = np.zeros(slots.shape, np.int64)
             kinds[mapped] = view.counts.kinds(slots[mapped])
         hit = self.rng.random(slots.shape) < ticks.chance_of_kind(kinds)
+        hits: np.ndarray = np.add.reduce(hit, axis=0, dtype=np.int64)
+        return hits
+
+    def _by_kind_at_once(
+        self, view: View, low: np.ndarray, size: np.ndarray, ticks: Ticks
+    ) -> np.ndarray:
+        """The same to the last bit, without holes; `low` int64[R], bytes on the line of slots."""
+        where, luck = self.rng.random((2, len(ticks.group), len(size)))
+        where *= size
+        slots = where.astype(np.int64)
+        slots += low
+        slots >>= view.addresses.slot_bytes.bit_length() - 1
+        hit = luck < ticks.chance_of_kind(view.counts.kinds(slots))
         hits: np.ndarray = np.add.reduce(hit, axis=0, dtype=np.int64)
         return hits
 

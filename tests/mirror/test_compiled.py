@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from numasim.damon import compiled
 from numasim.damon.compiled import KERNELS, SWITCH, Kernels
 from numasim.damon.context import ContextState
-from numasim.damon.merging import merge_regions
-from numasim.damon.regions import Regions, apply_min_nr_regions, reset_aggregated
 from numasim.damon.spec import Attrs, IntervalsGoal
-from numasim.damon.splitting import Draws, Shared, split_regions
-from numasim.damon.turnover import turn_over
 from numasim.engine import Engine
 from numasim.loader import load_scenario
 from tests.mirror.conftest import without_numba
-from tests.mirror.strategies import draws as some_draws
-from tests.mirror.strategies import tables
 
 GOAL = "--monitoring_intervals_goal 4% 3 5ms 1s"
 FIXED = "--monitoring_intervals 5ms 100ms 1s"
@@ -91,53 +81,6 @@ def test_whole_runs(intervals):
     found = seen(intervals, "1")
     assert found == seen(intervals, "0")
     assert found[-1][0]["nr_applied"]
-
-
-def at_its_end(rows, unit, attrs, limit, shared, line, switch):
-    """An aggregation's end step by step (0), or in one call (1): all that it leaves."""
-    regions, fed = Regions(rows), itertools.cycle(line)
-    draws = Draws(lambda n: np.array([next(fed) for _ in range(n)]))
-    targets, most = [regions], attrs.max_nr_regions
-    KERNELS.decide(switch)
-    try:
-        if switch == "1":
-            turned = turn_over(targets, attrs, 20, limit, unit, shared, draws)
-            assert turned is not None
-            merged, limit = regions.rows(), turned.size_limit
-            turned.close(regions)
-        else:
-            assert turn_over(targets, attrs, 20, limit, unit, shared, draws) is None
-            threshold = int(regions.nr_accesses.max()) // 10
-            merge_regions(targets, threshold, limit, 20, most)
-            limit = apply_min_nr_regions(targets, attrs.min_nr_regions, unit)
-            merged = regions.rows()
-            reset_aggregated(targets)
-            split_regions(targets, shared, draws, unit, most)
-    finally:
-        KERNELS.decide(os.environ.get(SWITCH))
-    regions.check()
-    return merged, regions.rows(), limit, shared, draws.used
-
-
-@without_numba
-@settings(max_examples=150, deadline=None)
-@given(
-    st.one_of(tables(), tables(big=True)),
-    st.integers(3, 30),
-    st.integers(0, 60),
-    st.integers(1, 10**6),
-    st.tuples(st.integers(0, 40), st.integers(0, 2**40)),
-    some_draws,
-)
-def test_the_end_of_an_aggregation_in_one_call(table, least, more, limit, known, line):
-    rows, unit = table
-    if not rows:
-        return
-    attrs = Attrs(min_nr_regions=least, max_nr_regions=least + more)
-    one, other = (
-        at_its_end(rows, unit, attrs, limit * unit, Shared(*known), line, switch) for switch in "01"
-    )
-    assert one == other
 
 
 def test_what_comes_in_between_is_not_skipped():
