@@ -11,7 +11,7 @@ import numpy as np
 from numasim.columns import Columns
 from numasim.machine import Machine
 
-NODE_PARTS, PAGE_PARTS = 64, 512
+NODE_PARTS, PAGE_PARTS = 256, 512
 """Equal parts of a node's frames, and of the pages of all mappings together."""
 ENOUGH, PART_COST = 1 << 18, 64
 """Pages of which nobody keeps more until they are counted; what a single call counts beside."""

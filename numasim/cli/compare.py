@@ -165,7 +165,7 @@ def _sureness(comparison: Comparison, page: Sequence[str]) -> list[list[str]]:
     found = comparison.differences()
     rows = []
     shown: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-        ("effect size (Hedges' g)", "effect", "{:.2f}".format),
+        ("effect size (Hedges' g)", "effect", _effect),
         ("p (Holm)", "p_holm", lambda x: "< 0.001" if x < 0.001 else f"{x:.3f}"),
     )
     for title, key, write in shown:
@@ -174,6 +174,12 @@ def _sureness(comparison: Comparison, page: Sequence[str]) -> list[list[str]]:
             cells = [values.get(policy, math.nan) for policy in page]
             rows.append([title, *("-" if math.isnan(v) else write(v) for v in cells)])
     return rows
+
+
+def _effect(value: float) -> str:
+    """Beyond a hundred it only says that seeds hardly differ."""
+    bounded = max(-99.0, min(99.0, value))
+    return f"{value:+.2f}" if bounded == value else f"{'>' if value > 0 else '<'} {bounded:+.0f}"
 
 
 def _is_known(comparison: Comparison, metric: str) -> bool:

@@ -263,12 +263,16 @@ def _column(low: np.ndarray, high: np.ndarray, heat: np.ndarray, edges: np.ndarr
 
 @dataclass(frozen=True)
 class Area:
-    """A stretch of one target's virtual addresses, with both views of it."""
+    """A stretch of one target's virtual addresses, with both views of it.
+
+    `mappings` are those of its process that are known: process, name, address.
+    """
 
     title: str
     kdamond: str
     truth: Grid | None
     view: Grid
+    mappings: tuple[tuple[str, str, int], ...] = ()
 
 
 def areas(result: Result, parts: Sequence[Seen]) -> list[Area]:
@@ -283,10 +287,12 @@ def areas(result: Result, parts: Sequence[Seen]) -> list[Area]:
     found = []
     for part in (p for p in parts if not p.physical):
         space, process, mappings = _mappings(result, part)
+        name = result.scenario().workload.processes[process].name if mappings else ""
+        own = tuple((name, m.mapping.name, m.address) for m in mappings)
         for low, high, names in _stretches(part, mappings)[:LARGEST_AREAS]:
             view = _rasterise(result, part, part.start, part.end, low, high - low)
             true = _virtual_truth(result, space, process, low, high) if space is not None else None
-            found.append(Area(names, part.kdamond, true, view))
+            found.append(Area(names, part.kdamond, true, view, own))
     return found
 
 

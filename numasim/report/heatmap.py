@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from numasim.report.furniture import byte_axis, nothing, short_number, tell, timeline_of
 from numasim.report.grids import Area, Grid, areas, pairs_of_nodes, seen, watchers
+from numasim.report.moved import moved_in_area, moved_of_node
 from numasim.report.series import Clock, rate, times, tried
 from numasim.report.style import (
     DEMOTION,
@@ -30,6 +31,10 @@ from numasim.units import format_bytes, format_duration
 
 TITLE = "Where the accesses go, and what DAMON sees of it"
 DECADES = 5
+MOST_MARKS = 600
+TRIANGLES = {"promotion": "^", "demotion": "v"}
+MARK_COLOURS = {"promotion": "#3ff0d0", "demotion": "#ffffff"}
+MARKS = "▲▼ promoted and demoted from here, ● came here (cyan promoted); larger is more"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Row:
     node: str | None
     kdamonds: tuple[str, ...] = ()
     looked: str = ""
+    area: Area | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ def heatmap(result: Result) -> Figure:
     heights = [h for strip in strips for h in ([height, 0.45] if strip else [height])]
     columns = max(len(line) for line in lines)
     title = TITLE if any(row.view for row in rows) else "Where the accesses go"
-    about = f"never accessed: {', '.join(idle)}" if idle else ""
+    told = [f"never accessed: {', '.join(idle)}"] if idle else []
+    told += [MARKS] if len(result.moves_by_frame) else []
+    about = "; ".join(told)
     fig, panels, clock = timeline_of(result, title, heights, columns, about)
     norm, at, image = _norm(rows), 0, None
     for line, strip in zip(lines, strips, strict=True):
@@ -87,6 +95,8 @@ def heatmap(result: Result) -> Figure:
                     axes.remove()
                 continue
             image = _cell(panels[at, c], line[c], norm, clock) or image
+            if line[c].true and line[c].grid is not None:
+                _overlay(panels[at, c], result, line[c].row, clock)
             if strip:
                 _strip(panels[at + 1, c], result, line[c], clock)
         at += 1 + strip
@@ -124,7 +134,14 @@ def _rows(result: Result) -> tuple[list[Row], list[str]]:
 def _area(result: Result, area: Area) -> Row:
     own = (area.kdamond,)
     return Row(
-        area.title, "virtual addresses", area.truth, area.view, None, own, _looked(result, own)
+        area.title,
+        "virtual addresses",
+        area.truth,
+        area.view,
+        None,
+        own,
+        _looked(result, own),
+        area,
     )
 
 
@@ -178,6 +195,28 @@ def _draw(axes: Axes, grid: Grid, norm: LogNorm, clock: Clock) -> AxesImage:
     for line in axes.lines:
         line.set(color="white", alpha=0.65, zorder=2)
     return image
+
+
+def _overlay(axes: Axes, result: Result, row: Row, clock: Clock) -> None:
+    """Marks of what moved over the truth: triangles where it lay, dots where it came to."""
+    if row.truth is None:
+        return
+    size = row.truth.size_bytes
+    for side, marks in (("target", {"promotion": "o", "demotion": "o"}), ("source", TRIANGLES)):
+        if row.node is not None:
+            found = moved_of_node(result, row.node, side, size, MOST_MARKS)
+        elif row.area is not None and side == "source":
+            found = moved_in_area(result, row.area, MOST_MARKS)
+        else:
+            continue
+        most = max(float(found.bytes.max()), 1.0) if len(found) else 1.0
+        for direction, mark in marks.items():
+            own = found[found.direction == direction]
+            axes.scatter(
+                own.t_s.to_numpy(float) * clock.scale, (own.low + own.high).to_numpy(float) / 2,
+                s=np.maximum(4.0, 24.0 * own.bytes.to_numpy(float) / most), marker=mark,
+                color=MARK_COLOURS[direction], edgecolors="black", linewidths=0.25, zorder=3,
+            )  # fmt: skip
 
 
 def _tell_unseen(axes: Axes, grid: Grid, clock: Clock) -> None:

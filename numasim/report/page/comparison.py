@@ -24,7 +24,7 @@ from numasim.report.page.content import (
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart
-from numasim.report.page.numbers import between, title, write
+from numasim.report.page.numbers import between, effect, title, write
 from numasim.report.page.overhead import PARTS, in_all, paid, share, told
 from numasim.report.page.reproduce import compare_again
 from numasim.report.page.run import details, made_of
@@ -241,7 +241,7 @@ def _sureness(comparison: Comparison) -> list[Table]:
         p = "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"
         rows.append((
             *words(policy), (_interval(ratio), _sortable(ratio.mean)),
-            (percent(better), better), number(one.effect, lambda v: f"{v:.2f}"),
+            (percent(better), better), effect(one.effect),
             ("–" if math.isnan(one.p_holm) else p, _sortable(one.p_holm)),
         ))  # fmt: skip
     if not rows or len(base) < 2:

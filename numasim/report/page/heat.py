@@ -6,25 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.colors import to_hex
 
 from numasim.report.furniture import short_number
 from numasim.report.grids import Area, Grid, Pair, areas, pairs_of_nodes, seen
-from numasim.report.page.charts import Trace, layout, line, packed, rounded, with_marks
-from numasim.report.page.content import Chart, Section, joined, records
-from numasim.report.series import Clock, Mark, marks, rate, times, topology
+from numasim.report.page.charts import Trace, layout, line, packed, with_marks
+from numasim.report.page.content import Chart, Section
+from numasim.report.page.moves import marks_of_area, marks_of_node
+from numasim.report.series import Clock, Mark, marks, rate, times
 from numasim.report.style import DEMOTION, PROMOTION, heat_colours
 from numasim.result import Result
 from numasim.units import format_bytes
 
 DECADES = 5
-MOST_MOVES = 1500
-MOVES = {
-    "migrate_hot": ("hot region, pages taken from here", "triangle-up", "#3ff0d0"),
-    "migrate_cold": ("cold region, pages taken from here", "triangle-down", "#ffffff"),
-}
-OTHER_MOVE = ("pages taken from here", "diamond", "#7fd1ff")
+HEIGHT = 330
 
 
 @dataclass(frozen=True)
@@ -50,24 +45,12 @@ def heat_section(result: Result, clock: Clock) -> Section | None:
     for node in nodes:
         charts += _node(result, node.name, node.truth, node.view, _title(node), scale, clock, told)
     for area in virtual:
-        charts += _area(area, scale, clock, told)
-    note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored."
+        charts += _area(result, area, scale, clock, told)
+    note = "Colour: accesses to one page per second, in powers of ten; grey is not monitored. "
+    note += "Marks: what moved, where it lay or where it came to; the legend switches them off."
     if idle:
         note += f" Never accessed: {', '.join(idle)}."
-    note += _without_address(result)
     return Section("Where the accesses go, and what moved", note, charts)
-
-
-def _without_address(result: Result) -> str:
-    """Whose moves no panel shows: only schemes of DAMON leave the regions that they acted on."""
-    moved = result.moves[result.moves.bytes > 0]
-    causes = sorted({str(cause) for cause in moved.cause} - {str(k) for k in result.tried.kdamond})
-    if not causes:
-        return ""
-    return (
-        f" The tables have no addresses of what {joined(causes)} moved: "
-        "it is in the curves, not in the colours."
-    )
 
 
 def _title(node: Pair) -> str:
@@ -83,7 +66,7 @@ def _node(
 ) -> list[Chart]:  # fmt: skip
     """Truth and view of a node, with the regions migrated, and beneath them how much moved."""
     place = f"node {node}"
-    over = _regions_moved(result, node, true.size_bytes, clock)
+    over = marks_of_node(result, node, true.size_bytes, clock)
     charts = [_panel(f"{title}: the truth", true, scale, clock, over, place, told)]
     if view is not None:
         charts.append(_panel(f"{title}: what DAMON saw", view, scale, clock, over, place, told))
@@ -98,17 +81,19 @@ def _node(
         figure = {"data": data, "layout": layout(clock, "bytes/s", low=None)}
         charts.append(
             Chart(f"{node}: migrated here (up) and away (down)", with_marks(figure, told, clock),
-                  time="time", height=180)
+                  time="time", half=view is None, height=180 if view is not None else HEIGHT)
         )  # fmt: skip
     return charts
 
 
-def _area(area: Area, scale: Scale, clock: Clock, told: list[Mark]) -> list[Chart]:
+def _area(result: Result, area: Area, scale: Scale, clock: Clock, told: list[Mark]) -> list[Chart]:
     place, charts = f"area {area.kdamond} {area.title}", []
+    over = marks_of_area(result, area, clock)
     if area.truth is not None:
-        charts.append(_panel(f"{area.title}: the truth", area.truth, scale, clock, [], place, told))
+        title = f"{area.title}: the truth"
+        charts.append(_panel(title, area.truth, scale, clock, over, place, told))
     title = f"{area.title}: what {area.kdamond} saw"
-    return [*charts, _panel(title, area.view, scale, clock, [], place, told)]
+    return [*charts, _panel(title, area.view, scale, clock, over, place, told)]
 
 
 def _panel(
@@ -140,7 +125,7 @@ def _panel(
     made["yaxis"] |= {"showgrid": False, "title": {"text": "address"}} | _bytes(grid.size_bytes)
     made["xaxis"]["showgrid"] = False
     figure: dict[str, Any] = with_marks({"data": [trace, *over], "layout": made}, told, clock)
-    return Chart(title, figure, time="time", place=place, half=True, height=330)
+    return Chart(title, figure, time="time", place=place, half=True, height=HEIGHT)
 
 
 def _colours() -> list[list[object]]:
@@ -155,57 +140,3 @@ def _bytes(size: float) -> dict[str, Any]:
     step = 2.0 ** np.ceil(np.log2(max(size, 1.0) / 6))
     at = np.arange(0.0, size * 1.0001, step)
     return {"tickvals": at.tolist(), "ticktext": [format_bytes(v) if v else "0" for v in at]}
-
-
-def _regions_moved(result: Result, node: str, size_bytes: int, clock: Clock) -> list[Trace]:
-    """Regions of which schemes migrated pages: where they lay, when, and how many bytes."""
-    ranges = topology(result).node_ranges(node)
-    rows = result.tried[(result.tried.applied_bytes > 0) & _within(result.tried, ranges)]
-    if not len(rows):
-        return []
-    actions = result.schemes.groupby(["kdamond", "scheme"]).action.last()
-    rows = rows.nlargest(MOST_MOVES, "applied_bytes").sort_values("t_s", kind="stable")
-    known = np.array(ranges, np.int64).reshape(-1)
-    place = np.repeat(np.cumsum([0] + [end - start for start, end in ranges]), 2)[1:-1]
-    rows = rows.assign(
-        low=np.interp(rows.start, known, place), high=np.interp(rows.end, known, place),
-        action=[actions.get(k, "") for k in zip(rows.kdamond, rows.scheme, strict=True)],
-    )  # fmt: skip
-    rows = rows[rows.low < size_bytes]
-    found = []
-    for action, own in rows.groupby("action", sort=True):
-        name, symbol, colour = MOVES.get(str(action), OTHER_MOVE)
-        found += _segments(own, name, symbol, colour, clock)
-    return found
-
-
-def _within(rows: pd.DataFrame, ranges: list[tuple[int, int]]) -> np.ndarray:
-    inside = np.zeros(len(rows), dtype=bool)
-    for start, end in ranges:
-        inside |= ((rows.start < end) & (rows.end > start)).to_numpy()
-    return inside
-
-
-def _segments(rows: pd.DataFrame, name: str, symbol: str, colour: str, clock: Clock) -> list[Trace]:
-    """A line from start to end of each region, and a mark in its middle."""
-    t = rows.t_s.to_numpy(float) * clock.scale
-    low, high = rows.low.to_numpy(float), rows.high.to_numpy(float)
-    gap = np.full(len(t), np.nan)
-    lines: Trace = {
-        "type": "scatter", "mode": "lines", "hoverinfo": "skip", "name": name, "legendgroup": name,
-        "x": rounded(np.stack([t, t, gap], 1).reshape(-1)),
-        "y": rounded(np.stack([low, high, gap], 1).reshape(-1)),
-        "line": {"color": f"@{colour}", "width": 1}, "showlegend": False, "opacity": 0.6,
-    }  # fmt: skip
-    marks_: Trace = {
-        "type": "scatter", "mode": "markers", "name": name, "legendgroup": name,
-        "x": rounded(t), "y": rounded((low + high) / 2),
-        "marker": {"symbol": symbol, "size": 8, "color": f"@{colour}",
-                   "line": {"color": "@#000000", "width": 1}},
-        "text": [
-            f"{format_bytes(r.applied_bytes)} moved; nr_accesses {r.nr_accesses}, age {r.age}"
-            for r in records(rows)
-        ],
-        "hovertemplate": f"%{{x:.4~g}} {clock.unit}: %{{text}}<extra></extra>",
-    }  # fmt: skip
-    return [lines, marks_]

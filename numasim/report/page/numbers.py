@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 
 from numasim.report.furniture import short_number
-from numasim.report.page.content import percent
+from numasim.report.page.content import Cell, percent
 from numasim.units import format_bytes
 
+MOST_EFFECT = 99.0
 SAME = 1e-9
 """Ends of an interval that are nearer to each other differ by rounding alone."""
 METRICS = {
@@ -68,6 +69,16 @@ def write(metric: str, value: float) -> str:
 def title(metric: str) -> str:
     """What a page calls a number."""
     return METRICS.get(metric, metric)
+
+
+def effect(value: float) -> Cell:
+    """A cell of an effect size: beyond a hundred, no difference between seeds is left to tell."""
+    if math.isnan(value):
+        return "–", None
+    bounded = max(-MOST_EFFECT, min(MOST_EFFECT, value))
+    if bounded != value:
+        return f"{'>' if value > 0 else '<'} {bounded:+.0f}", bounded
+    return f"{value:+.2f}", value
 
 
 def between(low: float, high: float, nr_seeds: int, level: float) -> str:

@@ -86,7 +86,7 @@
     const made = Object.assign({
       paper_bgcolor: "@paper", plot_bgcolor: "@paper", font: { color: "@muted", size: small ? 11 : 12, family: "system-ui, sans-serif" },
       margin: { l: 8, r: 16, t: 8, b: 8 }, dragmode: small || touch.matches ? false : "zoom", hoverlabel: { bgcolor: "@hover", font: { color: "@ink" } },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: "@ink", size: 11 } }, autosize: true,
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: "@ink", size: 11 }, itemsizing: "constant" }, autosize: true,
       modebar: { bgcolor: "@paper", color: "@muted", activecolor: "@ink" },
     }, given);
     if (printing) Object.assign(made, { autosize: false, width: PAPER_PX, height: heightOf(chart) });

@@ -23,7 +23,7 @@ from numasim.report.page.content import (
     words,
 )
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
-from numasim.report.page.numbers import METRICS, between, title, write
+from numasim.report.page.numbers import METRICS, between, effect, title, write
 from numasim.report.page.overhead import in_all, paid, share, told
 from numasim.report.page.reading import SavedSweep
 from numasim.report.page.reproduce import here_document, run_again
@@ -221,11 +221,14 @@ def _ranking_table(saved: SavedSweep, metric: str) -> Table:
             rows.append((
                 *words(name, r.policy), number(float(r.rank), lambda v: f"{v:.0f}"),
                 number(float(r.mean), lambda v: write(metric, v)), (_said(r), float(r.ratio)),
-                number(float(r.better), lambda v: f"{v:.0%}"),
+                effect(float(r.effect)), number(float(r.better), lambda v: f"{v:.0%}"),
                 (p, None if math.isnan(r.p_holm) else float(r.p_holm)),
             ))  # fmt: skip
-    columns = ("setting", "policy", "rank", title(metric), "ratio", "seeds better", "p (Holm)")
-    return Table("Ranking", columns, rows, 5)
+    columns = ("setting", "policy", "rank", title(metric), "ratio", "effect size", "seeds better",
+               "p (Holm)")  # fmt: skip
+    note = "Effect: mean log ratio over its spread between seeds (Hedges' g). p: that there is no "
+    note += "difference, corrected for all comparisons (Holm)."
+    return Table("Ranking", columns, rows, 6, note)
 
 
 def _parameters(saved: SavedSweep, metric: str) -> Section:
@@ -245,7 +248,7 @@ def _parameters(saved: SavedSweep, metric: str) -> Section:
         made = {
             "xaxis": _axis(name, base, values, written),
             "yaxis": {"title": {"text": safe(title(metric))}, "tickformat": "~s"}
-            | _room(saved.runs[metric]),
+            | _room(saved.runs[metric][values.notna()]),
             "hovermode": "closest",
         }
         charts.append(Chart(name, {"data": data, "layout": made}, half=True, height=320))

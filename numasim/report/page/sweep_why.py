@@ -35,7 +35,7 @@ def why_section(saved: SavedSweep, labels: list[str]) -> Section:
     keys = [*PARTS, *labels]
     metrics = [m for m in NUMBERS if m in saved.runs and saved.runs[m].notna().any()]
     if not metrics:
-        return Section("Why")
+        return Section("Why points differ")
     means = saved.runs.groupby(keys, sort=False, dropna=False, observed=True)[metrics].mean()
     note = "Means over seeds of the first machine and workload."
     charts = _bars(saved, means, keys)
@@ -67,9 +67,10 @@ def _bars(saved: SavedSweep, means: pd.DataFrame, keys: list[str]) -> list[Chart
     own = [key for key in means.index if all(_same(key[i], first.get(keys[i])) for i in shared)]
     if not 1 < len(own) <= MOST_BARS:
         return []
+    varies = [k for i, k in enumerate(keys) if len({str(key[i]) for key in own}) > 1]
     charts = []
     for metric in means.columns:
-        values = {_named(key, keys): float(means.loc[[key], metric].iloc[0]) for key in own}
+        values = {_named(key, keys, varies): float(means.loc[[key], metric].iloc[0]) for key in own}
         known = [value for value in values.values() if math.isfinite(value)]
         if any(known):
             charts.append(bars(title(metric), values, partial(write, metric)))
@@ -80,12 +81,9 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(pd.isna(value)) if wanted is None else bool(value == wanted)
 
 
-def _named(key: tuple[Any, ...], keys: list[str]) -> str:
-    """``tpp_damon (used=95 %)``."""
+def _named(key: tuple[Any, ...], keys: list[str], varies: list[str]) -> str:
+    """``tpp_damon (used=95 %)``: the policy, and those of its labels that differ."""
     labels = dict(zip(keys, key, strict=True))
-    more = [
-        f"{k.rsplit('.', 1)[-1]}={v}"
-        for k, v in labels.items()
-        if k not in PARTS and not pd.isna(v)
-    ]
+    own = [k for k in varies if k not in PARTS and not pd.isna(labels[k])]
+    more = [f"{k.rsplit('.', 1)[-1]}={labels[k]}" for k in own]
     return f"{labels['policy']} ({', '.join(more)})" if more else str(labels["policy"])

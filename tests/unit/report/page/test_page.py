@@ -15,12 +15,9 @@ from numasim.errors import ConfigError
 from numasim.report.page import page_of, read_saved, render, write_report
 from numasim.report.page.comparison import verdict as verdict_of_comparison
 from numasim.report.page.content import Chart
-from numasim.report.page.heat import heat_section
 from numasim.report.page.numbers import between
 from numasim.report.page.reading import SavedGate
 from numasim.report.page.run import verdict as verdict_of_run
-from numasim.report.series import Clock
-from numasim.result import COLUMNS
 from tests.unit.report.made import made
 from tests.unit.report.page.sent import EVIL, Elements, comparison, gate, nasty, sweep
 
@@ -117,19 +114,6 @@ def test_a_run_says_how_near_the_best_placement_it_came():
     result.tables["actors"] = result.actors.iloc[:0]
     result.tables["phases"] = result.phases.iloc[:0]
     assert verdict_of_run(result)[1] == "bad"
-
-
-def test_moves_that_no_panel_can_show_are_told():
-    result = made(rows=21)
-    tried = [(1.0, kdamond, 0, 0, 0, 1 << 21, 1, 0, 4096) for kdamond in ("kdamond.0", "kdamond.1")]
-    result.tables["tried"] = pd.DataFrame(tried, columns=COLUMNS["tried"].split())
-    assert set(result.moves.cause) == {"kdamond.0", "kdamond.1"}
-    assert "no addresses" not in heat_section(result, Clock.of(result)).note
-    result.tables["moves"]["cause"] = "numa_balancing"
-    note = heat_section(result, Clock.of(result)).note
-    assert "no addresses of what numa_balancing moved" in note
-    result.tables["moves"] = result.moves.iloc[:0]
-    assert "no addresses" not in heat_section(result, Clock.of(result)).note
 
 
 def test_a_comparison_says_who_is_faster_and_how_sure_that_is():
