@@ -124,7 +124,8 @@ class Foresight:
         return found
 
     def _matters(self, hinting: Hinting, one: Runner) -> bool:
-        return self.fault_ns[one.index] * hinting.nr_armed > AHEAD * one.thread_ns
+        most_ns = float(self.fault_ns[one.index]) * hinting.nr_armed
+        return most_ns > AHEAD * one.thread_ns
 
     def _cost_ns(self, ahead: Ahead, one: Runner, progress: float) -> float:
         return float(self.fault_ns[one.index] * ahead.nr(one.index, progress))

@@ -12,6 +12,8 @@ from numasim.balancing.waiting import Waiting
 from numasim.reels import Reel
 from numasim.traffic import Front
 
+RECENT_NS = 1_000_000
+
 
 @dataclass
 class HintFaults:
@@ -108,9 +110,7 @@ class Hinting:
     def until(self, now_ns: int) -> HintFaults:
         """Faults since the last call; what faulted is accessible again."""
         begin, self.now_ns = self.now_ns, now_ns
-        strands = self._stage.observing.truth.strands(np.array([begin]), np.array([now_ns]))
-        threads = self._stage.observing.threads
-        self._strands = strands = [s for s in strands if threads[s.actor].is_cpu]
+        self._strands = strands = self._strands_of(begin)
         random = [s for s in strands if s.front is None]
         found = [self._random(random, now_ns - begin)]
         if self.nr_armed:
@@ -128,6 +128,12 @@ class Hinting:
         order = np.lexsort((page, time))
         return HintFaults(page[order], time[order], actor[order])
 
+    def _strands_of(self, begin_ns: int) -> list[Strand]:
+        """What CPUs did from an instant until now."""
+        observing = self._stage.observing
+        strands = observing.truth.strands(np.array([begin_ns]), np.array([self.now_ns]))
+        return [s for s in strands if observing.threads[s.actor].is_cpu]
+
     def span_of(self, nr: int, most_ns: int, least_ns: int) -> int:
         """Time in which about `nr` faults will come at the present speeds, within bounds, ns.
 
@@ -141,6 +147,8 @@ class Hinting:
     def ahead(self, operations: dict[int, float]) -> Ahead:
         """What actors will meet that go on as in the last span, for so many operations."""
         none = np.zeros(len(self._visits))
+        if not self._strands:  # nothing was armed, nobody looked
+            self._strands = self._strands_of(max(self.now_ns - RECENT_NS, 0))
         more: dict[int, np.ndarray] = {}
         swept: dict[int, np.ndarray] = {}
         for strand in self._strands:
@@ -165,7 +173,7 @@ class Hinting:
 
     def skip(self, now_ns: int) -> None:
         """Nothing is armed: let time pass without a look."""
-        self.now_ns = now_ns
+        self.now_ns, self._strands = now_ns, []
 
     def _random(
         self, strands: list[Strand], span_ns: int

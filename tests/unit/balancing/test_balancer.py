@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+from numasim.balancing.space import AddressSpace
 from numasim.errors import ConfigError
 from tests.unit.balancing import scenes
 
@@ -66,6 +68,42 @@ def test_promotion_blocks_the_application():
     stall = found["numa_hint_faults"] * 1000 + found["pgpromote_success"] * 1100
     assert result.sources.stall_ns.iloc[-1] > stall
     assert scenes.operations(result, "app/main") < scenes.operations(plain, "app/main")
+
+
+def _scans_s(monkeypatch, policy, workload=None, duration="20 s", **more):
+    """When a program's memory is scanned."""
+    found, whole = [], AddressSpace.scan
+
+    def scan(self, now_ns, *rest):
+        found.append(now_ns / 1e9)
+        whole(self, now_ns, *rest)
+
+    monkeypatch.setattr(AddressSpace, "scan", scan)
+    workload = workload or scenes.made_room()
+    scenes.run(scenes.two_tiers(), workload, policy, duration, **more)
+    return found
+
+
+def test_scans_come_later_while_pages_are_promoted(monkeypatch):
+    """A promotion counts as a remote, private fault: every pass of the scanner doubles the period.
+
+    As in a recorded kernel, whose scans were a second apart at first and five in the end.
+    """
+    own = np.diff([t for t in _scans_s(monkeypatch, TIERING, duration="9 s") if t > 1.0])
+    assert own == pytest.approx([2.0, 4.0], abs=0.05)
+
+
+def test_scans_keep_their_period_where_nothing_can_be_promoted(monkeypatch):
+    own = _scans_s(monkeypatch, TIERING, workload=scenes.spilled(), duration="8 s")
+    assert np.diff(own) == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_first_scan_waits_a_delay_after_balancing_is_switched_on(monkeypatch):
+    """However long the program has run by then."""
+    switch = [{"at": "7 s", "sysctl": {"kernel.numa_balancing": 2}}]
+    policy = {**TIERING, "mode": 0, "scan_period_min": "100 ms"}
+    found = _scans_s(monkeypatch, policy, duration="9 s", events=switch)
+    assert 8.0 <= found[0] <= 8.1
 
 
 def test_huge_pages_are_one_unit():

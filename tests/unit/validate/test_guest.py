@@ -6,6 +6,7 @@ import pytest
 
 from numasim.errors import ConfigError
 from numasim.running import run_scenario
+from numasim.validate import paced
 from numasim.validate.guest import NotSimulated, guest, remark
 from numasim.validate.model import Model
 from numasim.validate.recording import find_runs, read
@@ -194,3 +195,31 @@ def test_what_is_not_replayed_is_said(monitored, tmp_path):
 
     assert remark(read(monitored)) == ""
     assert "one changed it later" in remark(edited(monitored, tmp_path, change))
+
+
+def balanced(config, mode="2"):
+    config["commands_and_events"].append(
+        {"path": "/proc/sys/kernel/numa_balancing", "val": mode, "ev": "write", "t_end": 2.0}
+    )
+
+
+def test_a_program_under_numa_balancing_goes_as_far_as_it_can(monitored, tmp_path):
+    """Not by its counts, which the kernel's faults made: at the pace asked of it, less what its
+    host took before anything could stop it."""
+    recording = edited(monitored, tmp_path, balanced)
+    (actor,) = guest(recording, 1).scenario.workload.processes[0].actors
+    lost = paced.lost_share(recording, 0, 2.0)
+    truth = recording.truth[0]
+    rows = truth[truth.index <= 2.0]
+    assert lost == pytest.approx(rows.late_us.sum() / 1e6 / rows.index[-1]) and 0 < lost < 0.2
+    phase = actor.phases[0]
+    assert not actor.course and phase.spins and phase.pace == pytest.approx(1000 * (1 - lost))
+    lines = recording.setup.programs[0].phases[0]
+    sizes = {r.name: r.pages for r in recording.setup.programs[0].regions}
+    asked = [line.rate_per_page_per_s * sizes[line.region] / 1000 for line in lines]
+    assert [p.visits for p in phase.access] == pytest.approx([a for a in asked if a > 0])
+
+
+def test_one_that_is_never_balanced_follows_its_counts(monitored, tmp_path):
+    recording = edited(monitored, tmp_path, lambda config: balanced(config, "0"))
+    assert all(a.course for a in guest(recording, 1).scenario.workload.processes[0].actors)
