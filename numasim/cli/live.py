@@ -116,7 +116,21 @@ def line(moment: Moment) -> str:
     words += [f"{node.name} {_used(node):.0%}" for node in moment.nodes]
     words += [f"up {rough(moment.promoted_bytes_per_s)}/s"]
     words += [f"down {rough(moment.demoted_bytes_per_s)}/s"]
+    for kdamond in moment.kdamonds:
+        words += [f"{kdamond.name} {_interval(kdamond.sample_us)}/{_interval(kdamond.aggr_us)}"]
+        words += [
+            f"{scheme.action} quota {rough(scheme.quota_bytes)}"
+            for scheme in kdamond.schemes
+            if scheme.quota_bytes is not None
+        ]
     return "  ".join(words)
+
+
+def _interval(us: int) -> str:
+    """``5ms``: without a space, as a line is split at spaces."""
+    from numasim.units import format_duration
+
+    return format_duration(us * 1000).replace(" ", "")
 
 
 def frame(moment: Moment, title: str, width: int) -> Group:

@@ -101,6 +101,9 @@ def test_a_frame_fits_its_screen(watched: tuple[Any, list[Moment]], width: int) 
 def test_a_moment_is_a_line_too(watched: tuple[Any, list[Moment]]) -> None:
     text = line(watched[1][-1])
     assert "app/workers" in text and "cxl0" in text and "\n" not in text
+    kdamond = watched[1][-1].kdamonds[1]
+    assert f"{kdamond.name} {kdamond.sample_us / 1000:g}ms/" in text or "s/" in text
+    assert text.count("quota ") == 2 and "migrate_hot quota " in text
 
 
 def test_in_a_pipe_it_is_plain_lines_beside_the_output() -> None:

@@ -188,9 +188,12 @@ def test_where_nothing_hovers(browser, run_file):
 def test_tables_sort_and_commands_are_copied(browser, tmp_path):
     opened = Open(browser, _file(tmp_path, comparison(hostile=True)))
     page = opened.page
-    column = "[...document.querySelectorAll('table.sorts')[2].tBodies[0].rows]"
+    name = "[...document.querySelectorAll('figure.table')]"
+    name += ".find(f => f.querySelector('figcaption').textContent.startsWith('Every run'))"
+    column = f"[...{name}.querySelector('table').tBodies[0].rows]"
     column += ".map(r => Number(r.cells[2].dataset.by))"
-    button = page.locator("table.sorts").nth(2).locator("th button").nth(2)
+    table = page.locator("figure.table", has_text="Every run").first
+    button = table.locator("th button").nth(2)
     button.click()
     up = opened.run(column)
     button.click()
