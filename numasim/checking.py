@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -148,9 +150,18 @@ def _translate(cls: Any, data: Any, detail: dict[str, Any], place: str) -> list[
     if expected is None:
         expected = detail["msg"].removeprefix("Input should be ").removeprefix("Input ")
     message = f"got {_shown(detail['input'])}, expected {expected}"
+    if kind == "literal_error":
+        return [Problem(where, message, _meant(detail["input"], expected))]
     field = loc[-1] if loc else ""
     entries = [e for tp in parents for inner in _below(tp, field) for e in _below(inner, 0)]
     return [Problem(where, message, _as_list(kind, detail["input"], entries))]
+
+
+def _meant(given: Any, expected: str) -> str:
+    """Which of the words that are expected is most like what was given, if one is."""
+    known = {word.lower(): word for word in re.findall(r"'([^']*)'", expected)}
+    close = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.6)
+    return f'did you mean "{known[close[0]]}"?' if close else ""
 
 
 def _as_list(kind: str, value: Any, entries: Sequence[Any]) -> str:

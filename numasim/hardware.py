@@ -187,6 +187,9 @@ class Node:
         Idle read latency in ns seen from `at`; None only if the measured matrix gives every pair.
     bandwidth : Rates
         Achievable peak.
+    kind : str
+        What the memory is; only ``CXL`` changes what happens (it is duplex, and has hotness counters
+        that a source may read), the others are told in tables and have colours in pictures.
     duplex : bool or None
         True: reads and writes are separate full-speed resources (CXL). False: they share one, and a
         write costs read/write of it (DDR). None: True for CXL, else False.
@@ -198,7 +201,7 @@ class Node:
     capacity: Annotated[Bytes, Field(gt=0)]
     bandwidth: Annotated[Rates, BeforeValidator(_read_write)]
     latency: Annotated[DurationNs, Field(gt=0)] | None = None
-    kind: Name = "DRAM"
+    kind: Literal["DRAM", "LPDDR", "HBM", "CXL", "PMEM", "SPM", "OTHER"] = "DRAM"
     at: str = ""
     duplex: bool | None = None
     curve: LoadedLatency = CURVES["skx"]
@@ -226,7 +229,7 @@ class Node:
     @property
     def is_duplex(self) -> bool:
         """Whether reads and writes have a way each."""
-        return self.kind.upper().startswith("CXL") if self.duplex is None else self.duplex
+        return self.kind == "CXL" if self.duplex is None else self.duplex
 
 
 @dataclass(frozen=True, config=CONFIG)

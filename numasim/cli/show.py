@@ -61,7 +61,7 @@ def _tiers(found: Topology, a: int) -> None:
         latency = found.idle_latency_ns[a, n]
         speed = format_bandwidth(found.peak_bandwidth_bytes_per_ns[a, n])
         size = format_bytes(node.capacity)
-        rows.append((rank, f"{n} {node.name}", node.kind, f"{latency:.0f}", speed, size))
+        rows.append((rank, f"{n} {node.name}", node.kind, f"{latency:.4g}", speed, size))
     title = f"tiers of {accessor.name} ({accessor.kind}, {accessor.nr_cores} cores)"
     columns = ("rank", "node", "kind", "idle latency (ns)", "bandwidth", "capacity")
     console.table(columns, rows, title, numbers=3)

@@ -305,3 +305,17 @@ def test_the_seed_example_ranks_as_published():
     assert names == [["dram1", "cxl1", "dram2", "cxl2"], ["dram2", "cxl2", "dram1", "cxl1"]]
     ratios = topology.idle_latency_ns[0] / topology.idle_latency_ns[0].min() * 10
     assert ratios.tolist() == [10, 20, 50, 60]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way_out"),
+    [("DRAMM", 'did you mean "DRAM"?'), ("cxl", 'did you mean "CXL"?'), ("disk", "")],
+)
+def test_kinds_of_nodes_are_a_closed_list(kind, way_out):
+    data = two_sockets()
+    data["nodes"][1]["kind"] = kind
+    with pytest.raises(ConfigError) as caught:
+        Topology.from_dict(data)
+    (problem,) = caught.value.problems
+    assert problem.place == "nodes[1].kind" and f'got "{kind}"' in problem.message
+    assert "CXL" in problem.message and problem.hint == way_out
