@@ -188,8 +188,8 @@ class Node:
     bandwidth : Rates
         Achievable peak.
     kind : str
-        What the memory is; only ``CXL`` changes what happens (it is duplex, and has hotness counters
-        that a source may read), the others are told in tables and have colours in pictures.
+        What the memory is. Only ``CXL`` changes what happens: it is duplex, and may have hotness
+        counters; the others are told in tables and have colours in pictures.
     duplex : bool or None
         True: reads and writes are separate full-speed resources (CXL). False: they share one, and a
         write costs read/write of it (DDR). None: True for CXL, else False.
