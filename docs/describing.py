@@ -23,6 +23,11 @@ UNITS = ((Bytes, "size"), (DurationNs, "time"), (Bandwidth, "bandwidth"), (Ratio
          (RatePerS, "rate"))  # fmt: skip
 HARDWARE = tuple(f"numasim.{name}" for name in ("hardware", "kernel", "mapping", "workload"))
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+NOTES = re.compile(
+    r"((?:DAMON\s+(?:core|operations|interop)|policies|hardware|workloads|damo|"
+    r"numa-balancing-tiering)\s+specification)"
+)
+"""Working notes that docstrings name: a page says where what they are made of can be read."""
 INNER = ("Raises", "Returns", "Attributes", "Examples", "Parameters", "Yields", "Methods")
 
 # -- fields ----------------------------------------------------------------------------------------
@@ -165,6 +170,7 @@ def markdown(docstring: str, keep: tuple[str, ...] = ()) -> str:
     text = re.sub(r"``([^`]+)``", r"`\1`", "\n".join(kept)).strip()
     text = re.sub(r"\n(Source|Assumption): ", r"\n\n*\1:* ", text)
     text = text.replace("\\[", "[")  # as rich wants it
+    text = NOTES.sub(r"[\1](../origins.md)", text)
     return text.replace("<", "&lt;") if "`" not in text else text
 
 

@@ -85,3 +85,14 @@ def test_it_is_written_once(tmp_path):
     reference.write(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert set(reference.pages()) == {path.stem for path in before}
+
+
+def test_notes_that_nobody_can_read_lead_to_what_everybody_can(pages):
+    origins = (ROOT / "docs" / "origins.md").read_text(encoding="utf-8")
+    text = "\n".join(pages.values())
+    named = re.findall(r"(\S+)\s+specification(.{0,20})", text)
+    assert len(named) > 10
+    for word, after in named:
+        assert word == "the" or after.startswith("](../origins.md)"), f"{word} specification"
+        known = word.lstrip("([").removeprefix("numa-balancing-")
+        assert f"{known} specification" in origins or known == "the", word
