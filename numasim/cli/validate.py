@@ -15,7 +15,7 @@ from numasim.cli import console, options
 if TYPE_CHECKING:
     from numasim.validate.judge import MetricVerdict, Pooled
     from numasim.validate.validating import Plan
-    from numasim.validate.verdict import RunVerdict, Verdict
+    from numasim.validate.verdict import ExperimentVerdict, RunVerdict, Verdict
 
 
 ENOUGH_SEEDS = 20
@@ -179,7 +179,7 @@ def _pooled(verdict: Verdict) -> None:
         "verdict",
     )
     rows = [
-        (e.name, len(e.runs), *_statistics(e.pooled, e.runs), "ok" if e.ok else "FAIL")
+        (e.name, len(e.runs), *_statistics(e.pooled, e.runs), _verdict(e))
         for e in verdict.experiments
     ]
     runs = tuple(run for e in verdict.experiments for run in e.runs)
@@ -189,6 +189,12 @@ def _pooled(verdict: Verdict) -> None:
         rows.append(("together", len(runs), *statistics, "ok" if whole else "FAIL"))
     title = "Pooled, in brackets what a perfect model stays below"
     console.table(columns, rows, title, numbers=7)
+
+
+def _verdict(experiment: ExperimentVerdict) -> str:
+    if not experiment.ok:
+        return "FAIL"
+    return "ok" if experiment.pooled else "not gated"
 
 
 def _statistics(pooled: Pooled | None, runs: tuple[RunVerdict, ...]) -> tuple[str, ...]:

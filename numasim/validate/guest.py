@@ -106,6 +106,24 @@ def remark(recording: Recording) -> str:
     return f"how late samples of {', '.join(unknown)} were is not replayed: {why}"
 
 
+def not_gated(recording: Recording) -> str:
+    """Why the metrics of a run are told, and gated only if it is asked for by name; or empty.
+
+    Notes
+    -----
+    Source: README of the recordings: costs are those of an emulated CPU and good for ratios only.
+    Under hint faults a program gets on as fast as its faults are handled, and what is promoted is
+    what faults within a second of being armed: absolute costs decide both. Recordings E6_nb2: a
+    promotion takes 0.2 to 0.3 ms at first and some 0.03 ms later; r2 scans at half the speed of r1.
+    """
+    if not math.isfinite(_balanced_s(recording)):
+        return ""
+    return (
+        "not gated, as what a hint fault and a promotion take on the recorded machine decides it, "
+        "and that changed tenfold within the recordings we know; name it with --only to gate it"
+    )
+
+
 def _balanced_s(recording: Recording) -> float:
     """When NUMA balancing was first switched on; infinite if never."""
     switched = [c for c in recording.setup.commands if c.text.endswith("/numa_balancing")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -13,7 +13,7 @@ from numasim.errors import ConfigError, Problem
 from numasim.pool import OnDone, run_all
 from numasim.validate.exact import Check, exact
 from numasim.validate.exact_quota import exact_quotas
-from numasim.validate.guest import guest, remark
+from numasim.validate.guest import guest, not_gated, remark
 from numasim.validate.judge import FAMILY_ERROR, pool, score
 from numasim.validate.metrics import case, measure
 from numasim.validate.model import Model
@@ -40,12 +40,15 @@ class Plan:
         Name of a run → why.
     seeds : int
     model : Model
+    not_gated : dict of Path to str
+        Folder of a run whose metrics are told but not gated → why.
     """
 
     recordings: tuple[Recording, ...]
     not_simulated: dict[str, str]
     seeds: int
     model: Model
+    not_gated: dict[Path, str] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[Path, str]:
@@ -115,7 +118,8 @@ def plan(
         ]
         if problems:
             raise ConfigError(problems)
-    return Plan(tuple(wanted), skipped, seeds, model or Model())
+    reported = {r.folder: why for r in wanted if not only and (why := not_gated(r))}
+    return Plan(tuple(wanted), skipped, seeds, model or Model(), reported)
 
 
 def _asked_for(name: str, only: Sequence[str]) -> bool:
@@ -173,18 +177,27 @@ def carry_out(
     names = plan.names
     runs = [
         _run(
-            recording, names[recording.folder], [t for t in trials if t.folder == recording.folder]
+            one,
+            names[one.folder],
+            [t for t in trials if t.folder == one.folder],
+            one.folder not in plan.not_gated,
         )
-        for recording in plan.recordings
+        for one in plan.recordings
     ]
-    remarks = {names[r.folder]: text for r in plan.recordings if (text := remark(r))}
+    told = {
+        names[r.folder]: [t for t in (remark(r), plan.not_gated.get(r.folder)) if t]
+        for r in plan.recordings
+    }
+    remarks = {name: "; ".join(texts) for name, texts in told.items() if texts}
     return judge(runs, plan.seeds, plan.not_simulated, failed, remarks)
 
 
-def _run(recording: Recording, name: str, trials: list[Trial]) -> RunVerdict:
+def _run(recording: Recording, name: str, trials: list[Trial], gated: bool) -> RunVerdict:
     """Measure and judge one recorded run by its simulated ones."""
     prepared = case(recording)
     kernel = measure(prepared, prepared.seen)
+    if not gated:
+        kernel = {metric: replace(one, gated=False) for metric, one in kernel.items()}
     sims, checks = [], []
     for trial in trials:
         seen = trial.seen(recording)
