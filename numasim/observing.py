@@ -14,6 +14,7 @@ import numpy as np
 
 from numasim.actor_truth import ActorTruth
 from numasim.actors import ActorState
+from numasim.damon.report_array import ReportArray
 from numasim.damon.reports import Log, Reports, Stream
 from numasim.errors import ConfigError
 from numasim.memory import Memory
@@ -123,7 +124,7 @@ class Observing:
         """A context ended: nothing is kept for it any more."""
         self.door.forget(name)
         for thing in self._shared.values():
-            if isinstance(thing, Stream):
+            if isinstance(thing, Stream | ReportArray):
                 thing.forget(name)
 
     def tally(self, source: str, kdamond: str = "") -> Tally:

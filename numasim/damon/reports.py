@@ -107,8 +107,13 @@ class Reports:
         """All reports of some lots, in order of time; at one instant those of the first lot."""
         if len(parts) <= 1:
             return parts[0] if parts else cls.none()
-        columns = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)]
-        return cls.of(*columns)
+        found = cls.concatenated(parts)
+        return found.at(np.argsort(found.time_ns, kind="stable"))
+
+    @classmethod
+    def concatenated(cls, parts: list[Reports]) -> Reports:
+        """All reports of some lots, one lot after the other."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
 @dataclass

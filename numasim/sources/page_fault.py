@@ -8,6 +8,7 @@ accessor keeps touching hides what others do to it. Says nothing while NUMA bala
 from __future__ import annotations
 
 from dataclasses import dataclass as plain_dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -15,13 +16,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from numasim.arming import Armed, Faults, faults_within
-from numasim.damon.reports import (
-    RFC_CAPACITY,
-    Reports,
-    checked_by_rfc,
-    checked_within,
-    region_hits,
-)
+from numasim.damon.report_array import ReportArray
+from numasim.damon.reports import RFC_CAPACITY, Reports, checked_within, region_hits
 from numasim.damon.sample_filters import Semantics
 from numasim.law import Law
 from numasim.patterns import STRICT
@@ -45,8 +41,9 @@ class PageFaultSettings:
     filters : str
         ``intent`` (as documented) or ``rfc`` (as the proposed code evaluates them).
     array : str
-        ``ideal`` keeps every report and counts it in the sample it came in; ``rfc`` is the array of
-        `capacity` entries that forgets all when full and is read by age in jiffies.
+        ``ideal`` keeps every report and counts it in the sample it came in, for the context that
+        armed the page; ``rfc`` is the one array of `capacity` entries that all contexts share,
+        forgets all when full and is read by age in jiffies.
     capacity : int
     numa_balancing : bool
         NUMA balancing is on: faults happen, but report nothing. Also while the machine's own
@@ -107,13 +104,10 @@ class PageFault:
     run `HUGE_ENTRIES` entries are written, on the kdamond's time. Assumption: nobody collapses it
     again (khugepaged would), and the translations that the application then needs are left out.
 
-    Reports of one context's faults count for that context only, also with ``array: rfc``. In the
-    RFC, whose array is global, each of *k* contexts on the same memory also counts what happens to
-    pages that the others armed: a region with a chance *p* per sample shows
-    ``1 - (1 - p) ** k`` where regions and intervals are alike, and the array forgets *k* times as
-    often. Left out because contexts here draw whole windows, each at its own instants: the reports
-    of a window that another has not drawn yet do not exist. It is a bug of the proposal rather than
-    a property of faults: a warm region looks the hotter the more accessors are watched.
+    With ``array: rfc`` each of *k* contexts on the same memory also counts what happens to pages
+    that the others armed, as the proposal's array is global: a region with a chance *p* per sample
+    shows ``1 - (1 - p) ** k`` where regions and intervals are alike, and the array forgets *k*
+    times as often. So a warm region looks the hotter the more accessors are watched.
     """
 
     views: list[View]
@@ -128,12 +122,16 @@ class PageFault:
     Settings: ClassVar[type] = PageFaultSettings
 
     def __post_init__(self) -> None:
-        self._written = 0  # reports so far; the RFC's array forgets by their number
         self._armed: dict[int, Armed] = {}  # by target, where pages stay armed
-        self._kept = Reports.none()  # that a later check may still count
         self._dues = Dues()
-        self.scene.observing.shares_faults |= self.scene.settings.shared_fault
-        self.scene.observing.door.marks[self.scene.name] = self.scene.since_ns
+        scene, own = self.scene, self.scene.settings
+        scene.observing.shares_faults |= own.shared_fault
+        self._array: ReportArray | None = None
+        if own.array == "rfc":
+            make = partial(ReportArray, own.capacity)
+            self._array = scene.observing.shared(("report array", own.capacity), make)
+            self._number = self._array.join(scene.name, scene.since_ns)
+        scene.observing.door.marks[scene.name] = scene.since_ns
 
     def check_ns(self, nr_regions: int) -> int:
         """CPU time of preparing and checking that many regions once, flushes included."""
@@ -163,11 +161,7 @@ class PageFault:
             split += self._split(armed[0])
             lots.append(self._touched(*armed, t, window))
         self._dues.spend(split * HUGE_ENTRIES * self.scene.costs.pte_scan, len(starts))
-        reports = Reports.joined([lot for lot in lots if len(lot)])
-        door = self.scene.observing.door
-        more = door.read(self.scene.name, int(starts[0]), int(ends[-1]))
-        reports = Reports.joined([reports, *more]) if more else reports
-        reports, report, tick = self._counted(reports, window)
+        reports, report, tick = self._counted([lot for lot in lots if len(lot)], window)
         passing = self.scene.passes(reports, self.scene.settings.filters)[report]
         report, tick = report[passing], tick[passing]
         self.scene.observing.tally(self.kind, self.scene.name).reports += len(report)
@@ -176,23 +170,30 @@ class PageFault:
             found[own] = region_hits(places, tick, low, high, len(ends))
         return found
 
-    def _counted(self, reports: Reports, window: Ticking) -> tuple[Reports, np.ndarray, np.ndarray]:
+    def _counted(
+        self, lots: list[Reports], window: Ticking
+    ) -> tuple[Reports, np.ndarray, np.ndarray]:
         """Reports that checks may count, and pairs of report and tick where one does."""
-        settings, ends = self.scene.settings, window.ends_ns
-        if settings.array == "ideal":
-            return reports, *checked_within(reports.time_ns, window.starts_ns, ends)
-        every = Reports.joined([self._kept, reports])
-        number = self._written - len(self._kept) + np.arange(len(every))
-        self._written += len(reports)
-        sample_us, jiffy_ns = self.scene.sample_us(), self.scene.jiffy_ns
-        report, tick = checked_by_rfc(
-            every.time_ns, number, ends, sample_us, jiffy_ns, settings.capacity
+        scene, door = self.scene, self.scene.observing.door
+        starts, ends = window.starts_ns, window.ends_ns
+        array = self._array
+        if array is None:
+            more = door.read(scene.name, int(starts[0]), int(ends[-1]))
+            reports = Reports.joined([*lots, *more])
+            return reports, *checked_within(reports.time_ns, starts, ends)
+        own = Reports.joined(lots)
+        array.write(own, self._number)
+        scene.observing.migrator.before_change()  # all others draw, too, up to this instant
+        told_ns = max(array.told_ns, scene.since_ns)
+        array.write(Reports.joined(door.read(scene.name, told_ns, int(ends[-1]))), -1)
+        array.told_ns = max(array.told_ns, int(ends[-1]))
+        reports, writer, report, tick = array.read(
+            scene.name, ends, scene.sample_us(), scene.jiffy_ns
         )
-        unheard = len(reports) - len(np.unique(report[report >= len(self._kept)]))
-        self.scene.observing.tally(self.kind, self.scene.name).lost += unheard
-        oldest = int(ends[-1]) - sample_us * 1000 - 2 * jiffy_ns
-        self._kept = every.at(every.time_ns > oldest)
-        return every, report, tick
+        heard = np.unique(report[(writer == self._number)[report]])
+        new = reports.time_ns[heard] > starts[0]
+        scene.observing.tally(self.kind, scene.name).lost += len(own) - int(new.sum())
+        return reports, report, tick
 
     def _arm(
         self, view: View, low: np.ndarray, high: np.ndarray, size: np.ndarray, nr_ticks: int

@@ -90,6 +90,37 @@ def test_faults_tell_pages_of_huge_pages_apart():
         assert near(found, p, np.sqrt(p * (1 - p)), TICKS) > LEVEL
 
 
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_in_one_array_a_region_looks_as_hot_as_contexts_are_many(others):
+    """As proposed each counts what happens to pages of all: 1 - (1 - p) ** k, with p of one."""
+    one = eyes.actor("one", "cpu0", eyes.visit("m", 0.02))
+    made = eyes.running(eyes.workload([one], worlds.mapping("m", "4 MiB")))
+    settings = {"array": "rfc", "capacity": 1_000_000}
+    first = made.space.mappings[0].address
+
+    def asked(context):
+        return int(eyes.ask(context, [first], [first + (4 << 20)], TICKS)[0])
+
+    eye, *rest = (
+        eyes.context(made, "page_fault", name=f"eye{k}", seed=k, **settings)
+        for k in range(others + 1)
+    )
+    alone = eyes.context(made, "page_fault", name="alone", seed=9, array="rfc", capacity=999_999)
+    share = asked(alone) / TICKS
+
+    def before_change():
+        if rest:  # as the engine does: everybody draws what is over, each once
+            asked(rest.pop())
+
+    made.migrator.before_change = before_change
+    p = 1 - (1 - share) ** (others + 1)
+    spread = (
+        (others + 1) * (1 - share) ** others * np.sqrt(share * (1 - share))
+    )  # that p of one has
+    assert near(asked(eye) / TICKS, p, np.sqrt(p * (1 - p) + spread**2) * 1.5, TICKS) > LEVEL
+    assert not rest
+
+
 # -- hardware sampling -----------------------------------------------------------------------------
 
 

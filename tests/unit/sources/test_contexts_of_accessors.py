@@ -184,6 +184,24 @@ def test_the_truth_of_accessors_adds_up():
     assert np.allclose(by_accessor[both][some], everybody[both][some], rtol=0.02)
 
 
+def test_in_one_array_contexts_hear_of_each_others_faults():
+    """As proposed, each of k contexts hears about k times as much: its own faults and all others'."""
+    line = f"damo start {REGIONS} --sample_primitives page_fault"
+    rfc = {"page_fault": {"array": "rfc", "capacity": 1_000_000, "flush": "none"}}
+
+    def heard(*lines, **more):
+        found = run(*lines, sources={"page_fault": {**rfc["page_fault"], **more}})
+        last = found.sources[found.sources.t_s == found.sources.t_s.max()]
+        return last.reports.sum() / last.events.sum()
+
+    one, ideal = heard(line), heard(line, line, line, array="ideal")
+    assert ideal == pytest.approx(1, abs=0.02), "each report once, in its own context"
+    # how many checks come within the age of a report depends on whose sample it fell into
+    assert 2.6 * one < heard(line, line, line) < 3.6 * one
+    few = {"capacity": 500}
+    assert heard(line, line, line, **few) / 3 < 0.9 * heard(line, **few), "it forgets sooner"
+
+
 @pytest.mark.parametrize("kind", ["page_fault", "pebs", "ibs"])
 def test_what_looking_costs_is_charged_once(kind):
     """Owed is what every event takes; paid is what was owed, but for the last windows."""

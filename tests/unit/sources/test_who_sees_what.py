@@ -146,12 +146,11 @@ def test_with_numa_balancing_on_faults_cost_and_say_nothing():
 
 
 def test_the_array_forgets_where_the_ideal_one_does_not():
-    made = eyes.running(
-        eyes.workload(
-            [eyes.actor("one", "cpu0", eyes.visit("m", 100.0, miss=0.0))],
-            worlds.mapping("m", "4 MiB", **FAR),
-        )
+    work = eyes.workload(
+        [eyes.actor("one", "cpu0", eyes.visit("m", 100.0, miss=0.0))],
+        worlds.mapping("m", "4 MiB", **FAR),
     )
+    made = eyes.running(work)
     ideal = found(made, "page_fault", flush="none")
     small = found(made, "page_fault", flush="none", array="rfc", capacity=40)
     roomy = found(made, "page_fault", flush="none", array="rfc", capacity=100_000)
