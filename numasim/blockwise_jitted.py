@@ -41,16 +41,17 @@ def _tally(first: int, last: int, bits: int, words: np.ndarray, near: np.ndarray
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def _weigh(rows: np.ndarray, nr: int, weights: np.ndarray, column: int, heat: np.ndarray) -> None:
-    """Fill `heat` (float64[nr]) with weighted sums of rows.
+def _weigh(rows: np.ndarray, weights: np.ndarray, high: np.ndarray, low: np.ndarray) -> None:
+    """Fill `high` and `low` (float64[N]) with sums of rows by both weights (float64[2, W]).
 
     They never round, so any order will do (`counts.exact_parts`).
     """
-    for i in range(nr):
-        total = 0.0
+    for i in range(len(high)):
+        of_high = of_low = 0.0
         for k in range(weights.shape[1]):
-            total += rows[i, k] * weights[column, k]
-        heat[i] = total
+            of_high += rows[i, k] * weights[0, k]
+            of_low += rows[i, k] * weights[1, k]
+        high[i], low[i] = of_high, of_low
 
 
 @njit(cache=True, error_model="numpy")
@@ -86,14 +87,14 @@ def _count(
         for k in range(nr_used):
             close = np.int32(first[k]) + np.int32(second[k]) + np.int32(third[k])
             close += np.int32(fourth[k])
-            before = np.int32(groups[group, c + k]) + np.int32(within[block, c + k])
+            before = groups[group, c + k] + np.int32(within[block, c + k])
             rows[i, k] = before + sign * close
     else:
         for k in range(nr_used):
             c, close = used[k], np.int32(0)
             for j in range(TALLIES):
                 close += np.int32(near[j * one + c + 1])
-            rows[i, k] = np.int32(groups[group, c]) + np.int32(within[block, c]) + sign * close
+            rows[i, k] = groups[group, c] + np.int32(within[block, c]) + sign * close
     for k in range(len(near)):
         near[k] = 0
 
@@ -132,7 +133,6 @@ def _follow(
         return -1
     new, width = np.empty(nr + 1, np.int64), rows.shape[1]
     place = touched = nr_new = 0
-    last = len(of_slot) - 1
     for i in range(nr + 1):
         slot = slots[i]
         while known[place] < slot:
@@ -145,12 +145,12 @@ def _follow(
             nr_new += 1
     for n in range(nr_new):  # far apart in memory: all are on their way before one is needed
         slot = slots[new[n]]
+        half = (slot >> shift) << shift
         block = ((slot >> shift) + 1) >> 1
-        bound = block << (shift + 1)
-        touched += of_slot[slot] + of_slot[(slot + bound) >> 1] + of_slot[min(bound, last)]
+        touched += of_slot[half] + of_slot[half + (1 << shift) - 1]
         touched += within[block, used[0]] + within[block, used[-1]]
         group = block >> _GROUP_SHIFT
-        touched += np.int64(groups[group, used[0]]) + np.int64(groups[group, used[-1]])
+        touched += groups[group, used[0]] + groups[group, used[-1]]
     near = np.zeros(TALLIES * (within.shape[1] + 1), np.uint8)
     for n in range(nr_new):
         i = new[n]
@@ -194,8 +194,8 @@ def chances(
         Slots have ``2**page_shift`` bytes, half blocks ``2**shift`` slots.
     known, known_rows, used : int64[N], int32[N, W], int64[K]
         As `blockwise.Bounds.slots`, `rows` and `used`; W is a multiple of `WIDTH_STEP`.
-    within, groups, of_slot : uint16[B, C], float64[B / GROUP_BLOCKS + 1, C], uint[S]
-        See `counts.BlockCounts.tables`.
+    within, groups, of_slot : uint16[B, C], int32[B / GROUP_BLOCKS + 1, C], uint[S]
+        See `counts.BlockCounts.whole_tables`.
     words : uint64
         `of_slot` again.
     parts, probability : float64[C, 2G], float64[G, C]
@@ -215,17 +215,16 @@ def chances(
     ) < 0:  # fmt: skip
         return -1
     nr_groups, nr, slot_bytes, some = len(probability), len(start), 1 << page_shift, 0
-    weights = np.zeros((2 * nr_groups, rows.shape[1]))
+    weights = np.zeros((nr_groups, 2, rows.shape[1]))
     for k in range(len(used)):
-        for g in range(2 * nr_groups):
-            weights[g, k] = parts[used[k], g]
+        for g in range(nr_groups):
+            weights[g, 0, k], weights[g, 1, k] = parts[used[k], g], parts[used[k], nr_groups + g]
     inside = 0
     for r in range(nr):
         inside |= (start[r] + move) | (end[r] + move)
     high, low = np.empty(nr + 1), np.empty(nr + 1)
     for g in range(nr_groups):
-        _weigh(rows, nr + 1, weights, g, high)
-        _weigh(rows, nr + 1, weights, nr_groups + g, low)
+        _weigh(rows, weights[g], high, low)
         for r in range(nr):
             chance[g, r] = (high[r + 1] - high[r]) + (low[r + 1] - low[r])
         if inside & (slot_bytes - 1):  # a bound within a page

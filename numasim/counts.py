@@ -17,6 +17,7 @@ MOST_BYTES = 1 << 28  # that smaller blocks may take
 GROUP_BLOCKS = 128  # of 128 slots at most: sums within a group fit 16 bits
 HIGH_BITS, LOW_BITS = 22, 44  # see `exact_parts`
 WORDS = (np.uint64, np.uint32, np.uint16)
+LINE_BYTES = 64  # of the processor's cache
 ROWS_AT_ONCE = 4096  # places whose half blocks are fetched together
 
 
@@ -41,6 +42,20 @@ def exact_parts(weights: np.ndarray) -> np.ndarray:
     high = np.rint(weights * 2.0**HIGH_BITS) * 2.0**-HIGH_BITS
     low = np.rint((weights - high) * 2.0**LOW_BITS) * 2.0**-LOW_BITS
     return np.concatenate([high, low], axis=1)
+
+
+def in_whole_lines(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros that begin where a line of the processor's cache does, so that rows touch few lines.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype or type
+    """
+    nr_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(nr_bytes + LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % LINE_BYTES
+    return room[first : first + nr_bytes].view(dtype).reshape(shape)
 
 
 @cache
@@ -85,17 +100,18 @@ class BlockCounts:
         self.nr_blocks = -(-nr_slots // self.block_slots)
         self._nr_groups = self.nr_blocks // GROUP_BLOCKS + 1
         padded = self._nr_groups * GROUP_BLOCKS
-        self._counts = np.zeros((padded, nr_classes), np.uint16)
-        self._inner = np.zeros((padded, nr_classes), np.uint16)
+        self._counts = in_whole_lines((padded, nr_classes), np.uint16)
+        self._inner = in_whole_lines((padded, nr_classes), np.uint16)
         self._group_totals = np.zeros((self._nr_groups, nr_classes), np.int64)
         self._outer = np.zeros((self._nr_groups + 1, nr_classes))
+        self._outer_whole: np.ndarray | None = None
         self._dirty = np.zeros(self._nr_groups, bool)
         self._any_dirty = False
         # sums within a group fit 16 bits, so counts of several classes are added up as one word
         self._word = next(w for w in WORDS if 2 * nr_classes % w().itemsize == 0)
         # the class of the page in each slot, plus one
         of_slot: type = np.uint8 if nr_classes < 255 else np.uint16
-        self._of_slot: np.ndarray = np.zeros(padded * self.block_slots, of_slot)
+        self._of_slot = in_whole_lines((padded * self.block_slots,), of_slot)
 
     def add(self, slots: np.ndarray, classes: np.ndarray) -> None:
         """Pages of `classes` now occupy `slots` (int64[N], distinct)."""
@@ -125,6 +141,7 @@ class BlockCounts:
         sums -= part
         self._inner.reshape(shape)[groups] = sums.view(np.uint16)
         np.cumsum(self._group_totals, axis=0, out=self._outer[1:])
+        self._outer_whole = None
         self._dirty[groups] = False
         self._any_dirty = False
 
@@ -160,6 +177,14 @@ class BlockCounts:
         if self._any_dirty:
             self._refresh()
         return self._inner, self._outer, self._of_slot
+
+    def whole_tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`tables` with int32 for float64, for less than 2**31 slots: half the memory to fetch."""
+        inner, outer, of_slot = self.tables()
+        if self._outer_whole is None:
+            self._outer_whole = in_whole_lines(outer.shape, np.int32)
+            self._outer_whole[:] = outer
+        return inner, self._outer_whole, of_slot
 
     def before_slots(self, slots: np.ndarray) -> np.ndarray:
         """float64[N, C], whole: pages of each class in all slots before each given one (int64[N]).
