@@ -123,7 +123,8 @@ class Bounds:
         chance = np.empty((len(ticks.nr), nr))
         some: int = _jitted().chances(
             start, end, move, size, *self._shifts, self.slots, packed, self.used,
-            *counts.whole_tables(), self._words, ticks.parts, ticks.probability, slots, rows, chance,
+            *counts.whole_tables(), self._words, ticks.parts, ticks.probability, slots, rows,
+            chance,
         )  # fmt: skip
         if some < 0:
             return None

@@ -55,7 +55,8 @@ def in_whole_lines(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     nr_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = np.zeros(nr_bytes + LINE_BYTES, np.uint8)
     first = -room.ctypes.data % LINE_BYTES
-    return room[first : first + nr_bytes].view(dtype).reshape(shape)
+    lines: np.ndarray = room[first : first + nr_bytes].view(dtype).reshape(shape)
+    return lines
 
 
 @cache
