@@ -52,6 +52,14 @@ class Traffic:
     folios: int = 0
     busy_ns: int = 0
 
+    def add(self, other: Traffic) -> None:
+        """What was moved besides."""
+        for way, nr_bytes in other.bytes.items():
+            self.bytes[way] = self.bytes.get(way, 0) + nr_bytes
+        self.pages_of_class += other.pages_of_class
+        self.folios += other.folios
+        self.busy_ns += other.busy_ns
+
 
 CostOf = Callable[[int, int, int], int]
 """(source node, target node, folio order) → ns to migrate one folio in a batch."""

@@ -313,6 +313,15 @@ class Memory:
         zone.in_pcp -= take
         return zone.frames.take(take)
 
+    def in_hand(self, nid: int, cpu: str) -> int:
+        """Single frames that the next ones on a node get before what is free changes again."""
+        for zone in reversed(self.zones_of_node(nid)):
+            if zone.pcp_of == cpu and zone.in_pcp:
+                return zone.in_pcp
+            if zone.free > zone.marks.low + zone.reserve + zone.kept:
+                break
+        return 1
+
     def _refill_frames(self, zone: ZoneState) -> int:
         """Frames of the next refill of a per-CPU list; small zones (DMA) refill page by page.
 

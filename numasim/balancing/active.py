@@ -5,6 +5,8 @@ Source: policies specification, section 3 (TPP, ASPLOS'23).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from numasim.agents import Stage
@@ -70,7 +72,7 @@ class ActiveFirst:
     """
 
     mark = "min"
-    at_once = True
+    next_ns = math.inf
 
     def __init__(
         self, stage: Stage, residents: Residents, name: str, pagevec: int, demotion_bp: int

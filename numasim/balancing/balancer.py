@@ -25,7 +25,8 @@ from numasim.threads import NOBODY, who
 UPTIME_MS = 3_600_000
 """The machine has been up for an hour when the run begins."""
 MAX_CPUS = 8192  # that distributions' kernels are configured for
-LEAST_FAULTS, LEAST_BATCH_NS = 32, 50_000
+FEW_FAULTS = 2048  # a longer batch may have one in so many resident pages,
+MOST_BATCHES = 10  # and be so many usual ones long
 IDLE_NS = 100_000_000  # a process that begins is noticed so soon
 
 
@@ -38,7 +39,7 @@ class Balancer:
     now_ns : int
     tunables : Tunables
     batch_ns : int
-        Hint faults are looked at so often.
+        Hint faults are looked at so often, and up to ten times later while they are few.
     interrupt_ns : int
         What a scan's TLB flush takes from every other running thread of the process.
     max_cpus : int
@@ -54,6 +55,7 @@ class Balancer:
         self._stage, self.tunables, self._judge = stage, tunables, judge
         self.name = "numa_balancing" if judge is None else judge.name
         self._batch_ns, self._interrupt_ns = batch_ns, interrupt_ns
+        self._longest_ns = min(MOST_BATCHES * batch_ns, max(batch_ns, IDLE_NS))
         self._bits = access_time_bits(max_cpus)
         self._top = np.array(memory_tiers(stage.topology).top)
         self._spared = self._top if judge is None else judge.spared
@@ -68,7 +70,8 @@ class Balancer:
         self._cpu_node = self._nodes_of_cpus()
         self._scan_ns = self._updates = self._faults = self._local = 0
         self._stall = np.zeros(len(stage.actors))
-        self._events = 0
+        self._events, self._scanned = 0, False
+        self._lately = (0, 0)  # faults, and length, of the last batch
         self.due_ns: float = now_ns
         self._switched(now_ns)
 
@@ -116,6 +119,7 @@ class Balancer:
                 others = self._stall.copy()
                 self._handle(faults, now_ns)
                 self._foresight.learn(faults.actor, self._stall - others)
+            self._lately = len(faults), now_ns - before
         else:
             self._hinting.skip(now_ns)
         if self.tunables.mode:
@@ -123,10 +127,10 @@ class Balancer:
                 self._scan_if_due(space, now_ns)
         if self._judge is not None:
             self._judge.tick(now_ns)
-        changed = self.moving.on_the_wires(now_ns, self._batch_ns)
         self._charge(max(now_ns - before, 1))
         self.due_ns = self._next_ns(now_ns)
         tolls, span_ns = self._stage.observing.tolls, int(min(self.due_ns - now_ns, IDLE_NS))
+        changed = self.moving.on_the_wires(span_ns)
         tolls.foresee(np.zeros_like(self._stall), now_ns)
         tolls.foresee(self._foresight.threads(self._hinting, now_ns, span_ns), now_ns)
         return changed or tolls.changed(now_ns)
@@ -163,28 +167,31 @@ class Balancer:
             )
 
     def _next_ns(self, now_ns: int) -> float:
-        later = now_ns + (self._next_batch_ns() if self._hinting.nr_armed else IDLE_NS)
-        if self.moving.busy:
-            later = min(later, now_ns + self._batch_ns)
+        later: float = now_ns + (self._next_batch_ns() if self._hinting.nr_armed else IDLE_NS)
         if not self.tunables.mode:
-            return later if self._hinting.nr_armed or self.moving.busy else math.inf
+            return later if self._hinting.nr_armed or self.moving.waits else math.inf
         due = [
             max(space.tasks.next_due_ns(now_ns), space.scanner.next_ns)
             for space in self._spaces.values()
             if len(space.tasks)
         ]
-        return max(min([later, *due]), now_ns + 1)
+        rule_ns = math.inf if self._judge is None else self._judge.next_ns
+        return max(min([later, rule_ns, self.moving.cut_ns(now_ns), *due]), now_ns + 1)
 
     def _next_batch_ns(self) -> int:
-        """Batches are short while faults ask for room that reclaim makes meanwhile."""
+        """Batches are longer while few pages fault, but at most twice as long as the last."""
         if self._hinting.quiet_for(IDLE_NS):
             return IDLE_NS
-        at_once = self._judge is None or self._judge.at_once
-        room = self.moving.scarce(self._top) if self.tunables.tiering and at_once else None
-        if room is None:
-            return self._batch_ns
-        nr = max(room // 2, LEAST_FAULTS)
-        return self._hinting.span_of(nr, self._batch_ns, min(LEAST_BATCH_NS, self._batch_ns))
+        pages = sum(space.rss_pages() for space in self._spaces.values())
+        nr, span_ns = self._lately
+        few, most = (
+            max(pages // FEW_FAULTS, 1),
+            max(self._batch_ns, min(2 * span_ns, self._longest_ns)),
+        )
+        if self._scanned:  # what was armed just now faults soon
+            self._scanned = False
+            return self._hinting.span_of(few, most, self._batch_ns)
+        return min(max(span_ns * few // max(nr, 1), self._batch_ns), most)
 
     # -- scans -------------------------------------------------------------------------------------
 
@@ -198,6 +205,7 @@ class Balancer:
         task = int(due[self._chance.integers(len(due))]) if len(due) > 1 else int(due[0])
         space.scanner.next_ns = now_ns + int(tasks.period_ms[task]) * 1_000_000
         space.scan(now_ns, task, self._hinting, tunables, self._access_ms, self._ms(now_ns))
+        self._scanned = True
         costs = self._stage.costs
         cost = space.armed * costs.pte_scan + (space.looked - space.armed) * costs.pte_walk
         cost += space.flushes * costs.tlb_shootdown

@@ -137,8 +137,11 @@ class Hinting:
     def span_of(self, nr: int, most_ns: int, least_ns: int) -> int:
         """Time in which about `nr` faults will come at the present speeds, within bounds, ns.
 
-        Sweeps are not looked ahead for; what was measured goes on as it did in the last span.
+        The least where something sweeps or a recording plays, which is not looked ahead for; what
+        was measured goes on as it did in the last span.
         """
+        if self._stage.law.fronts:
+            return least_ns
         rates, span_ns = np.maximum(self._stage.law.visit_rates_per_ns(), self._rates), most_ns
         while span_ns > least_ns and self._waiting.nr_due(self._visits + rates * span_ns) > nr:
             span_ns //= 2

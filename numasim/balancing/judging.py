@@ -20,14 +20,14 @@ class Judge(Protocol):
         Nodes on which no page is armed.
     mark : str
         The watermark that a node has to keep for a page to come: ``high``, or ``min``.
-    at_once : bool
-        Whether pages move in their faults, which then ask for room one after the other.
+    next_ns : float
+        It wants to be called again by then.
     """
 
     name: str
     spared: np.ndarray
     mark: str
-    at_once: bool
+    next_ns: float
 
     def decide(self, batch: Batch, now_ns: int) -> tuple[Batch, np.ndarray]:
         """The faults, with targets as the judge wants them, and which (bool[N]) move at once."""

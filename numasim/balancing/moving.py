@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from numasim.agents import Stage
 from numasim.balancing.batch import Batch
 from numasim.balancing.promotion import enough_pages
 from numasim.balancing.tunables import Tunables
+from numasim.reclaim.reclaimer import Reclaimer, Thread
 
 
 class Moving:
@@ -25,14 +29,14 @@ class Moving:
     ----------
     migrated, failed, promoted : int
         4 KiB pages so far; failures count once per folio and page of it.
-    busy : bool
-        Whether what it moved last is on the wires.
+    waits : bool
+        Whether it moved something that has not been on the wires yet.
     """
 
     def __init__(self, stage: Stage, name: str, mark: str = "high") -> None:
         self._stage, self._name, self._mark = stage, name, mark
         self.migrated = self.failed = self.promoted = 0
-        self.busy = self._moved = False
+        self.waits = self._loads = False
 
     # -- room --------------------------------------------------------------------------------------
 
@@ -44,17 +48,6 @@ class Moving:
             for zone in self._stage.memory.zones_of_node(target)
         ]
         return max(found, default=0)
-
-    def scarce(self, top: np.ndarray) -> int | None:
-        """4 KiB pages that fast nodes can take before reclaim has to make room; None: no matter.
-
-        Parameters
-        ----------
-        top : bool[nodes]
-        """
-        if self._stage.memory.kswapd is None:
-            return None
-        return min((self._room(int(n), self._mark) for n in np.flatnonzero(top)), default=None)
 
     def free_pass(self, target: int, nr: np.ndarray) -> int:
         """How many faults, one after the other, find so much room that latency is no matter.
@@ -74,17 +67,49 @@ class Moving:
         taken = np.cumsum(nr) - nr
         return int(np.count_nonzero(taken < room))
 
-    def _admitted(self, nr: np.ndarray, room: int) -> np.ndarray:
-        """bool[N]: folios that find the watermark kept, one after the other."""
-        if len(nr) and (nr == nr[0]).all():
-            one = int(nr[0])
-            fits = max(0, -(-(room - one) // one))
-            return np.arange(len(nr)) < fits
-        found = np.zeros(len(nr), bool)
-        for i, size in enumerate(nr.tolist()):
-            found[i] = room > size
-            room -= size * found[i]
-        return found
+    def _threads(self) -> Sequence[Thread]:
+        residents = self._stage.migrator.residents
+        return residents.threads if isinstance(residents, Reclaimer) else ()
+
+    def _fitting(self, nr: np.ndarray, target: int) -> int:
+        """How many folios (of int64[N] pages), one after the other, find the watermark kept.
+
+        Free pages do not change while a CPU hands out what it has in hand.
+        """
+        memory, room = self._stage.memory, self._room(target, self._mark)
+        if not len(nr) or room <= nr[0]:
+            return 0
+        single = nr == memory.pages_per_frame
+        if single[0]:
+            return min(memory.in_hand(target, "move"), int(np.argmin(np.r_[single, False])))
+        return int(np.searchsorted(np.cumsum(np.where(single, room, nr)), room))
+
+    def cut_ns(self, now_ns: int) -> float:
+        """Just before a kswapd at work goes on: what it frees then, no earlier fault finds."""
+        for thread in self._threads():
+            if thread.busy_until_ns <= now_ns + 1:
+                thread.catch_up(now_ns + 1)
+        return min((thread.busy_until_ns - 1 for thread in self._threads()), default=math.inf)
+
+    def _refused(self, batch: Batch, left: np.ndarray, target: int, tiering: bool) -> int:
+        """A fault finds no room: which of those left (int64[N]), itself the first, may find some.
+
+        kswapd, which it wakes in tiering, works meanwhile for as long as there are faults to come.
+        """
+        sizes, times = batch.nr[left], batch.time_ns[left]
+        least, at_ns = int(sizes[1:].min(initial=sizes[0])), int(times[0])
+        if tiering:
+            self._stage.memory.wake_kswapd(target)
+            threads = self._threads()
+            while threads:
+                threads[target].catch_up(at_ns)
+                until_ns = threads[target].busy_until_ns
+                if self._room(target, self._mark) > least or until_ns > int(times[-1]):
+                    break
+                at_ns = int(until_ns)
+        later = max(1, int(np.searchsorted(times, at_ns)))
+        fits = np.flatnonzero(sizes[later:] < self._room(target, self._mark))
+        return later + int(fits[0]) if len(fits) else len(left)
 
     # -- moves -------------------------------------------------------------------------------------
 
@@ -113,24 +138,32 @@ class Moving:
         failed = wanted.copy()
         busy = np.zeros(len(self._stage.actors))
         for target in np.unique(batch.target[wanted]).tolist():
-            own = np.flatnonzero(wanted & (batch.target == target))
-            room = self._admitted(batch.nr[own], self._room(target, self._mark))
-            if not room.all() and tunables.tiering:
-                self._stage.memory.wake_kswapd(target)
-            going = own[room]
-            if not len(going):
-                continue
-            moved = self._stage.migrator.migrate(batch.head[going], target, self._name, split=False)
-            done = going[np.isin(batch.head[going], moved.pages)]
-            failed[done] = False
-            self._moved |= len(done) > 0
-            self._pay(batch, done, target, busy)
-            self.migrated += int(batch.nr[done].sum())
-            up = done[~top[batch.source[done]] & top[target]]
-            if tunables.tiering:
-                self.promoted += int(batch.nr[up].sum())
+            left = np.flatnonzero(wanted & (batch.target == target))
+            while len(left):
+                fits = self._fitting(batch.nr[left], target)
+                if fits:
+                    done = self._move(batch, left[:fits], target, busy)
+                    failed[done] = False
+                    up = done[~top[batch.source[done]] & top[target]]
+                    if tunables.tiering:
+                        self.promoted += int(batch.nr[up].sum())
+                    left = left[fits:]
+                else:
+                    left = left[self._refused(batch, left, target, tunables.tiering) :]
         self.failed += int(batch.nr[failed].sum())
         return failed, busy
+
+    def _move(self, batch: Batch, going: np.ndarray, target: int, busy: np.ndarray) -> np.ndarray:
+        """Move some folios (int64[N]) while actors wait, in `busy` (float64[A]); those that did."""
+        space = self._stage.space  # kswapd may have taken some of them meanwhile
+        there = self._stage.nodes_of(batch.head[going]) == batch.source[going]
+        going = going[there & (space.folio_heads(batch.head[going]) == batch.head[going])]
+        moved = self._stage.migrator.migrate(batch.head[going], target, self._name, split=False)
+        done: np.ndarray = going[np.isin(batch.head[going], moved.pages)]
+        self.waits |= len(done) > 0
+        self._pay(batch, done, target, busy)
+        self.migrated += int(batch.nr[done].sum())
+        return done
 
     def _pay(self, batch: Batch, done: np.ndarray, target: int, busy: np.ndarray) -> None:
         """Add to what actors waited (float64[A]) the migration of some folios."""
@@ -139,19 +172,20 @@ class Moving:
             cost = self._stage.migrator.cost_of(int(source), target, int(nr).bit_length() - 1)
             np.add.at(busy, batch.actor[own], float(cost))
 
-    def on_the_wires(self, now_ns: int, span_ns: int) -> bool:
-        """Let what was moved since the last call load nodes and links for `span_ns`.
+    def on_the_wires(self, span_ns: int) -> bool:
+        """Let what was moved since the last call load nodes and links for `span_ns` from now on.
 
         Returns
         -------
         bool
             Whether the load changed.
         """
-        moved, self._moved = self._moved, False
-        changed = moved or self.busy
-        if self.busy:
+        moved, self.waits = self.waits, False
+        changed = moved or self._loads
+        if self._loads:
             self._stage.end_work(self._name)
         if moved:
             self._stage.begin_work(self._name, span_ns, 0.0, batch=1, flush=0.0)
-        self.busy = moved
-        return changed
+        self._loads = moved
+        unloaded = [thread.unload(span_ns) for thread in self._threads()]
+        return changed or any(unloaded)

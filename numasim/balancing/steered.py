@@ -44,7 +44,6 @@ class Steered:
     """
 
     mark = "min"
-    at_once = True
 
     def __init__(self, stage: Stage, rule: ActiveFirst, measured: Measured) -> None:
         self._stage, self._rule, self._measured = stage, rule, measured
@@ -52,7 +51,8 @@ class Steered:
         self.spared = np.zeros(len(stage.topology.nodes), bool)
         preferred = memory_tiers(stage.topology).preferred
         self._below = np.array([row[0] if row else n for n, row in enumerate(preferred)])
-        self._next_ns, self._left = 0, 0
+        self.next_ns: float = 0
+        self._left = 0
         self.wanted = 0.0
 
     def decide(self, batch: Batch, now_ns: int) -> tuple[Batch, np.ndarray]:
@@ -75,8 +75,8 @@ class Steered:
     def tick(self, now_ns: int) -> None:
         """Keep the demotion mark; once a quantum, ask the balance."""
         self._rule.tick(now_ns)
-        if now_ns >= self._next_ns:
-            self._next_ns = now_ns + QUANTUM_NS
+        if now_ns >= self.next_ns:
+            self.next_ns = now_ns + QUANTUM_NS
             balance, arrived = self._measured.balance, self._measured.take_arrived()
             self.wanted = balance.decide()
             self._left = int(min(balance.most_bytes, abs(self.wanted) * arrived * LINE_BYTES))

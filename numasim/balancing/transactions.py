@@ -175,7 +175,7 @@ class Queueing:
     """
 
     mark = "min"
-    at_once = False
+    next_ns = math.inf
 
     def __init__(self, rule: ActiveFirst, promoter: Promoter) -> None:
         self._rule, self._promoter = rule, promoter

@@ -36,7 +36,7 @@ class NumaBalancing(Policy):
     demotion : bool
         ``numa/demotion_enabled``, written when the policy begins.
     batch : int
-        Hint faults are handled so often, ns.
+        Hint faults are handled so often, ns; up to ten times later while they are few.
     interrupt : int
         What a TLB flush takes from every other running thread of the process, ns.
     max_cpus : int
@@ -46,8 +46,8 @@ class NumaBalancing(Policy):
     -----
     Source: numa-balancing-tiering specification, sections 1 to 3 (Linux 7.3.4). Demotion is
     reclaim's. Assumption: `interrupt`; `max_cpus` is that of distributions' kernels. With a tenth
-    of the default `batch` throughput differs by a thousandth and counters by less than a percent;
-    while reclaim has to make the room, batches are as short as that room asks for.
+    of the default `batch` throughput differs by a thousandth and counters by less than a percent.
+    Within a batch faults and the kswapd that makes room for them come in order of time.
     """
 
     mode: Annotated[int, Field(ge=0, le=3)] = TIERING

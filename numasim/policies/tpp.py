@@ -44,7 +44,7 @@ class TPP(Policy):
     scan_size : int
         MiB of address space for one scan, which arms slow pages only.
     batch : int
-        Hint faults are handled so often, ns.
+        Hint faults are handled so often, ns; up to ten times later while they are few.
     interrupt : int
         What a TLB flush takes from every other running thread of the process, ns.
 

@@ -83,6 +83,8 @@ class MultiGen:
     a walk takes no time between its first page and its last.
     """
 
+    joins_rounds = True
+
     def __init__(self, records: Records, nid: int, present: Callable[[int], np.ndarray]) -> None:
         self._records, self._nid, self._present = records, nid, present
         self.max_seq, self.min_seq = MIN_GENERATIONS + 1, [0, 0]
@@ -224,6 +226,20 @@ class MultiGen:
         walked = self._look_around(asked[young], now_ns)
         self._keep(asked[young], kind)
         return Isolated(asked[~young], records.nr_pages(batch), len(asked), walked)
+
+    def kept(self, found: Isolated, most: int) -> Isolated:
+        """The first of what a scan took, about so many pages; the others are the oldest again."""
+        sizes = self._records.sizes(found.heads)
+        enough = int(np.searchsorted(np.cumsum(sizes), most)) + 1
+        surplus = found.heads[enough:]
+        if not len(surplus):
+            return found
+        for kind, own in enumerate(self._records.by_kind(surplus)):
+            first = Fifo(self._records.tickets)
+            first.add(own)
+            self._list(kind, self.min_seq[kind]).add_first(first)
+        scanned = found.scanned - int(sizes[enough:].sum())
+        return Isolated(found.heads[:enough], scanned, found.checked - len(surplus), found.walked)
 
     def _keep(self, heads: np.ndarray, kind: int) -> None:
         """Put back folios that were found young: among the young, and the youngest if again."""

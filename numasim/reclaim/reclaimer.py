@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -35,6 +36,21 @@ class Work:
         )
 
 
+class Thread(Protocol):
+    """A kswapd, for who goes through a span afterwards and lets it work at its instants."""
+
+    @property
+    def busy_until_ns(self) -> float:
+        """When the slice in progress ends; infinite while it naps or sleeps."""
+
+    def catch_up(self, now_ns: int) -> None:
+        """Do all that is due by an instant."""
+
+    def unload(self, span_ns: int) -> bool:
+        """What was moved so is on the wires for so long from now; whether loads change."""
+        ...
+
+
 class Reclaimer:
     """Lists of all nodes, and what is done with folios that are taken off them.
 
@@ -56,6 +72,8 @@ class Reclaimer:
     put_back : callable or None
         ``put_back(heads, cause, now_ns)`` demotes what has a copy below already: folios left to
         demote, and the time it took.
+    threads : sequence of Thread
+        kswapd of each node.
 
     Notes
     -----
@@ -79,6 +97,7 @@ class Reclaimer:
         ]
         self.forget: Callable[[np.ndarray], None] | None = None
         self.put_back: Callable[[np.ndarray, str, int], tuple[np.ndarray, int]] | None = None
+        self.threads: Sequence[Thread] = ()
         self._direct_ns = 0
         self.now_ns = 0  # of the act in progress; its work lies ahead of that
         self.swap = None if kernel.swap is None else Swap(stage, kernel.swap, self.lrus)
@@ -154,7 +173,9 @@ class Reclaimer:
 
     # -- doing -------------------------------------------------------------------------------------
 
-    def scan(self, nid: int, nr_pages: int, priority: int, who: str, now_ns: int) -> Work:
+    def scan(
+        self, nid: int, nr_pages: int, priority: int, who: str, now_ns: int, most: int | None = None
+    ) -> Work:
         """Scan about so many pages of a node and reclaim what is cold.
 
         Parameters
@@ -165,13 +186,18 @@ class Reclaimer:
         who : str
             ``kswapd`` or ``direct``, for counters.
         now_ns : int
+        most : int, optional
+            Pages to reclaim; a multi-generational LRU leaves further cold ones where they were.
 
         Returns
         -------
         Work
         """
         costs, per = self.stage.costs, self.stage.memory.pages_per_frame
-        found = self.lrus[nid].isolate(nr_pages, self.kinds(nid), priority, now_ns)
+        lru = self.lrus[nid]
+        found = lru.isolate(nr_pages, self.kinds(nid), priority, now_ns)
+        if most is not None and isinstance(lru, MultiGen):
+            found = lru.kept(found, most)
         busy = found.checked * costs.young_check + found.walked * costs.pte_scan
         self.counts[f"pgscan_{who}"] += found.scanned * per
         reclaimed, spent = self._reclaim(found, nid, who)

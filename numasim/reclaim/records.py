@@ -143,7 +143,14 @@ class Lru(Protocol):
     """How one node knows its cold folios.
 
     `kinds` are those that can be reclaimed there now, a tuple of `ANON` and `FILE`.
+
+    Attributes
+    ----------
+    joins_rounds : bool
+        Whether one scan finds what several short rounds find one after the other.
     """
+
+    joins_rounds: bool
 
     def arrive(self, heads: np.ndarray) -> None:
         """Folios (int64[N]) are on this node from now on."""

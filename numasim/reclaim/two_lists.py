@@ -158,6 +158,8 @@ class TwoLists:
     of 32 pages; no page is locked, executable or under writeback.
     """
 
+    joins_rounds = False
+
     def __init__(self, records: Records, nid: int, room: Callable[[int], tuple[int, int]]) -> None:
         self._records, self._nid, self._room = records, nid, room
         self._lists = tuple([Fifo(records.tickets), Fifo(records.tickets)] for _ in (ANON, FILE))
