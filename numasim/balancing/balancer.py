@@ -25,7 +25,7 @@ from numasim.threads import NOBODY, who
 UPTIME_MS = 3_600_000
 """The machine has been up for an hour when the run begins."""
 MAX_CPUS = 8192  # that distributions' kernels are configured for
-FEW_FAULTS = 2048  # a longer batch may have one in so many resident pages,
+FEW_FAULTS = 512  # a longer batch may have one in so many resident pages,
 MOST_BATCHES = 10  # and be so many usual ones long
 IDLE_NS = 100_000_000  # a process that begins is noticed so soon
 
