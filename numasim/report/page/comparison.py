@@ -25,7 +25,7 @@ from numasim.report.page.content import (
 )
 from numasim.report.page.forest import Estimate, forest_chart
 from numasim.report.page.numbers import between, effect, title, write
-from numasim.report.page.overhead import PARTS, in_all, paid, share, told
+from numasim.report.page.overhead import PARTS, in_all, paid, row_metrics, share, told
 from numasim.report.page.reproduce import compare_again
 from numasim.report.page.run import details, made_of
 from numasim.report.series import Clock, common_marks, speeds
@@ -277,16 +277,16 @@ def _range(metric: str, found: Interval) -> str:
 
 
 def _seeds(comparison: Comparison) -> Table:
-    metrics = comparison.metrics
-    rows = [
-        (*words(policy), number(float(seed), lambda v: f"{v:.0f}"),
-         *(number(float(comparison.summaries[policy, seed][m]), partial(write, m))
-           for m in metrics))
-        for policy in comparison.policies
-        for seed in comparison.seeds
-    ]  # fmt: skip
-    columns = ("policy", "seed", *(title(m) for m in metrics))
-    return Table("Every run", columns, rows, len(metrics) + 1)
+    metrics, rows = row_metrics(comparison.metrics), []
+    for policy in comparison.policies:
+        for seed in comparison.seeds:
+            found = comparison.summaries[policy, seed]
+            cells = [number(float(found.get(m, math.nan)), partial(write, m)) for m in metrics]
+            taken = in_all(paid(lambda part, f=found: float(f.get(part, math.nan))))  # type: ignore[misc]
+            run = (*words(policy), number(float(seed), lambda v: f"{v:.0f}"))
+            rows.append((*run, *cells, number(taken, share)))
+    columns = ("policy", "seed", *(title(m) for m in metrics), "Overhead (of one CPU)")
+    return Table("Every run", columns, rows, len(metrics) + 2)
 
 
 # -- runs ------------------------------------------------------------------------------------------

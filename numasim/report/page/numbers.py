@@ -19,7 +19,7 @@ METRICS = {
     "op_p99_ns": "99th percentile of an operation",
     "promoted_bytes": "Promoted",
     "demoted_bytes": "Demoted",
-    "both_ways_bytes": "Moved both ways within a phase, at most",
+    "both_ways_bytes": "Moved both ways, at most",
     "refused_bytes": "Found no room where it was to go",
     "kdamond_cpu": "Overhead of kdamonds (of one CPU)",
     "thread_cpu": "Threads' faults, scans, samples (of one CPU)",
@@ -34,7 +34,7 @@ METRICS = {
 
 
 def _ns(value: float) -> str:
-    return f"{value:,.1f} ns"
+    return f"{value:,.1f}\u00a0ns"
 
 
 FORMS: dict[str, Callable[[float], str]] = {
@@ -53,7 +53,7 @@ FORMS: dict[str, Callable[[float], str]] = {
     "emd": percent,
     "f1": lambda v: f"{v:.3f}",
     "shifts_followed": percent,
-    "convergence_s": lambda v: f"{v:.1f} s",
+    "convergence_s": lambda v: f"{v:.1f}\u00a0s",
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from numasim.report.page.content import percent
+from numasim.report.page.numbers import METRICS
 
 PARTS = {
     "kdamond_cpu": "kdamonds",
@@ -39,6 +40,11 @@ def in_all(shares: dict[str, float]) -> float:
     """All of them; NaN if there is none."""
     known = [value for value in shares.values() if not math.isnan(value)]
     return sum(known) if known else math.nan
+
+
+def row_metrics(known: Collection[str]) -> list[str]:
+    """Numbers of a run that a table of many runs has room for; who paid is told elsewhere."""
+    return [m for m in METRICS if m in known and m not in (*PARTS, "refused_bytes")]
 
 
 def told(shares: dict[str, float]) -> str:

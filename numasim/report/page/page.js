@@ -3,6 +3,7 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const GAP = -32768;
   const PAPER_PX = 680; // fits between the margins of A4 and of Letter
+  const SMALLEST_ZOOM = 0.4;
   const PAPER_HIGH_PX = 240; // a first chart finds room below verdict and reasons
   // Roles and colours as the page is light; what they become where it is dark.
   const LIGHT = { ink: "#1d2733", muted: "#5a6570", grid: "#dfe3e8", paper: "rgba(0,0,0,0)", unseen: "#c9ced4", hover: "#ffffff" };
@@ -182,8 +183,18 @@
       if (div.offsetParent !== null) draw(chart);
     }
     redraw();
+    fit();
   });
-  window.addEventListener("afterprint", () => { printing = false; redraw(); });
+  window.addEventListener("afterprint", () => { printing = false; redraw(); fit(); });
+
+  // Paper does not scroll: a table that is too wide for it is printed smaller.
+  function fit() {
+    document.documentElement.classList.toggle("printing", printing);
+    for (const table of document.querySelectorAll(".scroll > table")) {
+      table.style.zoom = "";
+      if (printing && table.offsetWidth > PAPER_PX) table.style.zoom = Math.max(SMALLEST_ZOOM, PAPER_PX / table.offsetWidth);
+    }
+  }
 
   // -- tables --------------------------------------------------------------------------------------
   for (const button of document.querySelectorAll("table.sorts th button")) {

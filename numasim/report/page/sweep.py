@@ -24,7 +24,7 @@ from numasim.report.page.content import (
 )
 from numasim.report.page.forest import Estimate, forest_chart, forest_picture
 from numasim.report.page.numbers import METRICS, between, effect, title, write
-from numasim.report.page.overhead import in_all, paid, share, told
+from numasim.report.page.overhead import in_all, paid, row_metrics, share, told
 from numasim.report.page.reading import SavedSweep
 from numasim.report.page.reproduce import here_document, run_again
 from numasim.report.page.sweep_why import why_section
@@ -306,18 +306,19 @@ def _scatter(
 
 def _all_runs(saved: SavedSweep) -> Section:
     labels = _labels(saved)
-    metrics = [m for m in METRICS if m in saved.runs]
+    metrics = row_metrics(saved.runs.columns)
     keys = [*PARTS, *labels]
     rows = []
     for run in saved.runs.head(MOST_RUNS).to_dict("records"):
         cells = words(*("" if pd.isna(run[k]) else run[k] for k in keys))
         seed = number(float(run["seed"]), lambda v: f"{v:.0f}")
         numbers = [number(float(run[m]), partial(write, m)) for m in metrics]
-        rows.append((*cells, seed, *numbers))
+        taken = in_all(paid(lambda part, r=run: float(r.get(part, math.nan))))  # type: ignore[misc]
+        rows.append((*cells, seed, *numbers, number(taken, share)))
     left = len(saved.runs) - len(rows)
     note = f"{left} more runs: pandas.read_parquet of the folder's runs has all." if left else ""
-    columns = (*keys, "seed", *(title(m) for m in metrics))
-    table = Table("Every run", columns, rows, len(metrics) + 1, note)
+    columns = (*keys, "seed", *(title(m) for m in metrics), "Overhead (of one CPU)")
+    table = Table("Every run", columns, rows, len(metrics) + 2, note)
     return Section("Runs", tables=[table], folded=True)
 
 

@@ -20,7 +20,7 @@ NUMBERS = (
     "local_share", "loaded_latency_ns", "promoted_bytes", "demoted_bytes", "both_ways_bytes",
     "refused_bytes", "emd", "f1", *PAID,
 )  # fmt: skip
-MOST_BARS = 12
+MOST_BARS, HEADING = 12, "Why points differ"
 
 
 def why_section(saved: SavedSweep, labels: list[str]) -> Section:
@@ -35,13 +35,12 @@ def why_section(saved: SavedSweep, labels: list[str]) -> Section:
     keys = [*PARTS, *labels]
     metrics = [m for m in NUMBERS if m in saved.runs and saved.runs[m].notna().any()]
     if not metrics:
-        return Section("Why points differ")
+        return Section(HEADING)
     means = saved.runs.groupby(keys, sort=False, dropna=False, observed=True)[metrics].mean()
     note = "Means over seeds of the first machine and workload."
     charts = _bars(saved, means, keys)
-    return Section(
-        "Why", note if charts else "", charts, tables=[_table(means, keys)], folded=False
-    )
+    table = _table(means, keys)
+    return Section(HEADING, note if charts else "", charts, tables=[table])
 
 
 def _table(means: pd.DataFrame, keys: list[str]) -> Table:

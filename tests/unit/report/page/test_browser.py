@@ -150,6 +150,22 @@ def test_small_errors_have_ticks_that_differ(browser, tmp_path):
     opened.page.close()
 
 
+def test_wide_tables_fit_on_paper(browser, tmp_path):
+    """And have their size again on the screen."""
+    opened = Open(browser, _file(tmp_path, comparison()), viewport={"width": 703, "height": 900})
+    wide = "[...document.querySelectorAll('.scroll > table')]"
+    wide += ".map(t => t.getBoundingClientRect().width)"
+    before = opened.run(wide)
+    opened.page.emulate_media(media="print")
+    opened.run(PRINT)
+    assert max(opened.run(wide)) <= 703 < max(before)
+    assert opened.run("document.documentElement.scrollWidth") <= 703
+    opened.page.emulate_media(media="screen")
+    opened.run("window.dispatchEvent(new Event('afterprint'))")
+    assert opened.run(wide) == before and opened.complaints == []
+    opened.page.close()
+
+
 def test_charts_over_time_are_lower_on_paper_and_grow_back(browser, run_file):
     opened = Open(browser, run_file, viewport={"width": 1200, "height": 800})
     opened.draw_all()

@@ -168,6 +168,23 @@ def test_several_settings_of_a_sweep_tell_where_nothing_surely_beats_the_referen
     assert told.startswith("Best throughput (operations/s) of 2 settings: tpp (used=0.9) in 2.")
 
 
+def test_a_sweep_says_why_points_differ():
+    saved = sweep()
+    runs = saved.runs.assign(thread_cpu=0.02, kswapd_cpu=float("nan"), both_ways_bytes=1 << 20)
+    runs.loc[runs.policy == "none", "thread_cpu"] = float("nan")
+    page = page_of(replace(saved, runs=runs))
+    why = page.sections[1]
+    assert why.title == "Why points differ"
+    (table,) = why.tables
+    assert table.columns[-2:] == ("threads' faults, scans and samples", "overhead in all")
+    assert [row[-1][0] for row in table.rows] == ["–", "2\u00a0%", "2\u00a0%"]
+    assert {"Local share", "Moved both ways, at most"} <= {chart.title for chart in why.charts}
+    labels = why.charts[0].figure["layout"]["yaxis"]["ticktext"]
+    assert labels == ["none", "tpp (used=0.9)", "tpp (used=0.99)"]
+    (card,) = (r for r in page.reasons if r.title == "Overhead")
+    assert card.value == "2\u00a0%" and card.text.endswith("none: – in all.")
+
+
 def _axis_of_parameter(written, numbers):
     saved = sweep()
     runs = saved.runs.assign(**{"policy.used": written, "policy.used_ratio": numbers})
@@ -197,10 +214,10 @@ def test_a_gate_says_what_got_worse():
 def test_a_gate_says_why():
     page = page_of(gate())
     (card,) = (r for r in page.reasons if r.title == "tpp: Loaded latency")
-    assert (card.value, card.text) == ("150.0 ns", "In the baseline 120.0 ns.")
+    assert (card.value, card.text) == ("150.0\u00a0ns", "In the baseline 120.0\u00a0ns.")
     (table,) = page.sections[2].tables
     row = next(row for row in table.rows if row[1][0] == "Loaded latency")
-    assert [text for text, _ in row[2:]] == ["120.0 ns", "150.0 ns", "+25.00 %"]
+    assert [text for text, _ in row[2:]] == ["120.0\u00a0ns", "150.0\u00a0ns", "+25.00 %"]
 
 
 def test_a_gate_says_what_it_was_made_of():
