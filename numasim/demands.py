@@ -10,6 +10,7 @@ from numasim.actors import ActorState
 from numasim.cost import LINE_BYTES, Background, Demand, Flow
 from numasim.migration import Migrator
 from numasim.rates import Rates
+from numasim.walks import Walks
 
 
 class Demands:
@@ -30,6 +31,7 @@ class Demands:
         migrator: Migrator,
         weights: dict[tuple[int, int], list[np.ndarray]],
     ) -> None:
+        self._walks = Walks(rates, migrator.memory.topology)
         self._rates, self._migrator, self._weights = rates, migrator, weights
         self._nothing = np.zeros(len(migrator.memory.topology.nodes))
 
@@ -54,7 +56,8 @@ class Demands:
             compute_ns=float(phase.compute),
             flows=flows,
             pace_per_ns=math.inf if phase.pace is None else phase.pace / 1e9,
-            stall_ns=self._migrator.swapped.stall_ns(patterns, weights),
+            stall_ns=self._migrator.swapped.stall_ns(patterns, weights)
+            + self._walks.stall_ns(actor, weights, self._migrator.node_counts.sum(axis=0)),
         )
 
     def traffic(self, actor: ActorState, now_ns: int) -> list[Background]:

@@ -234,7 +234,7 @@ class Node:
 
 @dataclass(frozen=True, config=CONFIG)
 class Tlb:
-    """Reach of the translation cache: it hides accesses from accessed bits.
+    """Reach of the translation cache: it hides accesses from accessed bits, and walks take time.
 
     Attributes
     ----------
@@ -243,16 +243,28 @@ class Tlb:
     flush_interval : int
         Time in ns after which everything is flushed anyway (context switches, other shootdowns);
         0 means never. With neither, nothing is hidden.
+    walk : int
+        What a visit waits in ns whose translation is not there; 0 leaves walks out of the speed.
 
     Notes
     -----
     Assumption: no interval unless a machine says so. How soon a core loses translations to switches
     between processes and to its kernel is known of no machine here; on pages of 4 KiB it does not
-    matter, as entries run out sooner. Where they never do, loading a scenario warns.
+    matter, as entries run out sooner. Where they never do, loading a scenario warns. What a walk
+    takes depends on where page tables lie in the caches: no machine here says it (0), and who gives
+    it sees what huge pages gain.
     """
 
     entries: Annotated[int, Field(ge=0)] = 0
     flush_interval: DurationNs = 0
+    walk: DurationNs = 0
+
+    def _check_walk(self) -> Iterator[Problem]:
+        if self.walk and not self.entries:
+            yield Problem("walk", "needs to know how many translations are kept", "give entries")
+
+    checks: ClassVar = (_check_walk,)
+    _checked = model_validator(mode="after")(checked)
 
 
 @dataclass(frozen=True, config=CONFIG)

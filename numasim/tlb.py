@@ -37,18 +37,18 @@ def walk_rates(visit_rates: np.ndarray, nr_folios: np.ndarray, cores: int, tlb: 
     if not tlb.entries:
         return visit_rates
     per_core = visit_rates / max(cores, 1)
-    residency = _residency_ns(per_core, nr_folios, tlb.entries)
+    stays = residency(per_core, nr_folios, tlb.entries)
     if tlb.flush_interval:
         walks = -np.expm1(-per_core * tlb.flush_interval)
-        if residency < tlb.flush_interval:
-            rest = per_core * (tlb.flush_interval - residency)
-            walks += np.exp(-per_core * residency) * (rest + np.expm1(-rest))
+        if stays < tlb.flush_interval:
+            rest = per_core * (tlb.flush_interval - stays)
+            walks += np.exp(-per_core * stays) * (rest + np.expm1(-rest))
         found: np.ndarray = max(cores, 1) * walks / tlb.flush_interval
         return found
-    if not np.isfinite(residency):
+    if not np.isfinite(stays):
         # everything fits and nothing is ever flushed: each translation walks once and then hides
         return np.zeros_like(visit_rates)
-    return visit_rates * np.exp(-per_core * residency)
+    return visit_rates * np.exp(-per_core * stays)
 
 
 def seen_chance(visits: np.ndarray, spans_ns: np.ndarray, flush_ns: np.ndarray) -> np.ndarray:
@@ -92,7 +92,17 @@ def seen_chance(visits: np.ndarray, spans_ns: np.ndarray, flush_ns: np.ndarray) 
     return np.where(cached, np.clip(seen, 0.0, 1.0), plain)
 
 
-def _residency_ns(rates: np.ndarray, nr: np.ndarray, entries: int) -> float:
+def residency(rates: np.ndarray, nr: np.ndarray, entries: int) -> float:
+    """How long a translation stays, in the time of the rates; infinite where all fit.
+
+    Parameters
+    ----------
+    rates : float64[C]
+        Visits to one folio of each class.
+    nr : float64[C]
+        Folios.
+    entries : int
+    """
     if float(nr[rates > 0].sum()) <= entries:
         return float("inf")
     low, high = 0.0, 1.0
