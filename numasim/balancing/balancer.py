@@ -182,12 +182,11 @@ class Balancer:
         """Batches are longer while few pages fault, but at most twice as long as the last."""
         if self._hinting.quiet_for(IDLE_NS):
             return IDLE_NS
-        pages = sum(space.rss_pages() for space in self._spaces.values())
         nr, span_ns = self._lately
-        few, most = (
-            max(pages // FEW_FAULTS, 1),
-            max(self._batch_ns, min(2 * span_ns, self._longest_ns)),
-        )
+        most = max(self._batch_ns, min(2 * span_ns, self._longest_ns))
+        if most == self._batch_ns or self._stage.observing.tolls.foreseen.any():
+            return self._batch_ns  # faults hold the program up: not few, however long they take
+        few = max(sum(space.rss_pages() for space in self._spaces.values()) // FEW_FAULTS, 1)
         if self._scanned:  # what was armed just now faults soon
             self._scanned = False
             return self._hinting.span_of(few, most, self._batch_ns)
