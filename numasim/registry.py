@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
 from numasim.errors import ConfigError, Problem, did_you_mean
@@ -31,6 +32,7 @@ class Registry(Generic[T]):
         self.what, self._package, self._group = what, package, group
         self._known: dict[str, type[T]] = {}
         self._loaded = False
+        self._points: list[EntryPoint] | None = None
 
     def register(self, name: str) -> Callable[[C], C]:
         """Class decorator: claim a name. A second claim on it is an error.
@@ -64,7 +66,7 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
-        for point in entry_points(group=self._group):
+        for point in self._offered():
             try:
                 point.load()
             except Exception as error:
@@ -72,6 +74,17 @@ class Registry(Generic[T]):
                 raise ConfigError(
                     f"{self.what} plugin {point.name} of {owner} failed: {error}"
                 ) from error
+
+    def _offered(self) -> list[EntryPoint]:
+        """What other distributions offer; finding that out takes milliseconds."""
+        if self._points is None:
+            self._points = list(entry_points(group=self._group))
+        return self._points
+
+    def _import_one(self, name: str) -> None:
+        path = f"{self._package}.{name}"
+        if name.isidentifier() and not self._offered() and find_spec(path):
+            importlib.import_module(path)
 
     def names(self) -> list[str]:
         """All known names, sorted."""
@@ -85,8 +98,16 @@ class Registry(Generic[T]):
         ------
         ConfigError
             If nothing of that name is registered.
+
+        Notes
+        -----
+        What lies in the file of its name is taken from there, without a look at all others, unless
+        there are other distributions' that may claim the same name.
         """
-        self._load()
+        if not self._loaded and name not in self._known:
+            self._import_one(name)
+        if name not in self._known:
+            self._load()
         if name not in self._known:
             raise ConfigError(
                 Problem(place, f'unknown {self.what} "{name}"', did_you_mean(name, self._known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -25,6 +26,9 @@ from numasim.cli import (
     validate,
     viewing,
 )
+
+COLLECT_AFTER = 20_000, 20, 20
+"""Objects made before cycles are looked for: with Python's 700 that is a twelfth of a short run."""
 
 app = typer.Typer(
     cls=console.Group,
@@ -76,4 +80,5 @@ def numasim(
 
 def main() -> None:
     """Entry point of the ``numasim`` command."""
+    gc.set_threshold(*COLLECT_AFTER)
     app(prog_name="numasim")
