@@ -72,7 +72,8 @@ class Arbiter:
     Assumption: accesses that a context misses because another accessor's came first in the same
     sample (page faults) are not made up for, so of two contexts the one whose tuned interval is
     shorter looks hotter than it is. And who has a page near runs faster and is hotter for that:
-    an order by heat favours whoever got there first.
+    an order by heat favours whoever got there first. A region that was hit in all samples is
+    taken for little more: sources that saturate (counters of GPUs) are underrated.
     """
 
     def __init__(self, rules: Contention, memory: Memory, latency_ns: np.ndarray) -> None:

@@ -112,13 +112,16 @@ class Holistic(Policy):
     kdamond carries both directions of a node, as its monitoring is the same.
 
     Assumption: `tuner` and `contended` depart from what is published, and were chosen after looking
-    at the scenario `holistic_numa`. There (40 s, seeds 1 and 2, million operations per second over
-    the whole run; 6.7 without tiering) the defaults come to 12.1. With ``consist`` 6.4, as its
-    quotas begin at one byte and nothing moves for half a minute; with ``first`` 9.5, twice
-    the bytes moved, and no end to it. Not decisive: 500 regions (12.1, for twice the kdamonds'
-    time), an apply interval of 1 s (11.9), ``least`` (12.1; but on `holistic_pool` worse than all
-    others, where ``leave`` does least harm). What
-    the other options do where nodes are full: `holistic_options`.
+    at the scenarios `holistic_numa` and `holistic_pool`. In the first (40 s, seeds 1 and 2, million
+    operations per second over the whole run; 6.7 without tiering) the defaults come to 12.4. With
+    ``consist`` 6.5, as its quotas begin at one byte and nothing moves for half a minute; with
+    ``first`` 10.1, twice the bytes moved, and no end to it; with ``leave`` 11.0. By PEBS the
+    defaults come to 13.1, ``hotter`` to 11.7. Not decisive: ``hotter`` by page faults (12.3), 500
+    regions (12.8), an apply interval of 1 s (11.2). In the second (20 s, seeds 1 to 3, the last five
+    seconds; 27.6 without tiering) ``least`` comes to 45.9, ``leave`` to 32.0, ``hotter`` to 23.5,
+    ``first`` to 13.1. Where counters see a GPU ``least`` moves nothing: one that notifies in every
+    sample only says "at least so much". What the other options do where nodes are full:
+    `holistic_options`.
     """
 
     accessors: tuple[str | int, ...] = ()
