@@ -117,10 +117,10 @@ class Holistic(Policy):
     ``consist`` 6.5, as its quotas begin at one byte and nothing moves for half a minute; with
     ``first`` 10.1, twice the bytes moved, and no end to it; with ``leave`` 11.0. By PEBS the
     defaults come to 13.1, ``hotter`` to 11.7. Not decisive: ``hotter`` by page faults (12.3), 500
-    regions (12.8), an apply interval of 1 s (11.2). In the second (20 s, seeds 1 to 3, the last five
-    seconds; 27.6 without tiering) ``least`` comes to 45.9, ``leave`` to 32.0, ``hotter`` to 23.5,
-    ``first`` to 13.1. Where counters see a GPU ``least`` moves nothing: one that notifies in every
-    sample only says "at least so much". What the other options do where nodes are full:
+    regions (12.8), an apply interval of 1 s (11.2). In the second (20 s, seeds 1 to 3, the last
+    five seconds; 27.6 without tiering) ``least`` comes to 45.9, ``leave`` to 32.0, ``hotter`` to
+    23.5, ``first`` to 13.1. Where counters see a GPU ``least`` moves nothing: one that notifies in
+    every sample only says "at least so much". What the other options do where nodes are full:
     `holistic_options`.
     """
 
