@@ -8,6 +8,7 @@ from numasim import __version__
 from numasim.gate.suite import SCENARIO_KEYS, Experiment, Metric, Suite
 from numasim.provenance import provenance
 from numasim.sweep.code import fingerprint
+from numasim.units import format_bytes, format_duration, parse_bytes, parse_duration_ns
 
 
 def document_of(suite: Suite) -> dict[str, Any]:
@@ -23,11 +24,21 @@ def document_of(suite: Suite) -> dict[str, Any]:
         "baseline_seeds": suite.baseline_seeds,
         "false_alarm": suite.false_alarm,
         "notice": suite.notice,
-        "limits": {"time": f"{suite.limits.time_ns} ns"},
+        "limits": {"time": _duration(suite.limits.time_ns)},
     }
     if suite.limits.memory_bytes:
-        found["limits"]["memory"] = f"{suite.limits.memory_bytes} B"
+        found["limits"]["memory"] = _size(suite.limits.memory_bytes)
     return {**found, "experiments": [_experiment(each) for each in suite.experiments]}
+
+
+def _duration(ns: int) -> str:
+    short = format_duration(ns)
+    return short if parse_duration_ns(short) == ns else f"{ns} ns"
+
+
+def _size(nr_bytes: int) -> str:
+    short = format_bytes(nr_bytes)
+    return short if parse_bytes(short) == nr_bytes else f"{nr_bytes} B"
 
 
 def _experiment(each: Experiment) -> dict[str, Any]:

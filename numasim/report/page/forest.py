@@ -83,7 +83,7 @@ def forest_chart(
         data.append(trace)
     layout = {
         "xaxis": {"title": {"text": safe(axis)}, "type": "log" if log else "linear",
-                  "tickformat": ".6~g", "nticks": 6},
+                  "tickformat": ".6~g", "nticks": 6, "rangemode": "normal" if log else "tozero"},
         "yaxis": {"tickvals": at, "ticktext": [brief(row.name) for row in rows],
                   "range": [-0.6, len(rows) - 0.4], "showgrid": False, "zeroline": False,
                   "fixedrange": True},

@@ -33,7 +33,7 @@ def gate_page(saved: SavedGate) -> Page:
     worse = [v for v in verdicts if not v[2]["ok"]]
     text = _verdict(data, verdicts, worse)
     first = data["experiments"][0] if data["experiments"] else None
-    about = f"{len(data['experiments'])} experiments · {len(verdicts)} numbers"
+    about = f"{_nr(len(data['experiments']), 'experiment')} · {_nr(len(verdicts), 'number')}"
     if first is not None:
         about += f" · {len(first['seeds'])} seeds against {first['baseline_seeds']} before"
     sections = [
@@ -47,9 +47,14 @@ def gate_page(saved: SavedGate) -> Page:
 Verdicts = list[tuple[str, str, dict[str, Any]]]
 
 
+def _nr(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 def _verdict(data: dict[str, Any], verdicts: Verdicts, worse: Verdicts) -> str:
     if worse:
-        return f"{len(worse)} of {len(verdicts)} numbers got worse than “{data['suite']}” allows."
+        of = _nr(len(verdicts), "number")
+        return f"{len(worse)} of {of} got worse than “{data['suite']}” allows."
     same = sum(found["verdict"] == UNCHANGED for _, _, found in verdicts)
     if same == len(verdicts):
         return (
