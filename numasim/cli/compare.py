@@ -154,7 +154,7 @@ def show(comparison: Comparison) -> None:
         rows += [
             [m.title, *(_mean(comparison, policy, m) for policy in page)]
             for m in metrics
-            if not m.optional or _is_known(comparison, m.key)
+            if not m.optional or _is_known(comparison, page, m.key)
         ]
         console.table(("mean over seeds", *page), rows, title, numbers=len(page))
         title = ""
@@ -182,13 +182,10 @@ def _effect(value: float) -> str:
     return f"{value:+.2f}" if bounded == value else f"{'>' if value > 0 else '<'} {bounded:+.0f}"
 
 
-def _is_known(comparison: Comparison, metric: str) -> bool:
-    """Whether any run has such a number."""
-    return any(
-        not math.isnan(value)
-        for p in comparison.policies
-        for value in comparison.per_seed(p, metric)
-    )
+def _is_known(comparison: Comparison, policies: Sequence[str], metric: str) -> bool:
+    """Whether any run of these policies has such a number."""
+    values = (value for p in policies for value in comparison.per_seed(p, metric))
+    return any(not math.isnan(value) for value in values)
 
 
 def _title(comparison: Comparison) -> str:
