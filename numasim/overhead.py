@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,19 +54,24 @@ def overhead(tables: Mapping[str, pd.DataFrame]) -> Overhead:
 
     Notes
     -----
-    Tables `kdamonds`, `tolls` and `vmstat` are cumulative, so their highest values are those of the
-    end.
+    Tables `kdamonds`, `tolls` and `vmstat` are cumulative and in order of time, so whoever's last
+    value is the whole.
     """
     actors, counters = tables["actors"], tables["vmstat"]
     span_ns = float(actors.t_s.max()) * 1e9 if len(actors) else math.nan
+    which = counters.counter.to_numpy()
     took = (
-        tables["kdamonds"].groupby("kdamond").cpu_ns.max(),
-        tables["tolls"].groupby("actor").paid_ns.max(),
-        *(counters[counters.counter == name].groupby("agent").value.max()
-          for name in (KSWAPD, WORKER)),
-    )  # fmt: skip
-    found = (float(t.sum()) / span_ns if len(t) and span_ns > 0 else math.nan for t in took)
+        _last(tables["kdamonds"], "kdamond", "cpu_ns"),
+        _last(tables["tolls"], "actor", "paid_ns"),
+        *(_last(counters[which == name], "agent", "value") for name in (KSWAPD, WORKER)),
+    )
+    found = (sum(each) / span_ns if each and span_ns > 0 else math.nan for each in took)
     return Overhead(*found)
+
+
+def _last(rows: pd.DataFrame, who: str, what: str) -> list[float]:
+    """Everybody's last value."""
+    return [float(v) for v in dict(zip(rows[who], rows[what], strict=True)).values()]
 
 
 @dataclass(frozen=True)
@@ -108,14 +113,12 @@ def waste(tables: Mapping[str, pd.DataFrame]) -> Waste:
         return Waste(0.0, 0.0, refused)
     bounds = np.unique(tables["phases"].began_s.to_numpy(float))
     turn = np.searchsorted(bounds, moves.t_s.to_numpy(float), "right")
-    ends = list(zip(moves.source, moves.target, strict=True))
-    rows = moves.assign(
-        turn=turn, low=[min(e) for e in ends], high=[max(e) for e in ends],
-        up=[e[0] < e[1] for e in ends],
-    )  # fmt: skip
-    keys = ["process", "mapping", "low", "high", "turn"]
-    total = rows.groupby([*keys, "up"]).bytes.sum().unstack("up", fill_value=0)
-    both = 0.0
-    if {True, False} <= set(total.columns):
-        both = float(2 * np.minimum(total[True], total[False]).sum())
-    return Waste(float(moves.bytes.sum()), both, refused)
+    total: dict[tuple[Any, ...], float] = {}
+    columns = (moves[name] for name in ("process", "mapping", "source", "target", "bytes"))
+    for when, *what, source, target, size in zip(turn.tolist(), *columns, strict=True):
+        way = (when, *what, source, target)
+        total[way] = total.get(way, 0.0) + size
+    # each pair of ways is met from both ends, so both are counted
+    both = sum(min(size, total.get((*way[:-2], way[-1], way[-2]), 0.0))
+               for way, size in total.items())  # fmt: skip
+    return Waste(float(moves.bytes.sum()), float(both), refused)
