@@ -44,6 +44,11 @@ REPRODUCED := micron_interleave micron_transition hmsdk_redis hmsdk_residency da
 reproduce: $(VENV)/.ready ## published results held against simulated ones; renews the table of the front page
 	$(BIN)/numasim reproduce $(REPRODUCED) --out results/reproduce --readme README.md
 
+REPRODUCED_LONG := tpp_web tpp_migration pmbench pmbench_limit taobench taobench_misses
+
+reproduce-long: $(VENV)/.ready ## those that take longer: their rows of the same table
+	$(BIN)/numasim reproduce $(REPRODUCED_LONG) --out results/reproduce --readme README.md
+
 docs: $(VENV)/.ready ## renew the table of policies in docs/policies.md
 	$(BIN)/python -c "from pathlib import Path as P; from numasim.features import renewed; \
 	  page = P('docs/policies.md'); page.write_text(renewed(page.read_text('utf-8')), 'utf-8')"

@@ -46,7 +46,7 @@ def reproduce(
     ] = None,
     readme: Annotated[
         Path | None,
-        typer.Option("--readme", metavar="FILE", help="Renew the table between a page's comments."),
+        typer.Option("--readme", metavar="FILE", help="Renew these cases in a page's table."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:  # fmt: skip
@@ -63,8 +63,10 @@ def reproduce(
     from numasim.reproduce.reproducing import carry_out, plan
 
     if listed:
-        rows = [(c.name, c.row, c.kind, c.title) for c, _ in find(case or [], cases)]
-        console.table(("case", "row", "kind", "title"), rows)
+        found = [c for c, _ in find(case or [], cases)]
+        takes = ["seconds" if c.quick else "long" if c.long else "minutes" for c in found]
+        rows = [(c.name, c.row, c.kind, t, c.title) for c, t in zip(found, takes, strict=True)]
+        console.table(("case", "row", "kind", "takes", "title"), rows)
         return
     options.check_outputs(out, json)
     planned = plan(case or [], cases, seeds, out, quick)
@@ -73,10 +75,12 @@ def reproduce(
     if json:
         console.write_json({"cases": [v.to_json() for v in verdicts]}, json)
     if markdown:
-        markdown.write_text(written.markdown(verdicts) + "\n", encoding="utf-8")
+        entries = [written.entry(verdict) for verdict in verdicts]
+        markdown.write_text(written.markdown(entries) + "\n", encoding="utf-8")
     if readme:
         page = readme.read_text(encoding="utf-8")
-        readme.write_text(written.renewed(page, verdicts), encoding="utf-8")
+        known = {one.title for one, _ in find([], cases)}
+        readme.write_text(written.renewed(page, verdicts, known), encoding="utf-8")
     if not quiet and json != console.STDOUT:
         show(verdicts)
         console.files([path for path in (markdown, readme) if path])

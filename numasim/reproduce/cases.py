@@ -121,6 +121,8 @@ class Case:
         Shown always: what was assumed, and what speaks against it.
     quick : bool
         Takes seconds.
+    long : bool
+        Takes more than some minutes of a processor.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Case:
     why_missed: str = ""
     remark: str = ""
     quick: bool = False
+    long: bool = False
 
     def expressions(self) -> list[Expression]:
         """What is read off the runs, value by value.
@@ -252,13 +255,13 @@ def find(wanted: list[str], more: Path | None = None) -> list[tuple[Case, Path]]
             ]
     if problems:
         raise ConfigError(problems)
-    return sorted(found, key=lambda pair: _order(pair[0]))
+    return sorted(found, key=lambda pair: (order(pair[0].row), pair[0].row + pair[0].name))
 
 
-def _order(case: Case) -> tuple[float, str]:
-    """Rows of the specification's table first, as they stand there."""
-    number = "".join(c for c in case.row.split(",")[0].split("-")[0] if c.isdigit())
-    return (float(number) if number else math.inf, case.row + case.name)
+def order(row: str) -> float:
+    """Where a row of the specification's table stands in it; last if it is none."""
+    number = "".join(c for c in row.split(",")[0].split("-")[0] if c.isdigit())
+    return float(number) if number else math.inf
 
 
 def seeds(case: Case, number: int | None) -> tuple[int, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
+from numasim.reproduce.cases import order
 from numasim.reproduce.verdict import Answer, Verdict
 from numasim.statistics import Interval
 
@@ -61,20 +63,71 @@ def _marked(word: str, answer: Answer, verdict: Verdict) -> str:
     return f"{word} ({own})" if word else f"({own})"
 
 
-def markdown(verdicts: Sequence[Verdict]) -> str:
-    """The table, and below it why cases were missed and what else is to be said of them."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    for row in rows(verdicts):
+@dataclass(frozen=True)
+class Entry:
+    """What a page says of one case: lines of the table, and of the notes below it."""
+
+    title: str
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """Rows of the specification's table first, as they stand there."""
+        row = self.lines[0].strip("|").split(" | ")[0].strip()
+        return order(row), row
+
+
+def entry(verdict: Verdict) -> Entry:
+    """The entry of a case whose runs are finished."""
+    lines = []
+    for row in rows([verdict]):
         cells = [cell.replace("|", "\\|") for cell in row]
         cells[-1] = f"**{cells[-1]}**" if cells[-1].startswith("missed") else cells[-1]
         lines.append("| " + " | ".join(cells) + " |")
-    notes = [f"* **{v.case.title}**, missed: {v.reason}" for v in verdicts if v.reason]
-    notes += [f"* {v.case.title}: {v.case.remark}" for v in verdicts if v.case.remark]
+    title = verdict.case.title
+    notes = [f"* **{title}**, missed: {verdict.reason}"] if verdict.reason else []
+    notes += [f"* {title}: {verdict.case.remark}"] if verdict.case.remark else []
+    return Entry(title, tuple(lines), tuple(notes))
+
+
+def entries_on(page: str) -> list[Entry]:
+    """What a page with the table says of each case."""
+    table = page.partition(BEGIN)[2].partition(END)[0].splitlines()
+    blocks: list[list[str]] = []
+    for line in table[2:]:
+        cells = line.strip("|").split(" | ")
+        if len(cells) == len(HEAD) and cells[1].strip().startswith("…"):
+            blocks[-1].append(line)
+        elif len(cells) == len(HEAD):
+            blocks.append([line])
+    found = []
+    for block in blocks:
+        cell = block[0].strip("|").split(" | ")[1].strip()
+        title = cell.rpartition(": ")[0] or cell
+        begins = f"* **{title}**, ", f"* {title}: "
+        found.append(Entry(title, tuple(block), tuple(x for x in table if x.startswith(begins))))
+    return found
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """The table, and below it why cases were missed and what else is to be said of them."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines += [line for one in entries for line in one.lines]
+    notes = [note for one in entries for note in one.notes]
+    notes.sort(key=lambda note: not note.startswith("* **"))
     return "\n".join([*lines, "", *notes])
 
 
-def renewed(page: str, verdicts: Sequence[Verdict]) -> str:
+def renewed(page: str, verdicts: Sequence[Verdict], known: Collection[str] = ()) -> str:
     """A page with the table between its two comments as it is now.
+
+    Parameters
+    ----------
+    page : str
+    verdicts : sequence of Verdict
+    known : collection of str
+        Titles of cases that stay as the page has them if they are not among the verdicts.
 
     Raises
     ------
@@ -85,15 +138,14 @@ def renewed(page: str, verdicts: Sequence[Verdict]) -> str:
     _, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"expected {BEGIN.strip()} and {END}")
-    return f"{before}{begin}{markdown(verdicts)}\n{end}{after}"
+    new = [entry(verdict) for verdict in verdicts]
+    titles = {one.title for one in new}
+    kept = [one for one in entries_on(page) if one.title in known and one.title not in titles]
+    table = markdown(sorted([*new, *kept], key=lambda one: one.order))
+    return f"{before}{begin}{table}\n{end}{after}"
 
 
 def verdicts_on(page: str) -> dict[str, str]:
     """Title of each case on a page → its verdict there, as an earlier run wrote it."""
-    table = page.partition(BEGIN)[2].partition(END)[0]
-    found = {}
-    for line in table.splitlines():
-        cells = [cell.strip(" *") for cell in line.strip("|").split(" | ")]
-        if len(cells) == len(HEAD) and ": " in cells[1]:
-            found[cells[1].rpartition(": ")[0]] = cells[-1].partition(" (")[0]
-    return found
+    last = {one.title: one.lines[0].strip("|").split(" | ")[-1] for one in entries_on(page)}
+    return {title: cell.strip(" *").partition(" (")[0] for title, cell in last.items()}

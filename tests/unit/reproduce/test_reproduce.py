@@ -190,6 +190,38 @@ def test_command_runs_a_case_of_ones_own(tmp_path):
     assert page.read_text(encoding="utf-8").startswith("before\n")
 
 
+def test_a_page_keeps_cases_that_were_not_run():
+    """And only those that there are; each stays where its row belongs, with its notes."""
+    bounded = {"name": "v", "published": "1", "ours": "moved(a, 0 s, 1 s)", "unit": "GiB"}
+    values = ({**bounded, "tolerance": {"least": 0}},) * 2
+    common = {"source": "s", "kind": "blind", "conditions": "c", "runs": {"a": None}}
+    cases = {
+        n: Case(
+            name=n, title=f"{n}: of cases", row=row, values=values, remark=f"{n} remarked",
+            why_missed=f"no {n}", **common,
+        )
+        for n, row in (("one", "2"), ("two", "10, 11"), ("gone", "3"))
+    }  # fmt: skip
+
+    def verdict(name: str, amount: float) -> Verdict:
+        moves = pd.DataFrame({"t_s": [0.5], "direction": ["promotion"], "bytes": [amount * 2**30]})
+        return judge(cases[name], (1,), {("a", 1): made(moves=moves)})
+
+    page = f"before\n{written.BEGIN}{written.END}after\n"
+    for name, amount in (("two", 5.0), ("gone", 1.0), ("one", -4.0)):
+        page = written.renewed(page, [verdict(name, amount)], [c.title for c in cases.values()])
+    assert written.verdicts_on(page) == {
+        "one: of cases": "missed", "gone: of cases": "reproduced", "two: of cases": "reproduced"
+    }  # fmt: skip
+    known = ["one: of cases", "two: of cases"]
+    again = written.renewed(page, [verdict("two", 7.0)], known)
+    assert list(written.verdicts_on(again)) == known, "in order of rows"
+    assert "gone" not in again and "missed: no one" in again and "two remarked" in again
+    assert "| 7 GiB |" in again and "| 5 GiB |" not in again and "| -4 GiB |" in again
+    assert written.renewed(again, [], known) == again
+    assert written.renewed(again, [verdict("one", -4.0)], known) == again
+
+
 def test_command_tells_of_a_miss_and_why(tmp_path):
     a_case(tmp_path, least=1000)
     done = CliRunner().invoke(
