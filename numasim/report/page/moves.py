@@ -9,7 +9,7 @@ from numasim.report.grids import Area
 from numasim.report.moved import marked, moved_in_area, moved_of_node
 from numasim.report.page.charts import Trace, rounded, safe
 from numasim.report.page.content import records
-from numasim.report.series import Clock, topology
+from numasim.report.series import Clock, contexts, topology
 from numasim.result import Result
 from numasim.units import format_bytes
 
@@ -80,7 +80,9 @@ def _regions_moved(
 ) -> tuple[list[Trace], set[str]]:
     """Regions of which schemes migrated pages, and the kdamonds whose schemes they are."""
     ranges = topology(result).node_ranges(node)
-    rows = result.tried[(result.tried.applied_bytes > 0) & _within(result.tried, ranges)]
+    virtual = [name for name, context in contexts(result).items() if context.ops != "paddr"]
+    rows = result.tried[(result.tried.applied_bytes > 0) & ~result.tried.kdamond.isin(virtual)]
+    rows = rows[_within(rows, ranges)]
     if not len(rows):
         return [], set()
     kdamonds = {str(k) for k in rows.kdamond}
