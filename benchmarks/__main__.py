@@ -60,7 +60,7 @@ def line(one: harness.Result) -> str:
     verdict = "" if one.bound is None else "ok" if one.ok else "MISSED"
     return (
         f"{one.name:<{NAME_WIDTH}} {one.value:>10.3f} {one.unit:<24} {one.bound or '':<9}"
-        f"{verdict:<7} ±{50 * (one.spread or 0):.0f} %"
+        f"{verdict:<7} ±{50 * (one.spread or 0):.1f} %"
     )
 
 

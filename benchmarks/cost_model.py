@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.estimating import rate, ratio
 from benchmarks.harness import Answers, Ask, at_most, benchmark, turns
 from numasim.cost import CostModel, Demand, Flow
 from numasim.loader import load_topology
@@ -54,7 +55,4 @@ def solving(nr: int) -> Callable[[], object]:
 def solve() -> Answers:
     """At most linear in accessors, each with a node of its own."""
     found = turns({"few": solving(FEW), "many": solving(MANY)})
-    each = [
-        (many / MANY) / (few / FEW) for many, few in zip(found["many"], found["few"], strict=True)
-    ]
-    return [1 / one for one in found["few"]], each
+    return rate(found["few"]), ratio(found["many"], found["few"], FEW / MANY)

@@ -1,7 +1,7 @@
-"""How things are measured here: turns, medians, bounds, one process per benchmark.
+"""How things are measured here: turns, bounds, one process per benchmark.
 
-CPU time, never wall time; the sides of a ratio take turns in one process, and a rate per CPU second
-takes turns with a fixed job (`reference_job`), so that a slow moment of the machine meets both.
+CPU time, never wall time; the sides of a ratio take many short turns in one process, so that a slow
+moment of the machine meets both, and what counts of them is the least disturbed (`estimating`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
+from benchmarks.estimating import Estimate, rate
+
 ROOT = Path(__file__).parent.parent
-TURNS = 7
-LEAST_S = 0.03  # of CPU for one turn of one side; short calls are repeated until then
+TURNS = 31
+LEAST_S = 0.01  # of CPU for one turn of one side; short calls are repeated until then
 WARM_UP = 3  # calls before the first turn; the first of all is far slower than the rest
+NR_REFERENCES = 10  # jobs before and after a benchmark
 MOST_CALLS = 30  # in a turn, where every call needs something made for it
 FAILED = "failed"
 MACHINE = "machine speed"
@@ -33,8 +35,8 @@ REGRESSED = 4 / 3  # a value so many times worse than the committed one has regr
 CHILD_LIMIT_S = 3600
 
 Work = Callable[[], object]
-Answers = Sequence[list[float]]
-"""What a benchmark found: for each of its questions, in their order, the value of every turn."""
+Answers = Sequence[Estimate]
+"""What a benchmark found: an answer to each of its questions, in their order."""
 Run = Callable[[], Answers]
 
 
@@ -97,6 +99,9 @@ class Ask:
         return self.better == "higher"
 
 
+REFERENCE = Ask(MACHINE, "reference jobs / CPU s", better="higher")
+
+
 @dataclass(frozen=True)
 class Result:
     """What a question was answered.
@@ -105,13 +110,13 @@ class Result:
     ----------
     name, unit : str
     value : float or None
-        Median over turns; None if it could not be asked here.
+        See `estimating`; None if it could not be asked here.
     bound : str or None
         Such as ``>= 60``.
     ok : bool or None
         Whether the value keeps to the bound; True without one, None if it could not be asked.
     spread : float or None
-        ``(max - min) / median`` over turns.
+        How far the first and the second half of the turns disagree, as a share of the value.
     """
 
     name: str
@@ -167,15 +172,16 @@ def cpu_s(work: Work) -> float:
 def turns(
     sides: Mapping[str, Work], nr: int = TURNS, least_s: float = LEAST_S
 ) -> dict[str, list[float]]:
-    """CPU seconds of a call of each side, the sides taking turns.
+    """CPU seconds of a call of each side, the sides taking turns, the first last in every other.
 
     Short calls are repeated within a turn until they have used `least_s`.
     """
     times = {name: min(cpu_s(work) for _ in range(WARM_UP)) for name, work in sides.items()}
     repeats = {name: max(1, round(least_s / max(one, 1e-7))) for name, one in times.items()}
     found: dict[str, list[float]] = {name: [] for name in sides}
+    order = list(sides.items())
     for _ in range(nr):
-        for name, work in sides.items():
+        for name, work in order:
             gc.collect()
             gc.disable()
             start = time.process_time()
@@ -183,6 +189,7 @@ def turns(
                 work()
             found[name].append((time.process_time() - start) / repeats[name])
             gc.enable()
+        order.reverse()
     return found
 
 
@@ -206,11 +213,6 @@ def turns_on(
             if turn:  # the first warms up
                 found[name].append(used / calls)
     return found
-
-
-def ratios(above: Iterable[float], below: Iterable[float]) -> list[float]:
-    """Turn by turn, the first by the second."""
-    return [a / b for a, b in zip(above, below, strict=True)]
 
 
 def peak_gib() -> float:
@@ -254,38 +256,35 @@ def measure(name: str) -> list[Result]:
     answer = json.loads(done.stdout.splitlines()[-1])
     if "skipped" in answer:
         return [_result(ask, None, f"skipped: {answer['skipped']}") for ask in one.asks]
-    machine = _result(Ask(MACHINE, "reference jobs / CPU s", better="higher"), answer[MACHINE])
     answers = zip(one.asks, answer["answers"], strict=True)
-    return [*(_result(ask, samples) for ask, samples in answers), machine]
+    found = [_result(ask, Estimate(*each)) for ask, each in answers]
+    return [*found, _result(REFERENCE, Estimate(*answer[MACHINE]))]
 
 
 def child(name: str) -> None:
     """Run one benchmark here and print what it found as one line of JSON."""
-    before = [1 / cpu_s(reference_job) for _ in range(4)][1:]
+    before = [cpu_s(reference_job) for _ in range(NR_REFERENCES + 1)][1:]
     try:
         answers = REGISTRY[name].run()
     except Skipped as reason:
         print(json.dumps({"skipped": str(reason)}))
         return
-    after = [1 / cpu_s(reference_job) for _ in range(3)]
-    print(json.dumps({"answers": list(answers), MACHINE: before + after}))
+    after = [cpu_s(reference_job) for _ in range(NR_REFERENCES)]
+    print(json.dumps({"answers": list(answers), MACHINE: rate(before + after)}))
 
 
-def _result(ask: Ask, samples: list[float] | None, why: str = "") -> Result:
-    """A question's answer; without samples the reason why there is none."""
+def _result(ask: Ask, found: Estimate | None, why: str = "") -> Result:
+    """A question's answer; without one the reason why there is none."""
     bound = None if ask.bound is None else str(ask.bound)
-    if samples is None:
+    if found is None:
         return Result(ask.name, None, why, bound, False if why == FAILED else None, None)
-    value = median(samples)
-    spread = (max(samples) - min(samples)) / value if value else 0.0
-    ok = ask.bound is None or ask.bound.holds(value)
-    return Result(ask.name, value, ask.unit, bound, ok, spread)
+    ok = ask.bound is None or ask.bound.holds(found.value)
+    return Result(ask.name, found.value, ask.unit, bound, ok, found.spread)
 
 
 def machine_speed(speeds: list[Result]) -> Result:
     """One result for all processes' reference jobs."""
-    values = [one.value for one in speeds if one.value is not None]
-    return _result(Ask(MACHINE, speeds[0].unit, better="higher"), values)
+    return _result(REFERENCE, rate([1 / one.value for one in speeds if one.value is not None]))
 
 
 # -- results on disk -------------------------------------------------------------------------------

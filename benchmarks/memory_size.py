@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.harness import Answers, Ask, at_most, benchmark, peak_gib, ratios
+from benchmarks.estimating import Estimate, ratio
+from benchmarks.harness import Answers, Ask, at_most, benchmark, peak_gib
 from benchmarks.machines import KEPT, settled
 from benchmarks.paced import Paced
 
-STRETCH_S, NR = 10, 5
+STRETCH_S, NR = 25, 16  # with six monitoring snapshots each
+LONG_S, FEW = 12.5, 6  # the same where they take long
 COST = "times the cost"
 
 
@@ -18,12 +20,14 @@ def aggregations(paced: Paced) -> int:
     return sum(t.context.passed_sample_intervals for t in paced.engine.threads) // 20
 
 
-def costs(sides: dict[str, Paced], from_s: dict[str, float], stretch_s: float = STRETCH_S) -> dict:
+def costs(
+    sides: dict[str, Paced], from_s: dict[str, float], stretch_s: float = STRETCH_S, nr: int = NR
+) -> dict[str, list[float]]:
     """CPU seconds per aggregation of each scenario in the settled state, taking turns."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for name, paced in sides.items():
         paced.until(from_s[name])
-    for k in range(NR):
+    for k in range(nr):
         for name, paced in sides.items():
             before = aggregations(paced)
             used = paced.until(from_s[name] + (k + 1) * stretch_s)
@@ -52,10 +56,10 @@ def memory_size() -> Answers:
     pages = {name: one.engine.machine.space.nr_pages for name, one in sides.items()}
     each = {name: set_up[name] / pages[name] for name in sides}
     return (
-        ratios(found["large"], found["small"]),
-        ratios(found["huge"], found["small"]),
-        [each["large"] / each["small"]],
-        [each["large"] * 1e6],
+        ratio(found["large"], found["small"]),
+        ratio(found["huge"], found["small"]),
+        Estimate(each["large"] / each["small"]),
+        Estimate(each["large"] * 1e6),
     )
 
 
@@ -64,7 +68,7 @@ def huge_pages() -> Answers:
     """Frames of 2 MiB: few."""
     paced = Paced(settled(4096, 20, 1000, page="2 MiB"))
     paced.until(60)
-    return ([peak_gib()],)
+    return (Estimate(peak_gib()),)
 
 
 @benchmark(Ask("cost per region, 100,000 against 1,000", "times", at_most(1.0)))
@@ -73,16 +77,13 @@ def number_of_regions() -> Answers:
     limits = "--monitoring_nr_regions_range {} {}"
     few = Paced(settled(256, 10, 1000, limits=limits.format(600, 1000)))
     many = Paced(settled(256, 10, 1000, limits=limits.format(60_000, 100_000)))
-    found = costs({"few": few, "many": many}, {"few": 30.0, "many": 30.0})
+    found = costs({"few": few, "many": many}, {"few": 30.0, "many": 30.0}, LONG_S, FEW)
     nr = {
         name: sum(t.context.nr_regions for t in one.engine.threads)
         for name, one in (("few", few), ("many", many))
     }
     assert nr["many"] > 90 * nr["few"], nr
-    each = [
-        (a / nr["many"]) / (b / nr["few"]) for a, b in zip(found["many"], found["few"], strict=True)
-    ]
-    return (each,)
+    return (ratio(found["many"], found["few"], nr["few"] / nr["many"]),)
 
 
 # -- kdamonds and accessors ------------------------------------------------------------------------
@@ -124,7 +125,7 @@ def sockets(nr: int, watched: int) -> dict[str, Any]:
     }
 
 
-def growth(few: dict[str, Any], many: dict[str, Any], times: float) -> list[float]:
+def growth(few: dict[str, Any], many: dict[str, Any], times: float) -> Estimate:
     """CPU seconds of a simulated second for each piece: many, so many times as few, against few."""
     sides = {"few": Paced(few), "many": Paced(many)}
     for paced in sides.values():
@@ -133,7 +134,7 @@ def growth(few: dict[str, Any], many: dict[str, Any], times: float) -> list[floa
     for k in range(NR):
         for name, paced in sides.items():
             found[name].append(paced.until(30 + (k + 1) * STRETCH_S))
-    return [a / b / times for a, b in zip(found["many"], found["few"], strict=True)]
+    return ratio(found["many"], found["few"], 1 / times)
 
 
 @benchmark(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.estimating import rate
 from benchmarks.harness import TURNS, Answers, Ask, at_least, benchmark, cpu_s
 from benchmarks.machines import hot_cold_and_zipf, populate, two_nodes
 from numasim.loader import load_topology, load_workload
@@ -25,7 +26,7 @@ def machine_of_two() -> Machine:
 
 
 def there_and_back(machine: Machine, heads: np.ndarray) -> list[float]:
-    """Pages of node 0 moved to node 1 and back, per CPU second."""
+    """CPU seconds for pages of node 0 moved to node 1 and back."""
     found = []
     for turn in range(TURNS + 1):
         moved = []
@@ -39,7 +40,7 @@ def there_and_back(machine: Machine, heads: np.ndarray) -> list[float]:
         used = cpu_s(trip)
         assert moved == [len(heads)] * 2, moved
         if turn:
-            found.append(2 * len(heads) / used)
+            found.append(used)
     return found
 
 
@@ -54,4 +55,7 @@ def migrate() -> Answers:
     rng = np.random.Generator(np.random.PCG64DXSM(3))
     scattered = pages.first + rng.permutation(pages.nr)[:NR]
     ordered = np.arange(pages.last - NR, pages.last)[::-1]  # high addresses go first
-    return there_and_back(machine, ordered), there_and_back(machine, scattered)
+    return (
+        rate(there_and_back(machine, ordered), 2 * NR),
+        rate(there_and_back(machine, scattered), 2 * NR),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.damon_kernels import kernels, table
+from benchmarks.estimating import cost, ratio
 from benchmarks.harness import (
     TURNS,
     Answers,
@@ -10,7 +11,6 @@ from benchmarks.harness import (
     at_least,
     at_most,
     benchmark,
-    ratios,
     turns_on,
 )
 from numasim.damon.regions import Regions
@@ -43,7 +43,7 @@ def kernels_against_twins() -> Answers:
     found = []
     for kernel in FASTER:
         fast, plain = against_twin(kernel)
-        found.append(ratios(plain, fast))
+        found.append(ratio(plain, fast))
     return found
 
 
@@ -54,7 +54,7 @@ def kernels_against_twins() -> Answers:
 def merge() -> Answers:
     """Sequential by definition: truncating weighted means."""
     fast, plain = against_twin("merge")
-    return [one / NR * 1e6 for one in fast], ratios(plain, fast)
+    return cost(fast, NR / 1e6), ratio(plain, fast)
 
 
 @benchmark(
@@ -63,4 +63,4 @@ def merge() -> Answers:
 def merge_compiled() -> Answers:
     """The same loop, compiled."""
     fast, plain = against_twin("merge")
-    return (ratios(plain, fast),)
+    return (ratio(plain, fast),)

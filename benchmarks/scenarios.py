@@ -8,18 +8,20 @@ from collections.abc import Generator
 import numpy as np
 import simpy
 
-from benchmarks.harness import Answers, Ask, at_least, at_most, benchmark, cpu_s, peak_gib, ratios
+from benchmarks.estimating import Estimate, rate, ratio
+from benchmarks.harness import Answers, Ask, at_least, at_most, benchmark, cpu_s, peak_gib
 from benchmarks.machines import DEFAULT_REGIONS, INTERVALS, KEPT, TUNED, physical_view, settled
 from benchmarks.paced import Paced
 from numasim.kdamond import Thread
 from numasim.view import View
 
 SPEED = "simulated s / CPU s"
-STRETCHES = 5
+STRETCHES = 20
+STRETCH_S = 25  # of 1000: six monitoring snapshots fall into each
 TICKS = 20  # of an aggregation
 MOST_MOVED = 1e6  # bytes per simulated second that still count as settled
 START_S, SETTLED_S, DURATION_S = 20, 45, 1000
-EVENTS_S = 2  # simulated seconds of the run with one event per check
+EVENTS_S = 1  # simulated seconds of the run with one event per check
 
 
 def moved_bytes(paced: Paced) -> int:
@@ -27,17 +29,17 @@ def moved_bytes(paced: Paced) -> int:
     return sum(s.stat.sz_applied for t in paced.engine.threads for s in t.context.schemes)
 
 
-def stretches(paced: Paced, from_s: float, length_s: float, nr: int = STRETCHES) -> list[float]:
-    """Simulated seconds per CPU second, stretch by stretch, once the run has settled."""
+def speed(paced: Paced, from_s: float, length_s: float, nr: int = STRETCHES) -> Estimate:
+    """Simulated seconds per CPU second, by equal stretches, once the run has settled."""
     paced.until(from_s)
     found, before = [], moved_bytes(paced)
     for k in range(nr):
         begin = paced.now_s
         used = paced.until(from_s + (k + 1) * length_s)
-        found.append((paced.now_s - begin) / used)
+        found.append(used / (paced.now_s - begin))
     per_s = (moved_bytes(paced) - before) / (nr * length_s)
     assert per_s < MOST_MOVED, f"not settled: {per_s / 1e6:.1f} MB/s moving"
-    return found
+    return rate(found)
 
 
 def kept(paced: Paced) -> None:
@@ -46,10 +48,10 @@ def kept(paced: Paced) -> None:
     assert len(numbers) == 2 and all(600 <= nr <= 1000 for nr in numbers), numbers
 
 
-def terabyte(limits: str, young: bool = False, length_s: float = 10) -> tuple[Paced, list[float]]:
+def terabyte(limits: str, young: bool = False) -> tuple[Paced, Estimate]:
     """1 TiB in 4 KiB pages, fixed 5 ms / 100 ms, and its speed."""
     paced = Paced(settled(1024, START_S, DURATION_S, INTERVALS, limits, young=young))
-    return paced, stretches(paced, SETTLED_S, length_s)
+    return paced, speed(paced, SETTLED_S, STRETCH_S)
 
 
 @benchmark(
@@ -58,9 +60,9 @@ def terabyte(limits: str, young: bool = False, length_s: float = 10) -> tuple[Pa
 )
 def kept_regions() -> Answers:
     """The headline: two kdamonds kept at some 900 regions, plain numpy."""
-    paced, speed = terabyte(KEPT)
+    paced, found = terabyte(KEPT)
     kept(paced)
-    return speed, [peak_gib()]
+    return found, Estimate(peak_gib())
 
 
 @benchmark(
@@ -69,9 +71,9 @@ def kept_regions() -> Answers:
 )
 def kept_regions_compiled() -> Answers:
     """The headline with the compiled extra."""
-    paced, speed = terabyte(KEPT, length_s=20)
+    paced, found = terabyte(KEPT)
     kept(paced)
-    return (speed,)
+    return (found,)
 
 
 @benchmark(
@@ -80,23 +82,22 @@ def kept_regions_compiled() -> Answers:
 )
 def young_filters() -> Answers:
     """Page filters make every page's bit a thing to remember."""
-    paced, speed = terabyte(KEPT, young=True)
+    paced, found = terabyte(KEPT, young=True)
     kept(paced)
-    return speed, [peak_gib()]
+    return found, Estimate(peak_gib())
 
 
 @benchmark(Ask("1 TiB, default region limits, 5 ms / 100 ms, settled", SPEED, at_least(300)))
 def default_limits() -> Answers:
     """As users run it: 10 to 1000 regions, most of the time some tens."""
-    _, speed = terabyte(DEFAULT_REGIONS, length_s=30)
-    return (speed,)
+    return (terabyte(DEFAULT_REGIONS)[1],)
 
 
 @benchmark(Ask("1 TiB, default limits, auto-tuned intervals, settled", SPEED, at_least(2000)))
 def tuned_intervals() -> Answers:
     """As users should run it: intervals tuned by the kernel's goal, 5 ms to 10 s."""
     paced = Paced(settled(1024, START_S, 5000, TUNED, DEFAULT_REGIONS))
-    return (stretches(paced, 1000, 600),)
+    return (speed(paced, 1000, 125),)  # also with six snapshots each
 
 
 # -- against what cannot be left out ---------------------------------------------------------------
@@ -142,11 +143,11 @@ def irreducible() -> Answers:
     """Chances from class counts and one binomial for the same regions, nothing else."""
     paced = Paced(settled(64, 5, DURATION_S))
     paced.until(30)
-    found = []
+    whole, part = [], []
     for k in range(STRETCHES):
         least = Irreducible(paced)
         before = [t.context.passed_sample_intervals for t in paced.engine.threads]
-        used = paced.until(30 + (k + 1) * 10)
+        used = paced.until(30 + (k + 1) * STRETCH_S)
         after = [t.context.passed_sample_intervals for t in paced.engine.threads]
         done = [(b - a) // TICKS for a, b in zip(before, after, strict=True)]
 
@@ -155,9 +156,10 @@ def irreducible() -> Answers:
                 for _ in range(nr):
                     least.aggregation(number)
 
-        found.append(used / cpu_s(same))
+        whole.append(used / sum(done))
+        part.append(cpu_s(same) / sum(done))
     kept(paced)
-    return (found,)
+    return (ratio(whole, part),)
 
 
 # -- against an event for every check --------------------------------------------------------------
@@ -191,7 +193,7 @@ def events() -> Answers:
         chances = [
             (t.context.regions[0].nr_accesses / TICKS).tolist() for t in paced.engine.threads
         ]
-        ours.append(paced.until(30 + (k + 1) * 10) / 10)
+        ours.append(paced.until(30 + (k + 1) * STRETCH_S) / STRETCH_S)
         plain.append(cpu_s(lambda chances=chances: event_per_check(chances, EVENTS_S)) / EVENTS_S)
     kept(paced)
-    return (ratios(plain, ours),)
+    return (ratio(plain, ours),)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.estimating import Estimate
 from benchmarks.harness import Answers, Ask, at_least, benchmark
 from numasim.sweep import read_plan, sweep
 
@@ -49,4 +50,4 @@ def a_thousand_small_runs() -> Answers:
     runs = [json.loads(line) for line in lines]
     seconds = sum(run["seconds"] for run in runs)
     used = sum(run["cpu_s"] for run in runs)
-    return [[seconds / (WORKERS * wall)], [used / cpu], [used / RUNS]]
+    return [Estimate(one) for one in (seconds / (WORKERS * wall), used / cpu, used / RUNS)]

@@ -1,13 +1,15 @@
-"""The harness of the benchmarks: medians, bounds, regressions, files, processes."""
+"""The harness of the benchmarks: estimates, bounds, regressions, files, processes."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import harness
+from benchmarks.estimating import Estimate, cost, rate, ratio
 from benchmarks.harness import Ask, Result, at_least, at_most
 
 
@@ -25,7 +27,7 @@ def registered(monkeypatch):
         Ask("time", "CPU us", at_most(9)),
         Ask("ratio", "times faster", better="higher"),
     )
-    harness.benchmark(*asks)(lambda: ([1.0], [1.0], [1.0]))
+    harness.benchmark(*asks)(lambda: [Estimate(1.0)] * 3)
     return registry
 
 
@@ -35,10 +37,27 @@ def test_bounds():
     assert str(at_least(60)) == ">= 60"
 
 
-def test_a_result_is_the_median_with_its_spread():
-    found = harness._result(Ask("x", "times", at_most(2)), [1.0, 4.0, 2.0])
-    assert found == Result("x", 2.0, "times", "<= 2", True, 1.5)
-    assert not harness._result(Ask("x", "times", at_most(2)), [3.0]).ok
+def test_a_result_is_an_estimate_and_its_verdict():
+    found = harness._result(Ask("x", "times", at_most(2)), Estimate(2.0, 0.5))
+    assert found == Result("x", 2.0, "times", "<= 2", True, 0.5)
+    assert not harness._result(Ask("x", "times", at_most(2)), Estimate(3.0)).ok
+
+
+def test_disturbed_turns_do_not_count():
+    """One in two turns that takes up to three times as long changes neither side by a tenth."""
+    rng = np.random.default_rng(3)
+    disturbed = 1 + 2 * rng.random((2, 40)) * (rng.random((2, 40)) < 0.5)
+    disturbed *= 1 + 0.02 * rng.random((2, 40))
+    slow, fast = 6.0 * disturbed[0], 2.0 * disturbed[1]
+    assert ratio(slow, fast).value == pytest.approx(3.0, rel=0.03)
+    assert rate(fast, 8.0).value == pytest.approx(4.0, rel=0.03)
+    assert cost(slow, 1e-3).value == pytest.approx(6000.0, rel=0.03)
+
+
+def test_the_spread_is_what_halves_disagree_on():
+    assert cost([2.0, 2.0, 3.0, 3.0]).spread == pytest.approx(0.5)
+    assert ratio([2.0, 2.0, 3.0, 3.0], [1.0, 1.0, 1.5, 1.5]).spread == 0.0  # both were slow then
+    assert rate([4.0]) == Estimate(0.25, 0.0)
 
 
 def test_what_could_not_be_asked_is_neither_met_nor_missed_but_a_failure_is_missed():
@@ -51,7 +70,7 @@ def test_sides_take_turns():
     order: list[str] = []
     sides = {name: (lambda name=name: order.append(name)) for name in "ab"}
     found = harness.turns(sides, nr=3, least_s=0.0)
-    assert "".join(order) == "aaabbb" + "ab" * 3  # three calls to warm up
+    assert "".join(order) == "aaabbb" + "abbaab"  # three calls to warm up
     assert {name: len(times) for name, times in found.items()} == {"a": 3, "b": 3}
 
 
