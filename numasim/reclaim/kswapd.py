@@ -97,6 +97,9 @@ class Kswapd:
         """Do all that is due by an instant of a span that somebody goes through afterwards."""
         migrator = self._stage.migrator
         others = migrator.take_traffic()
+        if self._busy and self.due_ns <= now_ns:
+            self._stage.end_work(self.name)  # of the slice before, which had a load of its own
+            self._busy, self._loads = False, True
         while self.due_ns <= now_ns:
             self._late_ns += self._slice(now_ns if self.due_ns <= 0 else int(self.due_ns))
         self._late.add(migrator.take_traffic())
@@ -163,7 +166,8 @@ class Kswapd:
         reclaimer, lru = self._reclaimer, self._reclaimer.lrus[self.nid]
         kinds, swappiness = reclaimer.kinds(self.nid), reclaimer.swappiness
         more = ABORT_PAGES // self._stage.memory.pages_per_frame
-        short, missing = (max(self._least, self._missing(m)) for m in (0, more))
+        missing = max(self._least, self._missing(more))
+        short = max(1 if self._least == CLUSTER else self._least, self._missing(0))
         cold = self._yield if lru.joins_rounds else 1.0
         target, step = self._target(), 0
         while True:
@@ -175,7 +179,8 @@ class Kswapd:
             step += max(last, BATCH) if last and lru.joins_rounds else last
             further = lru.joins_rounds and 1 < self._priority < DEFAULT_PRIORITY
             if not further or self._left or step >= min(round(short / cold), MOST_JOINED):
-                return step, last, short if joined else missing
+                beyond = round(BATCH * cold / 2)  # of the last batch of a scan, on average
+                return step, last, (short if joined else missing) + beyond
             if self._round.scanned + last < target:
                 self._priority -= 1
             self._round = Work()

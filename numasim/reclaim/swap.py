@@ -165,7 +165,7 @@ class Swap:
 
     def absorb(self, now_ns: int) -> None:
         """Account for touches until now."""
-        since, self._since_ns = self._since_ns, now_ns
+        since, self._since_ns = self._since_ns, max(now_ns, self._since_ns)
         if now_ns <= since or not self._stored.any():
             return
         self._forget_freed()

@@ -26,6 +26,7 @@ def bench(demotion: bool = True) -> tuple[Stage, Kswapd]:
     stage = stage_of(worlds.machine(worlds.topology("16 MiB", "64 MiB", kernel=kernel), work))
     kswapd = kernel_agents(stage, stage.topology.kernel)[0]
     assert isinstance(kswapd, Kswapd)
+    stage.memory.promo_headroom = True  # as NUMA balancing switches it on
     for node, pages in enumerate(stage.space.mappings):
         policy = pages.mapping.policy.__class__(mode="bind", nodes=(node,))
         stage.migrator.first_touch(pages, 0, pages.nr, 0, policy, 0, 0)
@@ -102,8 +103,9 @@ def test_a_batch_ends_before_kswapd_goes_on():
     stage.memory.wake_kswapd(0)
     kswapd.act(10 * MS)
     moving, due = Moving(stage, "test"), kswapd.due_ns
-    assert moving.cut_ns(10 * MS) == due - 1
+    assert moving.cut_ns(10 * MS) == due - 1 and stage.load.flows
     assert moving.cut_ns(int(due) - 1) > due, "what was due has been done"
+    assert moving.on_the_wires(MS) and not stage.load.flows, "and what it moved has arrived"
 
 
 @pytest.mark.slow

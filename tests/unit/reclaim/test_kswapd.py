@@ -11,6 +11,7 @@ from numasim.errors import SimulationError
 from numasim.experimenter import stage_of
 from numasim.machine import Machine
 from numasim.reclaim.kswapd import MAX_FAILURES, NAP_NS, Kswapd, kernel_agents
+from numasim.reclaim.mglru import MultiGen
 from tests import worlds
 
 MS = 1_000_000
@@ -217,3 +218,26 @@ def test_sysctls_switch_it():
         agent.settings({"numa/demotion_enabled": 1, "vm.swappiness": 7})
     assert reclaimer.kinds(0) == (0, 1) and reclaimer.kinds(1) == ()
     assert reclaimer.swappiness == 7
+
+
+@pytest.mark.parametrize("watermark", [512, 4096])
+def test_rounds_that_are_joined_find_what_they_find_one_by_one(watermark, monkeypatch):
+    """Half of the pages looked at are young; on such a small node a round is a page or a few."""
+    found = []
+    for joined in (True, False):
+        monkeypatch.setattr(MultiGen, "joins_rounds", joined)
+        machine, agents = bench(worlds.mapping("m", "64 MiB"), nodes=("80 MiB", "640 MiB"),
+                                min_free_kbytes=watermark)  # fmt: skip
+        touch(machine, 0)
+        machine.law.exposure.set_rates(0, np.full(machine.law.exposure.rates.shape, 2e-9))
+        zone, now = machine.memory.zones[0], 400 * MS
+        for _ in range(12):
+            machine.memory.others.change(0, zone.free - zone.marks.min - 8)
+            machine.memory.wake_kswapd(0)
+            now = run(agents[0], now) + 50 * MS
+        counts = agents[-1].counters()
+        found.append([counts["pgdemote_kswapd"], counts["pgscan_kswapd"], agents[0].cpu_ns])
+        assert agents[0].runs == 12
+    one, other = np.array(found, float)
+    assert one[0] > 200 and one[0] == pytest.approx(other[0], rel=0.1)
+    assert one == pytest.approx(other, rel=0.25)
