@@ -59,6 +59,28 @@ def test_a_second_claim_is_an_error(package):
             pass
 
 
+def test_what_lies_in_its_own_file_is_taken_without_the_others(package):
+    registry = registry_of(package)
+    folder = Path(sys.modules[package].__file__).parent
+    other = (folder / "one.py").read_text().replace("'one'", "'three'").replace("One", "Three")
+    (folder / "two.py").write_text(other)
+    assert registry.get("one").kind == "one" and f"{package}.two" not in sys.modules
+    assert registry.get("three").kind == "three"  # in a file of another name
+    assert registry.names() == ["one", "three"]
+
+
+def test_where_a_plugin_may_claim_a_name_all_are_loaded(package, monkeypatch):
+    class Point:
+        name, dist = "shiny", None
+
+        def load(self):
+            registry_of(package).register("one")(type("Other", (), {}))
+
+    monkeypatch.setattr("numasim.registry.entry_points", lambda group: [Point()])
+    with pytest.raises(ConfigError, match="plugin shiny .* claimed twice"):
+        registry_of(package).get("one")
+
+
 def test_the_same_class_may_come_again(package):
     registry = registry_of(package)
     registry.names()

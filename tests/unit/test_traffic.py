@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from numasim.counts import GROUP_BLOCKS, BlockCounts
+from numasim.counts import GROUP_BLOCKS, LINE_BYTES, BlockCounts
 from numasim.traffic import Exposure, Front
 
 # -- counts ----------------------------------------------------------------------------------------
@@ -34,6 +34,15 @@ def test_nothing_added_changes_nothing():
     counts = BlockCounts(10, 1)
     counts.add(np.empty(0, np.int64), np.empty(0, np.int64))
     assert counts.totals().tolist() == [0]
+
+
+def test_tables_begin_with_a_line_of_the_cache_and_follow_changes():
+    counts = BlockCounts(100_000, 3)
+    for slots in (np.arange(70_000), np.arange(80_000, 90_000)):
+        counts.add(slots, slots % 3)
+        inner, outer, of_slot = counts.whole_tables()
+        assert not any(table.ctypes.data % LINE_BYTES for table in (inner, outer, of_slot))
+        assert outer.dtype == np.int32 and np.array_equal(outer, counts.tables()[1])
 
 
 def test_nobody_writes_through_the_view_of_blocks():
