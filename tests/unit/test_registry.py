@@ -77,7 +77,7 @@ def test_where_a_plugin_may_claim_a_name_all_are_loaded(package, monkeypatch):
             registry_of(package).register("one")(type("Other", (), {}))
 
     monkeypatch.setattr("numasim.registry.entry_points", lambda group: [Point()])
-    with pytest.raises(ConfigError, match="plugin shiny .* claimed twice"):
+    with pytest.raises(ConfigError, match=r"plugin shiny .* claimed twice"):
         registry_of(package).get("one")
 
 
