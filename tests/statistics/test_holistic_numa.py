@@ -75,12 +75,12 @@ def test_without_an_order_shared_pages_never_come_to_rest():
 
 
 def test_what_nobody_uses_makes_room_only_if_somebody_may_move_it():
-    """Where every node is full: idle pages leave DRAM by default, and stay if nobody owns them."""
+    """On full nodes a third of the idle pages is in DRAM: they leave, or stay if nobody owns them."""
     default, nobody = (run("holistic_options", p) for p in ("defaults", "untouched: nobody"))
     for found, holds in ((default, False), (nobody, True)):
-        placed = at_end(found, "idle1") + at_end(found, "idle2")
+        placed = at_end(found, "idle1").add(at_end(found, "idle2"), fill_value=0)
         left = (placed.get("dram1", 0) + placed.get("dram2", 0)) / placed.sum()
-        assert (left > 0.3) if holds else (left < 0.2)
+        assert (left > 0.32) if holds else (left < 0.25)
 
 
 SOCKETS = ("app/a0", "app/a1", "app/b0", "app/b1")
