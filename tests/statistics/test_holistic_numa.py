@@ -75,7 +75,7 @@ def test_without_an_order_shared_pages_never_come_to_rest():
 
 
 def test_what_nobody_uses_makes_room_only_if_somebody_may_move_it():
-    """On full nodes a third of the idle pages is in DRAM: they leave, or stay if nobody owns them."""
+    """A third of the idle pages is in DRAM at first: they leave, or stay if nobody owns them."""
     default, nobody = (run("holistic_options", p) for p in ("defaults", "untouched: nobody"))
     for found, holds in ((default, False), (nobody, True)):
         placed = at_end(found, "idle1").add(at_end(found, "idle2"), fill_value=0)
