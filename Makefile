@@ -44,7 +44,8 @@ REPRODUCED := micron_interleave micron_transition hmsdk_redis hmsdk_residency da
 reproduce: $(VENV)/.ready ## published results held against simulated ones; renews the table of the front page
 	$(BIN)/numasim reproduce $(REPRODUCED) --out results/reproduce --readme README.md
 
-REPRODUCED_LONG := tpp_web tpp_migration pmbench pmbench_limit taobench taobench_misses
+REPRODUCED_LONG := tpp_web tpp_migration pmbench pmbench_limit taobench taobench_misses \
+  colloid_gups colloid_gups_prefetching colloid_latency
 
 reproduce-long: $(VENV)/.ready ## those that take longer: their rows of the same table
 	$(BIN)/numasim reproduce $(REPRODUCED_LONG) --out results/reproduce --readme README.md
