@@ -16,8 +16,8 @@ FLOORS = {
     "counts addresses bursts tlb tape reels interleaving other_memory segmenting",
     2: "mapping workload patterns pages law view sources damon policies cost migration populate "
     "actors rates load blockwise blockwise_jitted threads actor_truth tolls observing arming "
-    "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped walks "
-    "placing copies huge",
+    "sampling counting contention agents alarm demands balancing hotness reclaim ledger swapped "
+    "walks placing copies huge",
     3: "machine monitors profiles kdamond recorded_clock scenario library overrides policy_data "
     "settings experimenter timed_events blindness feasible loader columns accessor_record "
     "moves_record overhead recorder result provenance formats features",
