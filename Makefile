@@ -45,7 +45,7 @@ reproduce: $(VENV)/.ready ## published results held against simulated ones; rene
 	$(BIN)/numasim reproduce $(REPRODUCED) --out results/reproduce --readme README.md
 
 REPRODUCED_LONG := tpp_web tpp_migration pmbench pmbench_limit taobench taobench_misses \
-  colloid_gups colloid_gups_prefetching colloid_latency
+  colloid_gups colloid_gups_prefetching colloid_latency graph500 graph500_rate llama_hmsdk
 
 reproduce-long: $(VENV)/.ready ## those that take longer: their rows of the same table
 	$(BIN)/numasim reproduce $(REPRODUCED_LONG) --out results/reproduce --readme README.md
