@@ -172,7 +172,9 @@ def turn(
     limit = (max(total // max(min_nr_regions, 1), unit) + unit - 1) & -unit
     more = 0
     for i in range(n):
-        more += (merged[1, i] - merged[0, i] - 1) // limit
+        size = merged[1, i] - merged[0, i]
+        if size > limit:  # few are, and a division takes longer than the rest of the loop
+            more += (size - 1) // limit
     count = n + more
     if count > merged.shape[1]:
         return 0, 0, 0, 0, 0
