@@ -204,7 +204,10 @@ class BlockCounts:
         classes: np.ndarray = self._of_slot.reshape(-1, half).take(halves, axis=0)
         classes *= _between_bounds(half, classes.dtype).take(slots & self.block_slots - 1, axis=0)
         width = self.nr_classes + 1
-        cells = classes + np.arange(0, len(slots) * width, width)[:, None]
+        # slot by slot through all rows: neighbours in a row are often alike, and adding to a count
+        # waits for what was added to it just before
+        cells = np.empty(classes.T.shape, np.int64)
+        np.add(classes.T, np.arange(0, len(slots) * width, width), out=cells)
         near = np.bincount(cells.reshape(-1), minlength=len(slots) * width).reshape(-1, width)
         near *= (1 - 2 * (halves & 1))[:, None]
         before = self.before(slots + half >> half.bit_length())
