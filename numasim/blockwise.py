@@ -61,42 +61,10 @@ class Bounds:
             self._packed = None
         return self._rows
 
-    def chances(self, line: np.ndarray, size: np.ndarray, ticks: Ticks) -> np.ndarray:
-        """float64[G, R]: how likely a sample of each region is found accessed.
-
-        Parameters
-        ----------
-        line : int64[2, R]
-            Bounds of regions on the line of slots, bytes.
-        size : int64[R]
-            Bytes, holes included.
-        ticks : Ticks
-            Without fronts.
-        """
-        if KERNELS.ready is not None:
-            found = self.chances_compiled(line[0], line[1], 0, size, ticks)
-            if found is not None:
-                return found[0]
-        edges, low, high = _edges(line)
-        slots = edges >> self._shifts[0]
-        self._follow(slots)
-        heat = self.rows @ ticks.parts.take(self.used, axis=0)
-        between = heat[high] - heat[low]
-        half = between.shape[1] // 2
-        warm = between[:, :half] + between[:, half:]
-        inside = edges - slots * self._slot_bytes
-        if np.count_nonzero(inside):  # a bound within a page
-            part = self._within(slots, inside, ticks)
-            warm += part[high] - part[low]
-        chance: np.ndarray = warm.T * (self._slot_bytes / size)
-        np.maximum(chance, 0.0, out=chance)  # rounding leaves a hair beyond either end
-        np.minimum(chance, 1.0, out=chance)
-        return chance
-
-    def chances_compiled(
+    def chances(
         self, start: np.ndarray, end: np.ndarray, move: int, size: np.ndarray, ticks: Ticks
-    ) -> tuple[np.ndarray, int] | None:
-        """The same by the compiled kernel, and how many of the last group are not 0.
+    ) -> tuple[np.ndarray, int | None]:
+        """How likely a sample of each region is found accessed.
 
         Parameters
         ----------
@@ -105,14 +73,39 @@ class Bounds:
         move : int
             What is to be added for bounds on the line of slots, bytes.
         size : int64[R]
+            Bytes, holes included.
         ticks : Ticks
-            As of `chances`.
+            Without fronts.
 
         Returns
         -------
-        (float64[G, R], int) or None
-            None where the kernel cannot: pages have moved, or it knows too little.
+        chance : float64[G, R]
+        some : int or None
+            How many of the last group are not 0, where that was counted.
         """
+        if KERNELS.ready is not None:
+            found = self._chances_compiled(start, end, move, size, ticks)
+            if found is not None:
+                return found
+        edges, low, high = _edges(start, end, move)
+        slots = edges >> self._shifts[0]
+        self._follow(slots)
+        heat = self.rows @ ticks.parts.take(self.used, axis=0)
+        between = heat[high] - heat[low]
+        half = between.shape[1] // 2
+        warm = between[:, :half] + between[:, half:]
+        if self._cut_pages(edges):
+            part = self._within(slots, edges - slots * self._slot_bytes, ticks)
+            warm += part[high] - part[low]
+        chance: np.ndarray = warm.T * (self._slot_bytes / size)
+        np.maximum(chance, 0.0, out=chance)  # rounding leaves a hair beyond either end
+        np.minimum(chance, 1.0, out=chance)
+        return chance, None
+
+    def _chances_compiled(
+        self, start: np.ndarray, end: np.ndarray, move: int, size: np.ndarray, ticks: Ticks
+    ) -> tuple[np.ndarray, int] | None:
+        """The same; None where the kernel cannot: pages have moved, or it knows too little."""
         counts, nr = self._counts, len(start)
         small = counts.nr_slots < 2**31
         if self._version != counts.version or not len(self.used) or not small:
@@ -148,18 +141,20 @@ class Bounds:
         """float64[2, G, R]: lowest and highest chance of all pages in each region.
 
         None where bounds cut pages, or where that would save few looks at pages: ticks differ too
-        much, or most regions hold pages of any kind. Parameters as of `chances`.
+        much, or most regions hold pages of any kind.
+
+        Parameters
+        ----------
+        line : int64[2, R]
+            Bounds of regions on the line of slots, bytes.
+        ticks : Ticks
+            Without fronts.
         """
         state = (self._counts.version, len(ticks.nr))
-        edges, low, high = _edges(line)
-        slots = edges >> self._shifts[0]
-        if (
-            state == self._mixed
-            or len(ticks.nr) > MOST_GROUPS
-            or np.count_nonzero(edges - slots * self._slot_bytes)
-        ):
+        edges, low, high = _edges(line[0], line[1], 0)
+        if state == self._mixed or len(ticks.nr) > MOST_GROUPS or self._cut_pages(edges):
             return None
-        self._follow(slots)
+        self._follow(edges >> self._shifts[0])
         found = np.zeros((2, len(ticks.nr), line.shape[1]))
         if len(self.used):
             present = self.rows[high] != self.rows[low]
@@ -189,6 +184,10 @@ class Bounds:
             rows = rows.take(self.used, axis=1)
             self._version = counts.version
         self.slots, self._rows, self._packed = slots, rows, None
+
+    def _cut_pages(self, edges: np.ndarray) -> bool:
+        """Whether a bound (int64[N], bytes on the line of slots) lies within a page."""
+        return bool(np.bitwise_or.reduce(edges) & self._slot_bytes - 1)
 
     def _within(self, slots: np.ndarray, inside: np.ndarray, ticks: Ticks) -> np.ndarray:
         """float64[N, G]: chance of the pages that bounds cut, times the share before the bound."""
@@ -228,16 +227,17 @@ def successes(
     return found
 
 
-def _edges(line: np.ndarray) -> tuple[np.ndarray, Places, Places]:
-    """Bounds of regions in order, int64[N], and which of them are lower and upper ones."""
-    nr = line.shape[1]
-    if (line[0, 1:] == line[1, :-1]).all():
+def _edges(start: np.ndarray, end: np.ndarray, move: int) -> tuple[np.ndarray, Places, Places]:
+    """Bounds of regions in order, moved, int64[N]; and which of them are lower and upper ones."""
+    nr = len(start)
+    if np.logical_and.reduce(start[1:] == end[:-1]):
         edges = np.empty(nr + 1, np.int64)
-        edges[:-1], edges[-1] = line[0], line[1, -1]
+        np.add(start, move, out=edges[:-1])
+        edges[-1] = end[-1] + move
         return edges, slice(0, nr), slice(1, nr + 1)
-    edges, at = np.unique(line, return_inverse=True)
+    edges, at = np.unique(np.stack((start, end)), return_inverse=True)
     low, high = at.reshape(2, nr)
-    return edges, low, high
+    return edges + move, low, high
 
 
 @cache

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from numasim.blockwise import successes
-from numasim.damon.compiled import KERNELS
 from numasim.law import Law, Ticks
 from numasim.sources import Ticking, register
 from numasim.view import View
@@ -88,19 +87,13 @@ class AccessedBits:
         looked_at = self.exact_ticks or self.law.cleared_at is not None or ticks.fronts
         if looked_at or view.arrivals or self.addr_unit != 1 or not nr:
             return None
-        few = nr * len(ticks.group) <= FEW
-        if not few and (KERNELS.ready is None or len(ticks.nr) > 1):
-            return None
         move = view.addresses.move(int(start[0]), int(end[-1]))
         if move is None:
             return None
-        if few:
-            return self._by_kind_at_once(view, start + move, end - start, ticks)
-        found = view.bounds.chances_compiled(start, end, move, end - start, ticks)
-        if found is None:
-            return None
-        chance, some = found
-        return successes(self.rng, len(ticks.group), chance[0], some)
+        size = end - start
+        if nr * len(ticks.group) <= FEW:
+            return self._by_kind_at_once(view, start + move, size, ticks)
+        return self._draw(ticks.nr, *view.bounds.chances(start, end, move, size, ticks))
 
     def _look(self, view: View, bounds: np.ndarray, ticks: Ticks, window: Ticking) -> np.ndarray:
         """int64[R]: hits of the regions of one target, bounds int64[2, R] in bytes."""
@@ -113,7 +106,7 @@ class AccessedBits:
         elif len(size) * len(ticks.group) <= FEW:
             hits = self._by_kind(view, line, size, ticks)
         else:
-            hits = self._draw(ticks.nr, view.bounds.chances(line, size, ticks))
+            hits = self._draw(ticks.nr, *view.bounds.chances(low, high, 0, size, ticks))
         if not view.arrivals:
             return hits
         hits = hits + self._arrived(view, low, high, size, window)
@@ -122,13 +115,16 @@ class AccessedBits:
 
     # -- shortcut: class counts --------------------------------------------------------------------
 
-    def _draw(self, nr: np.ndarray, chance: np.ndarray) -> np.ndarray:
-        """int64[R]: successes of binomials, summed over groups (int64[G], float64[G, R])."""
+    def _draw(self, nr: np.ndarray, chance: np.ndarray, some: int | None) -> np.ndarray:
+        """int64[R]: successes of binomials, summed over groups (int64[G], float64[G, R]).
+
+        `some` is how many chances of the last group are not 0, where that is known.
+        """
         hits: np.ndarray
         if len(nr) > 2 and nr.max() == 1:
             hits = (self.rng.random(chance.shape) < chance).sum(axis=0)
             return hits
-        hits = successes(self.rng, int(nr[-1]), chance[-1])
+        hits = successes(self.rng, int(nr[-1]), chance[-1], some)
         for own, p in zip(nr[:-1].tolist(), chance[:-1], strict=True):
             # the first tick after a pause is alone where a timer wheel sets the pace
             hits += self.rng.random(len(p)) < p if own == 1 else successes(self.rng, own, p)
