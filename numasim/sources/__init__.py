@@ -69,7 +69,7 @@ class AccessSource(Protocol):
         Parameters
         ----------
         start, end : int64[R]
-            Addresses in bytes.
+            Addresses in bytes; those of a target ascend and do not overlap, as DAMON keeps them.
         target : int64[R]
             Index of each region's target.
         window : Ticking
