@@ -51,6 +51,14 @@ def ratio(above: Sequence[float], below: Sequence[float], times: float = 1.0) ->
     return Estimate(value, abs(first - second) / value)
 
 
+def middle(estimates: Sequence[Estimate]) -> Estimate:
+    """The median of several processes' estimates; the spread is theirs, or that of the only one."""
+    if len(estimates) == 1:
+        return estimates[0]
+    low, value, high = np.quantile([one.value for one in estimates], [0.25, 0.5, 0.75])
+    return Estimate(float(value), float((high - low) / value))
+
+
 def _halves(costs: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
     """The turns of the first and of the second half of the time; both of a single turn."""
     middle = len(costs) // 2

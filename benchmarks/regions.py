@@ -36,7 +36,8 @@ def against_twin(kernel: str, nr: int = NR) -> tuple[list[float], list[float]]:
 
 @benchmark(
     *(Ask(f"{kernel} of 10,000 regions", "times the twin's speed", at_least(10))
-      for kernel in FASTER)
+      for kernel in FASTER),
+    processes=5,
 )  # fmt: skip
 def kernels_against_twins() -> Answers:
     """What every aggregation does to all regions, except merging."""
@@ -50,6 +51,7 @@ def kernels_against_twins() -> Answers:
 @benchmark(
     Ask("merging 10,000 regions", "CPU us / region", at_most(0.4)),
     Ask("merging against its twin", "times the twin's speed", better="higher"),
+    processes=5,
 )
 def merge() -> Answers:
     """Sequential by definition: truncating weighted means."""
@@ -58,7 +60,9 @@ def merge() -> Answers:
 
 
 @benchmark(
-    Ask("merging with the compiled extra", "times the twin's speed", at_least(30)), compiled=True
+    Ask("merging with the compiled extra", "times the twin's speed", at_least(30)),
+    compiled=True,
+    processes=5,
 )
 def merge_compiled() -> Answers:
     """The same loop, compiled."""

@@ -111,7 +111,7 @@ def shortcut() -> Answers:
     return ratio(found["ticks"], counts), ratio(found["array"], counts), rate(counts, 900)
 
 
-@benchmark(Ask("sampling of 10,000 regions", "times the twin's speed", at_least(10)))
+@benchmark(Ask("sampling of 10,000 regions", "times the twin's speed", at_least(10)), processes=3)
 def sampling_against_loops() -> Answers:
     """An aggregation of 10,000 regions against a loop over regions and ticks."""
     machine = populated(GIB)

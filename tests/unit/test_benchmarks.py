@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import harness
-from benchmarks.estimating import Estimate, cost, rate, ratio
+from benchmarks.estimating import Estimate, cost, middle, rate, ratio
 from benchmarks.harness import Ask, Result, at_least, at_most
 
 
@@ -144,6 +145,23 @@ def test_a_benchmark_runs_in_a_process_of_its_own():
     assert [one.name for one in found] == [ask.name for ask in harness.REGISTRY["solve"].asks]
     assert all(one.value and one.value > 0 for one in found)
     assert machine.name == harness.MACHINE and machine.value
+
+
+def test_several_processes_answer_with_their_median(monkeypatch):
+    told = iter([[[9.0, 0.1], [4.0, 0.1]], [[2.0, 0.1], [8.0, 0.1]], [[3.0, 0.1], [6.0, 0.1]]])
+
+    def spawn(one: harness.Benchmark) -> subprocess.CompletedProcess[str]:
+        first, machine = next(told)
+        line = json.dumps({"answers": [first], harness.MACHINE: machine})
+        return subprocess.CompletedProcess([], 0, line, "")
+
+    monkeypatch.setattr(harness, "_spawn", spawn)
+    three = harness.Benchmark("three", (Ask("x", "times", at_most(2.5)),), list, False, 3)
+    monkeypatch.setitem(harness.REGISTRY, "three", three)
+    found, machine = harness.measure("three")
+    assert (found.value, found.ok, machine.value) == (3.0, False, 6.0)
+    assert found.spread == pytest.approx((6.0 - 2.5) / 3.0)
+    assert middle([Estimate(5.0, 0.2)]) == Estimate(5.0, 0.2)
 
 
 def test_a_benchmark_that_fails_misses_its_bound(monkeypatch, capsys):
